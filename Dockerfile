@@ -1,0 +1,31 @@
+# A static binary, the certificates it checks upstreams by, and nothing else: no shell, no package manager, no root.
+#
+#   docker build -t codex-gateway .
+#   docker run --read-only -v data:/data -v ./gateway.toml:/etc/codex-gateway/gateway.toml:ro -p 127.0.0.1:8787:8787 codex-gateway
+#
+# Inside a container the gateway has to listen on 0.0.0.0 (`[server] listen`), which is off loopback: the configuration has to
+# say who may use it. config/examples/team-postgres.toml does.
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev gcc make busybox-static ca-certificates
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --release -p codex-gateway --bin codex-gateway \
+ && mkdir -p /image/data /image/etc/ssl/certs /image/bin \
+ && cp target/release/codex-gateway /image/bin/ \
+ && cp /bin/busybox.static /image/bin/wget \
+ && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
+
+FROM scratch
+COPY --from=build --chown=65532:65532 /image/ /
+ENV PATH=/bin \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    CODEX_GATEWAY_DATA_DIR=/data
+USER 65532:65532
+WORKDIR /data
+VOLUME /data
+EXPOSE 8787
+# By IP address, which the Host check accepts.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8787/readyz"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/bin/codex-gateway"]
+CMD ["serve"]

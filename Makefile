@@ -1,0 +1,53 @@
+# What people and CI run. `make help` lists it; each target is one command, or a script that says what it does.
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+
+.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke doc clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build the gateway and serve on 127.0.0.1:8787 with the built-in defaults
+	cargo run --locked --release -p codex-gateway --bin codex-gateway -- serve
+
+build: ## Build the release binary, target/release/codex-gateway
+	cargo build --locked --release -p codex-gateway
+
+test: ## Every test that needs nothing but the Rust toolchain
+	cargo test --locked --workspace
+
+test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL and Prometheus, which it installs
+	scripts/install-test-tools.sh node codex sdk
+	cargo test --locked -p gateway-tests --test codex --test sdk
+	scripts/with-postgres.sh cargo test --locked -p gateway-ledger --test contract
+	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked -p gateway-tests --test reconcile -- --nocapture the_ledger_equals
+	scripts/check-deploy.sh
+
+check: ## Exactly what CI runs
+	.ci/run
+
+fmt: ## Format the code
+	cargo fmt --all
+
+fmt-check: ## Is the code formatted?
+	cargo fmt --all --check
+
+# The tests with the real Codex and the libraries are no default target, so the linter has to be told of them.
+lint: ## Clippy, with warnings as errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p gateway-tests --test codex --test sdk -- -D warnings
+
+deny: ## Licences, sources and bans of dependencies; unused ones; spelling
+	scripts/check-dependencies.sh
+
+bench: ## Benchmarks: added latency and CPU time beside a direct call
+	cargo bench --locked --workspace --benches
+
+fuzz-smoke: ## The property tests with a hundred times as many cases
+	PROPTEST_CASES=25600 cargo test --locked --release -p gateway-wire -p gateway-policy
+
+doc: ## The API documentation, target/doc; broken links are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+clean: ## Delete what was built; the installed test tools in tests/.tools stay
+	cargo clean

@@ -1,0 +1,453 @@
+//! Keys, teams and budgets as people and scripts describe them: words are read and checked here, once for the command line and the
+//! admin API. Speaks to the store through the ledger; prints and answers nothing.
+
+use gateway_ledger::{
+    CreatedKey, Directory, KeyRecord, Ledger, LedgerError, LedgerErrorKind, NewKey, TeamRecord,
+};
+use gateway_policy::limit::{Budget, Limits, Scope, Window};
+use gateway_policy::units::parse_duration;
+use gateway_policy::{AuthRoute, Billing, ModelPattern};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Longest name of a key, an owner or a team, in bytes: they stand in tables and log lines.
+const LONGEST_NAME: usize = 100;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministerError {
+    /// The description is at fault; the text says how.
+    #[error("{0}")]
+    Bad(String),
+    /// Nothing of that name is there.
+    #[error("{0}")]
+    Missing(String),
+    /// The store did not do it.
+    #[error("the store did not take the change: {0}")]
+    Store(#[source] LedgerError),
+}
+
+impl From<LedgerError> for AdministerError {
+    fn from(error: LedgerError) -> Self {
+        match error.kind() {
+            LedgerErrorKind::Rejected => Self::Bad(error.to_string()),
+            LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
+        }
+    }
+}
+
+fn bad(text: impl Into<String>) -> AdministerError {
+    AdministerError::Bad(text.into())
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    pub name: String,
+    pub team: Option<String>,
+    pub owner: Option<String>,
+    /// A duration from now such as `90d`, or a moment such as `2027-01-31T00:00:00Z`.
+    pub expires: Option<String>,
+    #[serde(default)]
+    pub models: Vec<String>,
+    #[serde(default)]
+    pub routes: Vec<String>,
+    #[serde(default)]
+    pub budgets: Vec<BudgetSpec>,
+    pub requests_per_minute: Option<u64>,
+    pub tokens_per_minute: Option<u64>,
+    pub concurrency: Option<u64>,
+}
+
+/// A budget as words.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSpec {
+    /// `5.00/day`.
+    pub amount: String,
+    /// `80%`.
+    pub soft: Option<String>,
+    /// `metered` (default) or `plan`.
+    pub billing: Option<String>,
+}
+
+impl BudgetSpec {
+    /// Reads the words.
+    pub fn read(&self) -> Result<Budget, AdministerError> {
+        let billing = billing(self.billing.as_deref())?;
+        Budget::parse(&self.amount, self.soft.as_deref(), billing)
+            .map_err(|error| bad(format!("budget `{}`: {error}", self.amount)))
+    }
+}
+
+/// Reads `metered` or `plan`; metered when nothing is said.
+pub fn billing(word: Option<&str>) -> Result<Billing, AdministerError> {
+    let word = word.unwrap_or("metered");
+    Billing::parse(word).ok_or_else(|| bad(format!("`{word}` is neither `metered` nor `plan`")))
+}
+
+/// Reads `day`, `week`, `month` or `total`.
+pub fn window(word: &str) -> Result<Window, AdministerError> {
+    Window::parse(word).ok_or_else(|| {
+        bad(format!(
+            "`{word}` is none of `day`, `week`, `month`, `total`"
+        ))
+    })
+}
+
+/// Limits on speed; zero would be a revoked key by another name.
+pub fn limits(
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    concurrency: Option<u64>,
+) -> Result<Limits, AdministerError> {
+    if [requests_per_minute, tokens_per_minute, concurrency].contains(&Some(0)) {
+        return Err(bad("a limit is at least 1; to stop a key, revoke it"));
+    }
+    Ok(Limits {
+        requests_per_minute,
+        tokens_per_minute,
+        concurrency,
+    })
+}
+
+fn name(what: &str, text: &str) -> Result<String, AdministerError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(bad(format!("{what} needs a name")));
+    }
+    if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+        return Err(bad(format!(
+            "the name of {what} has more than {LONGEST_NAME} bytes or control characters"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdministerError> {
+    let at = match parse_duration(text) {
+        Ok(duration) => jiff::SignedDuration::try_from(duration)
+            .ok()
+            .and_then(|duration| now.checked_add(duration).ok()),
+        Err(_) => text.parse().ok(),
+    };
+    at.filter(|at| *at > now).ok_or_else(|| {
+        bad(format!(
+            "expiry `{text}` is neither a duration such as `90d` nor a moment to come such as `2027-01-31T00:00:00Z`"
+        ))
+    })
+}
+
+impl KeySpec {
+    /// Reads the words.
+    pub fn read(&self, now: Timestamp) -> Result<NewKey, AdministerError> {
+        for glob in &self.models {
+            if glob.is_empty() || ModelPattern::new(glob).is_err() {
+                return Err(bad(format!("`{glob}` is no glob over model ids")));
+            }
+        }
+        let route = |word: &String| {
+            AuthRoute::parse(word).ok_or_else(|| {
+                let known = AuthRoute::ALL.map(AuthRoute::as_str).join("`, `");
+                bad(format!("`{word}` is no auth route; there are `{known}`"))
+            })
+        };
+        Ok(NewKey {
+            name: name("a key", &self.name)?,
+            owner: self
+                .owner
+                .as_deref()
+                .map(|owner| name("an owner", owner))
+                .transpose()?,
+            team: self
+                .team
+                .as_deref()
+                .map(|team| name("a team", team))
+                .transpose()?,
+            expires_at: self
+                .expires
+                .as_deref()
+                .map(|text| expiry(text, now))
+                .transpose()?,
+            models: self.models.clone(),
+            routes: self.routes.iter().map(route).collect::<Result<_, _>>()?,
+            limits: limits(
+                self.requests_per_minute,
+                self.tokens_per_minute,
+                self.concurrency,
+            )?,
+            budgets: self
+                .budgets
+                .iter()
+                .map(BudgetSpec::read)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// What is answered when a key was made or rotated: the one time that it is shown.
+#[derive(Serialize)]
+pub struct ShownKey {
+    pub id: String,
+    pub key: String,
+}
+
+impl From<CreatedKey> for ShownKey {
+    fn from(created: CreatedKey) -> Self {
+        Self {
+            key: created.secret.reveal().to_owned(),
+            id: created.id,
+        }
+    }
+}
+
+/// A budget and where it stands; `resets_at` is absent for one that never begins anew.
+#[derive(Debug, Serialize)]
+pub struct BudgetLine {
+    pub scope: String,
+    pub window: Window,
+    pub billing: Billing,
+    pub nanos: i64,
+    pub soft_percent: Option<u8>,
+    pub spent_nanos: i64,
+    pub reserved_nanos: i64,
+    pub resets_at: Option<Timestamp>,
+}
+
+/// Makes a key.
+pub async fn create_key(
+    ledger: &Ledger,
+    spec: &KeySpec,
+    now: Timestamp,
+    actor: &str,
+) -> Result<ShownKey, AdministerError> {
+    let new = spec.read(now)?;
+    Ok(ledger.create_key(&new, actor).await?.into())
+}
+
+/// Gives a key another secret.
+pub async fn rotate_key(
+    ledger: &Ledger,
+    key: &str,
+    actor: &str,
+) -> Result<ShownKey, AdministerError> {
+    let id = live_key(&ledger.directory().await?, key)?;
+    Ok(ledger.rotate_key(&id, actor).await?.into())
+}
+
+/// Stops a key for good; answers its id.
+pub async fn revoke_key(
+    ledger: &Ledger,
+    key: &str,
+    actor: &str,
+) -> Result<String, AdministerError> {
+    let id = live_key(&ledger.directory().await?, key)?;
+    if ledger.revoke_key(&id, actor).await? {
+        return Ok(id);
+    }
+    Err(AdministerError::Missing(format!(
+        "key `{key}` is revoked already"
+    )))
+}
+
+/// The id of a key that is not revoked, by its id or by a name that only one has.
+fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdministerError> {
+    let live = |key: &&KeyRecord| key.revoked_at.is_none();
+    if let Some(key) = directory.key(wanted).filter(live) {
+        return Ok(key.id.clone());
+    }
+    let named: Vec<&KeyRecord> = directory
+        .keys()
+        .iter()
+        .filter(live)
+        .filter(|key| key.name == wanted)
+        .collect();
+    match named.as_slice() {
+        [key] => Ok(key.id.clone()),
+        [] => Err(AdministerError::Missing(format!(
+            "there is no live key with the id or name `{wanted}`"
+        ))),
+        [_, _, ..] => Err(bad(format!(
+            "several keys are called `{wanted}`; name the id"
+        ))),
+    }
+}
+
+/// Makes a team or changes its limits.
+pub async fn put_team(
+    ledger: &Ledger,
+    team: &str,
+    limits: Limits,
+    actor: &str,
+) -> Result<(), AdministerError> {
+    let team = name("a team", team)?;
+    Ok(ledger.put_team(&team, limits, actor).await?)
+}
+
+/// Deletes a team that has no live keys.
+pub async fn delete_team(ledger: &Ledger, team: &str, actor: &str) -> Result<(), AdministerError> {
+    if ledger.delete_team(team, actor).await? {
+        return Ok(());
+    }
+    Err(AdministerError::Missing(format!(
+        "there is no team `{team}`"
+    )))
+}
+
+/// Reads `gateway`, `team:NAME` or `key:ID` (or the key's name) and makes sure that it is there.
+pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdministerError> {
+    let directory = ledger.directory().await?;
+    match Scope::parse(text) {
+        Some(Scope::Gateway) => Ok(Scope::Gateway),
+        Some(Scope::Key(key)) => live_key(&directory, &key).map(Scope::Key),
+        Some(Scope::Team(team)) => {
+            let is_there = directory
+                .teams()
+                .iter()
+                .any(|known: &TeamRecord| known.name == team);
+            if is_there {
+                return Ok(Scope::Team(team));
+            }
+            Err(AdministerError::Missing(format!(
+                "there is no team `{team}`"
+            )))
+        }
+        None => Err(bad(format!(
+            "`{text}` is none of `gateway`, `team:NAME`, `key:ID`"
+        ))),
+    }
+}
+
+/// Sets a budget.
+pub async fn put_budget(
+    ledger: &Ledger,
+    of: &str,
+    spec: &BudgetSpec,
+    actor: &str,
+) -> Result<(), AdministerError> {
+    let budget = spec.read()?;
+    let scope = scope(ledger, of).await?;
+    Ok(ledger.put_budget(&scope, &budget, actor).await?)
+}
+
+/// Takes a budget away.
+pub async fn delete_budget(
+    ledger: &Ledger,
+    of: &str,
+    window: Window,
+    billing: Billing,
+    actor: &str,
+) -> Result<(), AdministerError> {
+    // Also the budget of a key that was revoked meanwhile.
+    let scope = match Scope::parse(of) {
+        Some(Scope::Key(id)) if ledger.directory().await?.key(&id).is_some() => Scope::Key(id),
+        Some(_) | None => scope(ledger, of).await?,
+    };
+    if ledger.delete_budget(&scope, window, billing, actor).await? {
+        return Ok(());
+    }
+    Err(AdministerError::Missing(format!(
+        "`{of}` has no {} budget for `{}`",
+        billing.as_str(),
+        window.as_str()
+    )))
+}
+
+/// All budgets and where they stand.
+pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdministerError> {
+    let directory = ledger.directory().await?;
+    let standings = ledger.standings(directory.budgets()).await?;
+    let lines = standings.into_iter().map(|standing| BudgetLine {
+        scope: standing.scope.as_text(),
+        window: standing.budget.window,
+        billing: standing.budget.billing,
+        nanos: standing.budget.nanos,
+        soft_percent: standing.budget.soft_percent,
+        spent_nanos: standing.position.spent,
+        reserved_nanos: standing.position.reserved,
+        resets_at: standing.resets_at,
+    });
+    Ok(lines.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-20T00:00:00Z".parse().unwrap()
+    }
+
+    fn read(change: impl FnOnce(&mut KeySpec)) -> Result<NewKey, String> {
+        let mut spec = KeySpec {
+            name: "ci".to_owned(),
+            ..KeySpec::default()
+        };
+        change(&mut spec);
+        spec.read(now()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn words_become_a_key() {
+        let key = read(|spec| {
+            spec.expires = Some("90d".to_owned());
+            spec.routes = vec!["gateway_key".to_owned()];
+            spec.models = vec!["gpt-5*".to_owned()];
+            spec.requests_per_minute = Some(60);
+        })
+        .unwrap();
+        assert_eq!(
+            key.expires_at,
+            Some("2027-02-18T00:00:00Z".parse().unwrap())
+        );
+        assert_eq!(key.routes, [AuthRoute::GatewayKey]);
+        assert_eq!(key.limits.requests_per_minute, Some(60));
+        let until = read(|spec| spec.expires = Some("2027-01-31T00:00:00Z".to_owned())).unwrap();
+        assert_eq!(
+            until.expires_at,
+            Some("2027-01-31T00:00:00Z".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (result, expected) in [
+            (read(|spec| spec.name = "  ".to_owned()), "needs a name"),
+            (
+                read(|spec| spec.name = "a\nb".to_owned()),
+                "control characters",
+            ),
+            (
+                read(|spec| spec.expires = Some("2020-01-01T00:00:00Z".to_owned())),
+                "expiry",
+            ),
+            (
+                read(|spec| spec.expires = Some("soon".to_owned())),
+                "expiry `soon`",
+            ),
+            (
+                read(|spec| spec.routes = vec!["x".to_owned()]),
+                "`x` is no auth route",
+            ),
+            (
+                read(|spec| spec.models = vec!["gpt-[".to_owned()]),
+                "`gpt-[` is no glob",
+            ),
+            (read(|spec| spec.concurrency = Some(0)), "at least 1"),
+            (
+                read(|spec| {
+                    spec.budgets = vec![BudgetSpec {
+                        amount: "5/year".to_owned(),
+                        soft: None,
+                        billing: None,
+                    }];
+                }),
+                "budget `5/year`",
+            ),
+        ] {
+            let message = result.unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

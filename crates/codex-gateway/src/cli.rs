@@ -1,0 +1,155 @@
+//! The command table; one file a command.
+
+mod check;
+mod explain;
+mod facts;
+mod models;
+mod reprice;
+pub(crate) mod serve;
+mod store;
+mod table;
+mod team;
+mod usage;
+mod words;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Overrides, Places, Settings};
+use gateway_policy::problem::Severity;
+
+/// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful fallback.
+#[derive(Debug, Parser)]
+#[command(name = "codex-gateway", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the ledger, the admin token and the instance's id are kept.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve(serve::ServeArgs),
+    /// Check the configuration: exit 0, or 64 with every error.
+    Check(check::CheckArgs),
+    /// Say what would happen to a request and which rule decides; sends nothing.
+    Explain(explain::ExplainArgs),
+    /// Show the model catalogue: standing, surfaces, routes, prices, fallback.
+    Models(models::ModelsArgs),
+    /// Make, list, rotate and revoke gateway keys.
+    #[command(subcommand)]
+    Keys(team::KeysCommand),
+    /// Make, list and delete teams.
+    #[command(subcommand)]
+    Teams(team::TeamsCommand),
+    /// Set, list and delete budgets.
+    #[command(subcommand)]
+    Budgets(team::BudgetsCommand),
+    /// Sum the ledger up.
+    Usage(usage::UsageArgs),
+    /// Compare recorded costs with the present price table; `--apply` adds correcting entries.
+    Reprice(reprice::RepriceArgs),
+    /// List or clear learned unsupported models.
+    Facts(facts::FactsArgs),
+}
+
+/// Runs the command line; the value is the process's exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let overrides = Overrides {
+        config: cli.global.config,
+        data_dir: cli.global.data_dir,
+        listen: None,
+    };
+    match cli
+        .command
+        .unwrap_or(Command::Serve(serve::ServeArgs::default()))
+    {
+        Command::Serve(args) => serve::run(overrides, args),
+        Command::Check(args) => check::run(&overrides, &args),
+        Command::Explain(args) => explain::run(&overrides, args),
+        Command::Models(args) => models::run(&overrides, &args),
+        Command::Keys(command) => team::keys(&overrides, command),
+        Command::Teams(command) => team::teams(&overrides, command),
+        Command::Budgets(command) => team::budgets(&overrides, command),
+        Command::Usage(args) => usage::run(&overrides, &args),
+        Command::Reprice(args) => reprice::run(&overrides, &args),
+        Command::Facts(args) => facts::run(&overrides, args),
+    }
+}
+
+/// The configuration is wrong (`EX_USAGE`).
+const EXIT_CONFIG: u8 = 64;
+
+/// Prints for a person on standard error.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn complain(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
+
+/// Prints an answer on standard output.
+#[expect(clippy::print_stdout, reason = "the command line answers here")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+/// Prints an answer as JSON on standard output.
+fn say_json(answer: &impl serde::Serialize) -> ExitCode {
+    match serde_json::to_string_pretty(answer) {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("error: cannot write the answer: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The configuration for a command that only asks; what is wrong with it is said here. Warnings are `check`'s to tell.
+fn settings(overrides: &Overrides) -> Result<(Settings, Places), ExitCode> {
+    let mut loaded = config::load(overrides).map_err(|error| {
+        complain(&format!("error: {error}"));
+        ExitCode::from(EXIT_CONFIG)
+    })?;
+    let places = Places::new(&loaded.source);
+    if let Some(settings) = loaded.settings.take() {
+        return Ok((settings, places));
+    }
+    loaded
+        .problems
+        .retain(|problem| problem.severity == Severity::Error);
+    complain(&loaded.report(std::io::stderr().is_terminal()));
+    complain(&format!(
+        "{}: {} error(s)",
+        places.path(),
+        loaded.problems.len()
+    ));
+    Err(ExitCode::from(EXIT_CONFIG))
+}
+
+/// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.
+fn dollars(nanos: i64) -> String {
+    if nanos == 0 {
+        return "-".to_owned();
+    }
+    let sign = if nanos < 0 { "-" } else { "" };
+    let units = (nanos.unsigned_abs() + 50_000) / 100_000;
+    format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
+}

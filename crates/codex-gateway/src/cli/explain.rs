@@ -1,0 +1,216 @@
+//! `codex-gateway explain`: what would happen to a request and which rule decides. Sends nothing and needs no server.
+
+use std::process::ExitCode;
+
+use gateway_policy::explain::{ExplainedChain, ExplainedRule};
+use gateway_policy::{
+    AuthRoute, Because, DecisionKind, Endpoint, Explanation, ModelId, RequestKind, RuleOrigin,
+};
+
+use super::{say, settings, words};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::price_tag;
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// How the caller signs in: chatgpt, api_key, gateway_key or anonymous.
+    #[arg(long, value_parser = words::route)]
+    route: AuthRoute,
+    /// The requested model.
+    #[arg(long, value_parser = words::model)]
+    model: ModelId,
+    /// The endpoint that the client uses: responses or chat.
+    #[arg(long, default_value = "responses", value_parser = words::endpoint)]
+    endpoint: Endpoint,
+    /// The reasoning effort, such as low.
+    #[arg(long)]
+    effort: Option<String>,
+    /// The ChatGPT plan that the token claims.
+    #[arg(long)]
+    plan: Option<String>,
+    /// The name of the gateway key.
+    #[arg(long)]
+    key: Option<String>,
+    /// The team of the gateway key.
+    #[arg(long)]
+    team: Option<String>,
+    /// What the request is for: turn, subagent, review, compaction, memory, prewarm or other.
+    #[arg(long, default_value = "turn", value_parser = words::kind)]
+    kind: RequestKind,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers, also when the answer is a rejection.
+pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
+    let (settings, places) = match settings(overrides) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
+    let question = Question {
+        route: args.route,
+        model: args.model,
+        endpoint: args.endpoint,
+        effort: args.effort,
+        plan: args.plan,
+        key: args.key,
+        team: args.team,
+        kind: args.kind,
+    };
+    let answer = explain(&settings, &places, &question, Clock.date());
+    if args.json {
+        return super::say_json(&answer);
+    }
+    say(&text(&answer));
+    ExitCode::SUCCESS
+}
+
+/// For a person.
+fn text(answer: &Explained) -> String {
+    let it = &answer.explanation;
+    let mut lines = Lines::default();
+    lines.add(
+        "request",
+        format!(
+            "{} on the {} route ({}, {})",
+            it.model_requested,
+            it.route,
+            it.endpoint.as_str(),
+            it.kind
+        ),
+    );
+    lines.add("config", answer.config.clone());
+    lines.add("decision", decision(it));
+    for rule in &it.rules {
+        lines.add("rule", self::rule(rule));
+    }
+    if it.rules.is_empty() {
+        lines.add("rule", "none matches".to_owned());
+    }
+    if let (Some(model), Some(upstream)) = (&it.model_served, &it.upstream) {
+        lines.add("model", model.to_string());
+        let wire = it.wire.map_or("", gateway_wire::WireApi::as_str);
+        let base = it.base_url.as_deref().unwrap_or_default();
+        lines.add("upstream", format!("{upstream} ({base}, {wire})"));
+    }
+    if let Some(message) = &it.message {
+        lines.add("message", message.clone());
+    }
+    fallback(&mut lines, it);
+    price(&mut lines, answer);
+    for said in &it.statements {
+        let past = if said.is_superseded {
+            " (superseded)"
+        } else {
+            ""
+        };
+        lines.add(
+            "source",
+            format!(
+                "{}: {}{past} [{} {}: {}]",
+                said.model, said.text, said.source, said.date, said.title
+            ),
+        );
+    }
+    for note in &it.notes {
+        lines.add("note", note.clone());
+    }
+    lines.lines.join("\n")
+}
+
+/// Labelled lines; a label that repeats is shown once.
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    label: &'static str,
+}
+
+impl Lines {
+    fn add(&mut self, label: &'static str, value: impl std::fmt::Display) {
+        let shown = if self.label == label { "" } else { label };
+        self.label = label;
+        self.lines.push(format!("{shown:<9} {value}"));
+    }
+}
+
+fn decision(it: &Explanation) -> String {
+    let why = match it.because {
+        Some(Because::Asked) => ": the client asked for it",
+        Some(Because::Rule) => ": a rule chose it",
+        Some(Because::Fallback) => ": the one before refused",
+        Some(Because::Sticky) => ": the session went there before",
+        Some(Because::Learned) => ": the one before is known to refuse",
+        None => "",
+    };
+    match it.decision {
+        None => "refused: no upstream".to_owned(),
+        Some(DecisionKind::Rejected) => "rejected (400 model_not_found)".to_owned(),
+        Some(kind) => format!("{kind}{why}"),
+    }
+}
+
+fn rule(rule: &ExplainedRule) -> String {
+    let place = match (&rule.rule.origin, &rule.place) {
+        (RuleOrigin::BuiltIn { source, date }, _) => format!("built in, {source} {date}"),
+        (RuleOrigin::Operator { .. }, place) => place.clone().unwrap_or_default(),
+    };
+    format!("\"{}\" {} ({place})", rule.rule.name, rule.did)
+}
+
+fn fallback(lines: &mut Lines, it: &Explanation) {
+    let origin = match &it.chain {
+        None => return,
+        Some(ExplainedChain::Operator { place, .. }) => place.clone().unwrap_or_default(),
+        Some(ExplainedChain::BuiltIn { source, date }) => format!("built in, {source} {date}"),
+    };
+    let head = it.model_served.as_ref().unwrap_or(&it.model_requested);
+    if it.fallbacks.is_empty() {
+        lines.add("fallback", format!("none: the chain is empty ({origin})"));
+    }
+    for (position, fallback) in it.fallbacks.iter().enumerate() {
+        let origin = if position == 0 {
+            format!(" (when {head} is refused; {origin})")
+        } else {
+            String::new()
+        };
+        let model = &fallback.model;
+        lines.add(
+            "fallback",
+            match (&fallback.upstream, &fallback.skipped) {
+                (_, Some(why)) => format!("{model} skipped: {why}{origin}"),
+                (Some(upstream), None) => format!("{model} at {upstream}{origin}"),
+                (None, None) => format!("{model}{origin}"),
+            },
+        );
+    }
+}
+
+fn price(lines: &mut Lines, answer: &Explained) {
+    let Some(tag) = &answer.price else { return };
+    if let Some(reason) = &tag.unpriced {
+        return lines.add("price", format!("unpriced: {reason}"));
+    }
+    if let Some(rates) = &tag.usd_per_million_tokens {
+        let words = price_tag::words(rates);
+        lines.add("price", format!("{words} (USD per million tokens)"));
+    }
+    if let Some((above, rates)) = tag.long() {
+        let words = price_tag::words(&rates);
+        lines.add("price", format!("above {above} input tokens: {words}"));
+    }
+    if let Some(row) = &tag.row {
+        let verified = if row.verified {
+            "verified"
+        } else {
+            "not verified"
+        };
+        lines.add("price", format!("from {} ({verified})", row.source));
+    }
+}
+
+#[cfg(test)]
+mod tests;

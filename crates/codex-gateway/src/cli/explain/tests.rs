@@ -1,0 +1,82 @@
+//! What a person reads, as snapshots.
+
+use super::*;
+use crate::testing::{DAY, configured};
+
+const RULES: &str = r#"# A comment, so that lines are counted.
+
+[[rules]]
+name = "small jobs go to mini"
+when = { route = "api_key", model = "gpt-5.5", effort = ["minimal", "low"] }
+then = { rewrite = "gpt-5.4-mini" }
+
+[[rules]]
+name = "no 5.2 here"
+when = { model = "gpt-5.2" }
+then = { reject = "retired by the platform team" }
+
+[fallback]
+"gpt-5.4-mini" = ["gpt-5.2", "gpt-5.4"]
+"#;
+
+fn asked(config: &str, route: &str, model: &str, effort: Option<&str>) -> Explained {
+    let (settings, places) = configured(config);
+    let question = Question {
+        route: AuthRoute::parse(route).unwrap(),
+        model: ModelId::new(model).unwrap(),
+        endpoint: Endpoint::Responses,
+        effort: effort.map(str::to_owned),
+        plan: None,
+        key: None,
+        team: None,
+        kind: RequestKind::Turn,
+    };
+    explain(&settings, &places, &question, DAY)
+}
+
+#[test]
+fn a_passed_model_shows_its_chain_price_and_sources() {
+    insta::assert_snapshot!(text(&asked("", "chatgpt", "gpt-5.5", None)));
+}
+
+#[test]
+fn a_rewrite_shows_rule_file_and_line_and_why_a_fallback_is_skipped() {
+    insta::assert_snapshot!(text(&asked(RULES, "api_key", "gpt-5.5", Some("low"))));
+}
+
+#[test]
+fn a_rejection_is_an_answer() {
+    insta::assert_snapshot!(text(&asked("", "api_key", "gpt-5.3-codex-spark", None)));
+}
+
+#[test]
+fn a_current_model_without_a_chain_is_told() {
+    let answer = text(&asked("", "chatgpt", "gpt-6.1-sol", None));
+    assert!(
+        answer.contains("no fallback chain for `gpt-6.1-sol`"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn an_upstream_with_a_key_of_its_own_is_not_for_everybody() {
+    let config = r#"
+[server]
+listen = "127.0.0.1:8787"
+require_gateway_key = true
+"#;
+    let answer = text(&asked(config, "api_key", "gpt-5.5", None));
+    assert!(answer.contains("asks for a key of its own"), "{answer}");
+}
+
+#[test]
+fn json_has_place_price_and_statements() {
+    let answer = serde_json::to_value(asked(RULES, "api_key", "gpt-5.5", Some("low"))).unwrap();
+    assert_eq!(answer["decision"], "rewritten");
+    assert_eq!(answer["rules"][0]["place"], "gateway.toml:3");
+    assert_eq!(answer["chain"]["place"], "gateway.toml:14");
+    assert_eq!(answer["fallbacks"][0]["model"], "gpt-5.2");
+    assert!(answer["fallbacks"][0]["skipped"].is_string());
+    assert_eq!(answer["price"]["usd_per_million_tokens"]["input"], "0.75");
+    assert!(answer["statements"].as_array().unwrap().len() > 2);
+}

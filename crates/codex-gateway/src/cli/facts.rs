@@ -1,0 +1,118 @@
+//! `codex-gateway facts`: models that upstreams were seen to refuse. Running servers notice a `clear` within two seconds.
+
+use std::process::ExitCode;
+
+use gateway_policy::ModelId;
+
+use super::store::with_ledger;
+use super::table::{Side, Table};
+use super::{say, settings, words};
+use crate::config::Overrides;
+use crate::reports::facts::{Cleared, FactsReport};
+
+/// Arguments of `facts`.
+#[derive(Debug, clap::Args)]
+pub(super) struct FactsArgs {
+    #[command(subcommand)]
+    command: FactsCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum FactsCommand {
+    /// The refusals that are believed at present.
+    List {
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget them; the upstreams are asked again.
+    Clear {
+        /// Only those about this model.
+        #[arg(long, value_parser = words::model)]
+        model: Option<ModelId>,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Lists or clears.
+pub(super) fn run(overrides: &Overrides, args: FactsArgs) -> ExitCode {
+    answer(overrides, args.command).unwrap_or_else(|code| code)
+}
+
+fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, ExitCode> {
+    let (settings, _) = settings(overrides)?;
+    match command {
+        FactsCommand::List { json } => {
+            let facts = with_ledger(&settings, |ledger| async move { ledger.facts().await })?;
+            let report = FactsReport { facts };
+            if json {
+                return Ok(super::say_json(&report));
+            }
+            say(&text(&report));
+        }
+        FactsCommand::Clear { model, json } => {
+            let cleared = with_ledger(&settings, |ledger| async move {
+                let model = model.as_ref().map(ModelId::as_str);
+                ledger.clear_facts(model).await
+            })?;
+            if json {
+                return Ok(super::say_json(&Cleared { cleared }));
+            }
+            say(&format!("{cleared} forgotten"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(report: &FactsReport) -> String {
+    if report.facts.is_empty() {
+        return "no upstream is known to refuse a model".to_owned();
+    }
+    let head = [
+        "model", "upstream", "route", "plan", "caller", "until", "evidence",
+    ];
+    let mut table = Table::new(head.map(|title| (title.to_owned(), Side::Left)).to_vec());
+    for fact in &report.facts {
+        table.row(vec![
+            fact.model.clone(),
+            fact.upstream.clone(),
+            fact.route.to_string(),
+            fact.plan.clone().unwrap_or_default(),
+            fact.credential.clone().unwrap_or_default(),
+            fact.expires_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            fact.evidence.clone(),
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_ledger::Fact;
+    use gateway_policy::AuthRoute;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_a_table() {
+        let report = FactsReport {
+            facts: vec![Fact {
+                upstream: "chatgpt".to_owned(),
+                route: AuthRoute::Chatgpt,
+                plan: Some("plus".to_owned()),
+                credential: Some("0011223344556677".to_owned()),
+                model: "gpt-5.5".to_owned(),
+                evidence: "model_not_found: no such model".to_owned(),
+                learned_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+                expires_at: "2026-11-20T12:10:00Z".parse().unwrap(),
+            }],
+        };
+        insta::assert_snapshot!(text(&report));
+        assert_eq!(
+            text(&FactsReport { facts: Vec::new() }),
+            "no upstream is known to refuse a model"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! `codex-gateway reprice`: what recorded usage costs under the present price table. `--apply` adds correcting entries and edits none.
+
+use std::process::ExitCode;
+
+use gateway_ledger::{RepriceQuery, RepriceReport};
+
+use super::store::with_ledger;
+use super::table::{Side, Table};
+use super::{EXIT_CONFIG, complain, say, settings};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::reports::when;
+
+/// Arguments of `reprice`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RepriceArgs {
+    /// Only requests since then: a duration back from now (7d), a date, or an RFC 3339 time.
+    #[arg(long, value_name = "T")]
+    since: Option<String>,
+    /// Write the differences as correcting entries.
+    #[arg(long)]
+    apply: bool,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Compares, and corrects when told to.
+pub(super) fn run(overrides: &Overrides, args: &RepriceArgs) -> ExitCode {
+    answer(overrides, args).unwrap_or_else(|code| code)
+}
+
+fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCode> {
+    let (settings, _) = settings(overrides)?;
+    let zone = &settings.storage.time_zone;
+    let since = args.since.as_deref();
+    let since = since.map(|text| when::parse(text, Clock.now(), zone));
+    let since = since.transpose().map_err(|message| {
+        complain(&format!("error: {message}"));
+        ExitCode::from(EXIT_CONFIG)
+    })?;
+    let query = RepriceQuery {
+        since,
+        ..RepriceQuery::default()
+    };
+    let (prices, is_applied) = (settings.prices.clone(), args.apply);
+    let report = with_ledger(&settings, |ledger| async move {
+        ledger.reprice(&query, &prices, is_applied).await
+    })?;
+    if args.json {
+        return Ok(super::say_json(&report));
+    }
+    say(&text(&report, is_applied));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(report: &RepriceReport, is_applied: bool) -> String {
+    let mut head = vec![
+        ("model".to_owned(), Side::Left),
+        ("billing".to_owned(), Side::Left),
+    ];
+    let figures = [
+        "requests",
+        "changed",
+        "newly priced",
+        "unpriced",
+        "before $",
+        "after $",
+        "difference $",
+    ];
+    head.extend(figures.map(|title| (title.to_owned(), Side::Right)));
+    let mut table = Table::new(head);
+    for row in &report.rows {
+        let difference = row.after_nanos.saturating_sub(row.before_nanos);
+        table.row(vec![
+            row.model.clone(),
+            row.billing.clone(),
+            row.requests.to_string(),
+            row.changed.to_string(),
+            row.newly_priced.to_string(),
+            row.unpriced.to_string(),
+            super::dollars(row.before_nanos),
+            super::dollars(row.after_nanos),
+            super::dollars(difference),
+        ]);
+    }
+    let changed: i64 = report.rows.iter().map(|row| row.changed).sum();
+    let end = if is_applied {
+        format!(
+            "{} correcting entries were written; no entry was edited.",
+            report.applied
+        )
+    } else if changed == 0 {
+        "Nothing differs.".to_owned()
+    } else {
+        format!("{changed} entries differ; nothing was written (--apply adds correcting entries).")
+    };
+    format!(
+        "{}\nUnder price table {}. metered and plan are never added.\n{end}\n",
+        table.render(),
+        report.price_version
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_ledger::RepriceRow;
+
+    use super::*;
+
+    #[test]
+    fn the_difference_is_a_table() {
+        let report = RepriceReport {
+            price_version: "0123456789ab".to_owned(),
+            rows: vec![RepriceRow {
+                model: "gpt-5.5".to_owned(),
+                billing: "metered".to_owned(),
+                requests: 12,
+                changed: 2,
+                newly_priced: 1,
+                unpriced: 0,
+                before_nanos: 5_000_000_000,
+                after_nanos: 4_500_000_000,
+            }],
+            applied: 0,
+        };
+        insta::assert_snapshot!(text(&report, false));
+    }
+}

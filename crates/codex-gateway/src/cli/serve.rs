@@ -1,0 +1,341 @@
+//! `codex-gateway serve`: builds the process, runs it, takes it down.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gateway_ledger::{InstanceId, Ledger, OpenOptions, Opened};
+use gateway_policy::problem::Severity;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{EXIT_CONFIG, complain, say};
+use crate::app::{App, Live};
+use crate::books::Books;
+use crate::clock::{self, Clock};
+use crate::config::{self, Loaded, Overrides, Places};
+use crate::data_dir::DataDir;
+use crate::exchange::admission::SoftWarnings;
+use crate::http::models::picker::Catalogues;
+use crate::http::router::router;
+use crate::keys::Keys;
+use crate::learned::Learned;
+use crate::learned::keeper::Keeper;
+use crate::metrics::Metrics;
+use crate::plan_limits::{self, PlanWatch};
+use crate::reasoning::ReasoningMemory;
+use crate::tasks::Tasks;
+use crate::traces::Traces;
+use crate::upstream::client::UpstreamClient;
+use crate::{server, telemetry};
+
+/// Arguments of `serve`.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ServeArgs {
+    /// The address to listen on, such as 127.0.0.1:8787.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+/// How long an intent of a replica that died is left alone.
+const LEASE: Duration = Duration::from_secs(30);
+/// How long streams that had to be cut may take to be settled.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Serves until a signal says stop.
+pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
+    overrides.listen = args.listen;
+    let loaded = match config::load(&overrides) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if !loaded.problems.is_empty() {
+        complain(&loaded.report(std::io::stderr().is_terminal()));
+    }
+    let path = loaded.source.path.clone();
+    let places = Places::new(&loaded.source);
+    let Some(settings) = loaded.settings else {
+        let errors = loaded
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count();
+        complain(&format!("{path}: {errors} error(s); nothing is served"));
+        return ExitCode::from(EXIT_CONFIG);
+    };
+    telemetry::init(
+        settings.log_format,
+        config::environment("RUST_LOG").as_deref(),
+    );
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("error: cannot start the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = Live::new(settings, places)
+        .map_err(anyhow::Error::msg)
+        .and_then(|live| runtime.block_on(serve(live, overrides, &path)));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&live.settings.data_dir)?;
+    let (app, listener) = build(live, &data_dir).await?;
+    let address = listener.local_addr()?;
+    say(&banner(address, config_path, data_dir.path()));
+    let stop = CancellationToken::new();
+    let signals = Signals::listen().context("cannot listen for signals")?;
+    app.tasks.spawn_background(
+        "signals",
+        signals.watch(Arc::clone(&app), overrides, stop.clone()),
+    );
+    let keys = Arc::clone(&app);
+    app.tasks.spawn_background("keys", async move {
+        keys.keys.follow(keys.books.ledger()).await;
+    });
+    let grace = app.live.load().settings.limits.shutdown_grace;
+    let served = server::serve(listener, router(Arc::clone(&app)), &app.tasks, stop.clone());
+    tokio::pin!(served);
+    tokio::select! {
+        () = &mut served => {}
+        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => app.deadline.cancel(),
+        () = app.deadline.cancelled() => {}
+    }
+    // What is still running gets to settle, whatever happens to its connection.
+    let wait = if app.deadline.is_cancelled() {
+        LAST_WORDS
+    } else {
+        grace
+    };
+    if tokio::time::timeout(wait, app.tasks.drained())
+        .await
+        .is_err()
+    {
+        app.deadline.cancel();
+        drop(tokio::time::timeout(LAST_WORDS, app.tasks.drained()).await);
+    }
+    app.tasks.stop().await;
+    app.books.ledger().close().await;
+    app.tasks.ended().await;
+    let last = Arc::clone(&app);
+    drop(tokio::task::spawn_blocking(move || last.traces.finish()).await);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Everything the process shares, and the socket.
+async fn build(live: Live, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, TcpListener)> {
+    let listen = live.settings.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; is another program using the port? (--listen takes another address)"))?;
+    Ok((assemble(live, data_dir).await?, listener))
+}
+
+/// Everything the process shares, with its background work running. Opens no socket.
+pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<Arc<App>> {
+    // The one TLS implementation of the process. It fails only when it was installed before.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let instance = data_dir.instance()?;
+    let tasks = Tasks::default();
+    let settings = &live.settings;
+    let Opened {
+        ledger,
+        driver,
+        interrupted,
+    } = Ledger::open(OpenOptions {
+        url: settings.storage.url.clone(),
+        data_dir: data_dir.path().to_owned(),
+        instance: InstanceId::new(instance.clone()),
+        durability: settings.storage.durability,
+        retention: settings.storage.retention,
+        lease: LEASE,
+        time_zone: settings.storage.time_zone.clone(),
+        clock: Arc::new(clock::now),
+        on_commit: None,
+    })
+    .await
+    .context("cannot open the ledger")?;
+    tasks.spawn_to_the_end(driver.run());
+    if !interrupted.is_empty() {
+        tracing::warn!(
+            count = interrupted.len(),
+            "exchanges of an earlier run were cut off and are booked as interrupted"
+        );
+    }
+    let directory = ledger
+        .directory()
+        .await
+        .context("cannot read keys and limits")?;
+    let admin_token = match &settings.admin_token {
+        Some(token) => token.clone(),
+        None => data_dir.admin_token()?,
+    };
+    let (learned, to_keep) = Learned::new(Clock, settings.limits.learned_ttl);
+    let keeper = Keeper::open(ledger.clone(), to_keep, &learned)
+        .await
+        .context("cannot read what was learned")?;
+    let (plan_limits, told) = PlanWatch::new();
+    let stored = ledger.plan_limits().await;
+    plan_limits.restore(&stored.context("cannot read the plan limits")?);
+    tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), told));
+    let app = App {
+        clock: Clock,
+        learned,
+        plan_limits,
+        catalogues: Catalogues::default(),
+        reasoning: ReasoningMemory::new(Clock),
+        tasks,
+        books: Books::new(ledger, InstanceId::new(instance.clone())),
+        keys: Keys::new(Clock, directory),
+        soft_warnings: SoftWarnings::default(),
+        upstream: UpstreamClient::new(gateway_policy::upstream::CONNECT_TIMEOUT)
+            .context("cannot set up TLS toward upstreams")?,
+        metrics: Metrics::new()?,
+        traces: Traces::from_environment(&instance)?,
+        slots: Arc::new(Semaphore::new(settings.limits.max_concurrent)),
+        instance,
+        admin_token,
+        deadline: CancellationToken::new(),
+        live: arc_swap::ArcSwap::from_pointee(live),
+    };
+    let app = Arc::new(app);
+    app.tasks
+        .spawn_background("learned", keeper.run(Arc::clone(&app)));
+    Ok(app)
+}
+
+/// What to put into Codex's configuration, both ways.
+fn banner(address: std::net::SocketAddr, config: &str, data_dir: &std::path::Path) -> String {
+    let host = if address.ip().is_unspecified() {
+        format!("127.0.0.1:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    format!(
+        "codex-gateway {version} serves on http://{address}\n\
+         configuration: {config}\n\
+         data directory: {data_dir}\n\
+         \n\
+         Point Codex at it with one line at the top of ~/.codex/config.toml (keeps your ChatGPT or API-key sign-in):\n\
+         \n\
+         \x20   openai_base_url = \"http://{host}/v1\"\n\
+         \n\
+         or as a provider of its own:\n\
+         \n\
+         \x20   model_provider = \"gateway\"\n\
+         \n\
+         \x20   [model_providers.gateway]\n\
+         \x20   name = \"codex-gateway\"\n\
+         \x20   base_url = \"http://{host}/v1\"\n\
+         \x20   wire_api = \"responses\"\n\
+         \x20   env_key = \"OPENAI_API_KEY\"          # or: requires_openai_auth = true\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data_dir = data_dir.display(),
+    )
+}
+
+/// The signals of the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// First SIGTERM or SIGINT: stop accepting, let streams finish. Second: now, still settling. SIGHUP: read the configuration again.
+    async fn watch(mut self, app: Arc<App>, overrides: Overrides, stop: CancellationToken) {
+        loop {
+            let is_reload = tokio::select! {
+                _ = self.terminate.recv() => false,
+                _ = self.interrupt.recv() => false,
+                _ = self.hang_up.recv() => true,
+            };
+            if is_reload {
+                reload(&app, &overrides);
+            } else if stop.is_cancelled() {
+                tracing::warn!("stopping now; running streams are cut and settled");
+                app.deadline.cancel();
+            } else {
+                tracing::info!("stopping: the listener is closed, running streams may finish");
+                stop.cancel();
+            }
+        }
+    }
+}
+
+/// Compiles first, then swaps. A bad file keeps the old configuration and says so.
+fn reload(app: &App, overrides: &Overrides) {
+    let kept = "the old configuration stays in force";
+    // The socket stays where it is, and who may use the gateway's credentials follows from where it really listens.
+    let old = app.live.load();
+    let here = Overrides {
+        listen: Some(old.settings.listen.to_string()),
+        ..overrides.clone()
+    };
+    let loaded = match config::load(&here) {
+        Ok(loaded) => loaded,
+        Err(error) => return tracing::error!("reload: {error}; {kept}"),
+    };
+    let Loaded {
+        source, problems, ..
+    } = &loaded;
+    if !problems.is_empty() {
+        let report = loaded.report(false);
+        let errors = loaded.count(Severity::Error);
+        if errors > 0 {
+            return tracing::error!(
+                "reload: {} has {errors} error(s); {kept}\n{report}",
+                source.path
+            );
+        }
+        tracing::warn!("reload: {}\n{report}", source.path);
+    }
+    let path = source.path.clone();
+    let places = Places::new(source);
+    let Some(settings) = loaded.settings else {
+        return tracing::error!("reload: {path} cannot be used; {kept}");
+    };
+    let wished = config::load(overrides)
+        .ok()
+        .and_then(|wished| wished.settings);
+    let is_moved = wished.is_none_or(|wished| wished.listen != old.settings.listen);
+    if is_moved || settings.storage.url != old.settings.storage.url {
+        tracing::warn!("reload: `listen` and `storage` take effect at the next start only");
+    }
+    match Live::new(settings, places) {
+        Ok(live) => {
+            app.learned.believe_for(live.settings.limits.learned_ttl);
+            app.live.store(Arc::new(live));
+            tracing::info!("reload: {path} is in force");
+        }
+        Err(error) => tracing::error!("reload: {error}; {kept}"),
+    }
+}

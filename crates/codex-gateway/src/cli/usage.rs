@@ -1,0 +1,202 @@
+//! `codex-gateway usage`: sums of the ledger, as a table for people, as JSON or CSV for programs.
+
+use std::process::ExitCode;
+
+use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageSums};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::store::with_ledger;
+use super::table::{Side, Table};
+use super::{EXIT_CONFIG, complain, dollars, say, settings};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::reports::usage::{DEFAULT_BY, group_by};
+use crate::reports::when;
+
+/// Arguments of `usage`.
+#[derive(Debug, clap::Args)]
+pub(super) struct UsageArgs {
+    /// Group by these, comma-separated: model (the served one), route, key, team, session, turn, kind, endpoint, decision, upstream, day.
+    #[arg(long, default_value = DEFAULT_BY, value_name = "KEY,…")]
+    by: String,
+    /// Requests since then: a duration back from now (7d), a date, or an RFC 3339 time.
+    #[arg(long, value_name = "T")]
+    since: Option<String>,
+    /// Requests before then, in the same forms.
+    #[arg(long, value_name = "T")]
+    until: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+/// Sums up.
+pub(super) fn run(overrides: &Overrides, args: &UsageArgs) -> ExitCode {
+    answer(overrides, args).unwrap_or_else(|code| code)
+}
+
+fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode> {
+    let (settings, _) = settings(overrides)?;
+    let query = query(args, Clock.now(), &settings.storage.time_zone)
+        .map_err(|message| refuse(&message))?;
+    let report = with_ledger(
+        &settings,
+        |ledger| async move { ledger.usage(&query).await },
+    )?;
+    let by = group_by(&args.by).map_err(|message| refuse(&message))?;
+    match args.format {
+        Format::Json => return Ok(super::say_json(&report)),
+        Format::Csv => say(&csv(&by, &report)),
+        Format::Table => say(&table(&by, &report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A flag that cannot be read.
+fn refuse(message: &str) -> ExitCode {
+    complain(&format!("error: {message}"));
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn query(args: &UsageArgs, now: Timestamp, zone: &TimeZone) -> Result<UsageQuery, String> {
+    let moment = |text: &Option<String>| {
+        text.as_deref()
+            .map(|text| when::parse(text, now, zone))
+            .transpose()
+    };
+    Ok(UsageQuery {
+        by: group_by(&args.by)?,
+        since: moment(&args.since)?,
+        until: moment(&args.until)?,
+        ..UsageQuery::default()
+    })
+}
+
+type ReadSum = fn(&UsageSums) -> i64;
+
+const SUMS: [(&str, ReadSum); 10] = [
+    ("requests", |sums| sums.requests),
+    ("input_tokens", |sums| sums.input_tokens),
+    ("cached_input_tokens", |sums| sums.cached_input_tokens),
+    ("cache_write_tokens", |sums| sums.cache_write_tokens),
+    ("output_tokens", |sums| sums.output_tokens),
+    ("reasoning_tokens", |sums| sums.reasoning_tokens),
+    ("cost_nanos_metered", |sums| sums.cost_nanos_metered),
+    ("cost_nanos_plan", |sums| sums.cost_nanos_plan),
+    ("unpriced_requests", |sums| sums.unpriced_requests),
+    ("estimated_requests", |sums| sums.estimated_requests),
+];
+
+/// The same names as in JSON, integers, no total: a spreadsheet adds up itself.
+fn csv(by: &[GroupBy], report: &UsageReport) -> String {
+    let keys = by.iter().map(|by| by.as_str());
+    let head: Vec<&str> = keys.chain(SUMS.iter().map(|(name, _)| *name)).collect();
+    let mut lines = vec![head.join(",")];
+    let sums_of = |sums: &UsageSums| SUMS.map(|(_, read)| read(sums).to_string());
+    if by.is_empty() {
+        lines.push(sums_of(&report.total).join(","));
+    }
+    for row in &report.rows {
+        let keys = row
+            .keys
+            .iter()
+            .map(|(_, value)| quoted(value.as_deref().unwrap_or("")));
+        let cells: Vec<String> = keys.chain(sums_of(&row.sums)).collect();
+        lines.push(cells.join(","));
+    }
+    lines.join("\r\n")
+}
+
+/// A field of RFC 4180. A leading `=`, `+`, `-` or `@` would be a formula to a spreadsheet; a quote in front makes it text.
+fn quoted(field: &str) -> String {
+    let field = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
+    if field.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", field.replace('"', "\"\""));
+    }
+    field
+}
+
+fn table(by: &[GroupBy], report: &UsageReport) -> String {
+    let keys = by.iter().map(|by| (by.as_str().to_owned(), Side::Left));
+    let figures = [
+        "requests",
+        "input",
+        "cached",
+        "hit",
+        "output",
+        "reasoning",
+        "metered $",
+        "plan $",
+        "unpriced",
+        "estimated",
+    ];
+    let first = if by.is_empty() {
+        vec![(String::new(), Side::Left)]
+    } else {
+        Vec::new()
+    };
+    let head = first
+        .into_iter()
+        .chain(keys)
+        .chain(figures.map(|title| (title.to_owned(), Side::Right)))
+        .collect();
+    let mut table = Table::new(head);
+    for row in &report.rows {
+        let keys = row
+            .keys
+            .iter()
+            .map(|(_, value)| value.clone().unwrap_or_else(|| "(none)".to_owned()));
+        table.row(keys.chain(figures_of(&row.sums)).collect());
+    }
+    let blank = std::iter::repeat_n(String::new(), by.len().saturating_sub(1));
+    let total = std::iter::once("total".to_owned()).chain(blank);
+    table.row(total.chain(figures_of(&report.total)).collect());
+    format!(
+        "{}\n{}\n",
+        table.render(),
+        "metered $ is on an API bill; plan $ is what plan usage would have cost at API prices. The two are never added."
+    )
+}
+
+fn figures_of(sums: &UsageSums) -> [String; 10] {
+    [
+        sums.requests.to_string(),
+        sums.input_tokens.to_string(),
+        sums.cached_input_tokens.to_string(),
+        hit_share(sums),
+        sums.output_tokens.to_string(),
+        sums.reasoning_tokens.to_string(),
+        dollars(sums.cost_nanos_metered),
+        dollars(sums.cost_nanos_plan),
+        sums.unpriced_requests.to_string(),
+        sums.estimated_requests.to_string(),
+    ]
+}
+
+/// How much of the input came from the cache.
+fn hit_share(sums: &UsageSums) -> String {
+    let (cached, input) = (
+        i128::from(sums.cached_input_tokens),
+        i128::from(sums.input_tokens),
+    );
+    if input <= 0 {
+        return "-".to_owned();
+    }
+    // Rounded half up, in integers.
+    format!("{}%", (cached * 200 + input) / (2 * input))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What people and programs read, as snapshots.
+
+use gateway_ledger::UsageRow;
+use proptest::prelude::*;
+
+use super::*;
+
+fn report() -> UsageReport {
+    let row = |model: Option<&str>, day: &str, sums: UsageSums| UsageRow {
+        keys: vec![
+            (GroupBy::Model, model.map(str::to_owned)),
+            (GroupBy::Day, Some(day.to_owned())),
+        ],
+        sums,
+    };
+    let metered = UsageSums {
+        requests: 3,
+        input_tokens: 300_000,
+        cached_input_tokens: 200_000,
+        output_tokens: 4_000,
+        reasoning_tokens: 1_000,
+        cost_nanos_metered: 1_234_567_890,
+        ..UsageSums::default()
+    };
+    let plan = UsageSums {
+        requests: 2,
+        input_tokens: 10,
+        output_tokens: 5,
+        cost_nanos_plan: 99_950_000,
+        unpriced_requests: 1,
+        estimated_requests: 1,
+        ..UsageSums::default()
+    };
+    UsageReport {
+        rows: vec![
+            row(Some("gpt-5.5"), "2026-11-19", metered),
+            row(Some("odd,\"id\""), "2026-11-20", plan),
+            row(None, "2026-11-20", UsageSums::default()),
+        ],
+        total: UsageSums {
+            requests: 5,
+            input_tokens: 300_010,
+            cached_input_tokens: 200_000,
+            output_tokens: 4_005,
+            reasoning_tokens: 1_000,
+            cost_nanos_metered: 1_234_567_890,
+            cost_nanos_plan: 99_950_000,
+            unpriced_requests: 1,
+            estimated_requests: 1,
+            ..UsageSums::default()
+        },
+    }
+}
+
+const BY: [GroupBy; 2] = [GroupBy::Model, GroupBy::Day];
+
+#[test]
+fn sums_are_a_table_with_both_monies_side_by_side() {
+    insta::assert_snapshot!(table(&BY, &report()));
+}
+
+#[test]
+fn the_total_alone_is_a_table_too() {
+    let report = UsageReport {
+        rows: Vec::new(),
+        ..report()
+    };
+    insta::assert_snapshot!(table(&[], &report));
+}
+
+#[test]
+fn csv_has_the_names_of_json_and_quotes_what_it_must() {
+    insta::assert_snapshot!(csv(&BY, &report()));
+}
+
+#[test]
+fn flags_become_a_query() {
+    let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let args = |by: &str, since: Option<&str>| UsageArgs {
+        by: by.to_owned(),
+        since: since.map(str::to_owned),
+        until: None,
+        format: Format::Table,
+    };
+    let read = query(&args("model, day,model", Some("7d")), now, &TimeZone::UTC).unwrap();
+    assert_eq!(read.by, BY);
+    assert_eq!(read.since, Some("2026-11-13T12:00:00Z".parse().unwrap()));
+    let wrong = query(&args("modle", None), now, &TimeZone::UTC).unwrap_err();
+    assert!(
+        wrong.contains("`modle`") && wrong.contains("session"),
+        "{wrong}"
+    );
+    assert!(query(&args("", Some("soon")), now, &TimeZone::UTC).is_err());
+}
+
+#[test]
+fn a_cell_is_no_formula() {
+    assert_eq!(quoted("=cmd()"), "'=cmd()");
+    assert_eq!(quoted("a,b"), "\"a,b\"");
+    assert_eq!(quoted("gpt-5.5"), "gpt-5.5");
+}
+
+proptest! {
+    #[test]
+    fn dollars_are_the_nanos_rounded(nanos in any::<i64>()) {
+        let text = dollars(nanos);
+        let shown: i128 = if text == "-" { 0 } else { text.replace('.', "").parse().unwrap() };
+        prop_assert!((shown * 100_000 - i128::from(nanos)).abs() <= 50_000);
+    }
+}

@@ -1,0 +1,38 @@
+//! The only place that reads a clock or makes an id, so that everything else can be given time as an argument.
+
+use std::time::{Instant, SystemTime};
+
+use jiff::Timestamp;
+
+/// Reads time and makes ids.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock;
+
+impl Clock {
+    /// Wall-clock time.
+    pub fn now(self) -> Timestamp {
+        now()
+    }
+
+    /// Today in UTC, for prices that change.
+    pub fn date(self) -> jiff::civil::Date {
+        now().to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
+    /// A point in time for measuring durations; never jumps.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn instant(self) -> Instant {
+        Instant::now()
+    }
+
+    /// A new id: UUIDv7, so ids sort by time of making.
+    pub fn new_id(self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+}
+
+/// Wall-clock time, as a plain function for parts that take one.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
+}

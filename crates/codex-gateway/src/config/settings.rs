@@ -1,0 +1,306 @@
+//! From the file's words to checked values. Reports every problem; reads the secrets that the file names.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_ledger::Durability;
+use gateway_policy::price::BUILTIN_PRICES;
+use gateway_policy::problem::{Problem, Severity};
+use gateway_policy::{Catalog, ModelId, Policy, PolicyInput, PriceTable};
+use http::{HeaderName, HeaderValue};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use super::file::{AutoOrBool, ConfigFile, ServerSpec};
+use super::reader::Reader;
+use super::{Overrides, data_dir};
+use crate::http::catalogue_entries;
+use crate::http::guard::AllowedHosts;
+use crate::secret::Secret;
+use crate::telemetry::LogFormat;
+
+/// The built-in model catalogue.
+pub const MODELS: &str = include_str!("../../../../config/models.toml");
+
+/// What happens to the upstream's stream when the client leaves early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisconnect {
+    /// Close it at once: the user pressed Esc and should not pay for what nobody reads.
+    Cancel,
+    /// Read on, bounded, for exact usage.
+    Drain,
+}
+
+/// Who may use an upstream's own credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareKeys {
+    /// Every proxied request needs a valid gateway key.
+    pub is_key_required: bool,
+    /// Callers without a gateway key may use upstreams that have a credential of their own.
+    pub is_open: bool,
+}
+
+/// A configuration, checked.
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub hosts: AllowedHosts,
+    pub share: ShareKeys,
+    pub limits: Limits,
+    pub on_disconnect: OnDisconnect,
+    pub data_dir: PathBuf,
+    pub storage: Storage,
+    pub log_format: LogFormat,
+    pub catalog_file: Option<PathBuf>,
+    /// Codex catalogue entries of models that only the operator knows.
+    pub catalog_entries: Vec<serde_json::Value>,
+    pub admin_token: Option<Secret>,
+    pub policy: Policy,
+    pub prices: PriceTable,
+    /// The credentials of upstreams that have one of their own, by upstream name.
+    pub credentials: HashMap<String, OwnCredential>,
+}
+
+/// Sizes and times.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of a request body, before and after decompression.
+    pub max_request_body: usize,
+    /// Most bytes of one event of a stream.
+    pub max_event: usize,
+    /// Most exchanges at a time.
+    pub max_concurrent: usize,
+    pub shutdown_grace: Duration,
+    /// Longest reading on after a client left.
+    pub drain_timeout: Duration,
+    /// How long the beginning of a stream is held back while a fallback is possible.
+    pub hold_timeout: Duration,
+    pub hold_bytes: usize,
+    /// How long an upstream's refusal of a model is believed.
+    pub learned_ttl: Duration,
+}
+
+/// Where and how the ledger is kept.
+#[derive(Clone)]
+pub struct Storage {
+    pub url: String,
+    pub durability: Durability,
+    pub retention: Option<Duration>,
+    /// Where a day begins, for reports and budgets.
+    pub time_zone: TimeZone,
+}
+
+/// An upstream's own credential as a header.
+#[derive(Clone)]
+pub struct OwnCredential {
+    pub header: HeaderName,
+    pub value: HeaderValue,
+}
+
+/// Checks everything. `None` when the policy could not be compiled.
+pub fn compile(
+    file: ConfigFile,
+    overrides: &Overrides,
+    base: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<Settings> {
+    let listen = listen(&file.server, overrides, problems);
+    let share = share_keys(&file, listen, problems);
+    let mut reader = Reader { problems };
+    let limits = reader.limits(&file);
+    let storage = reader.storage(&file.storage);
+    let catalog_file = reader.catalog_file(&file, base);
+    let admin_token = file
+        .admin
+        .token
+        .as_ref()
+        .and_then(|spec| reader.admin_token(spec, base));
+    let credentials = reader.credentials(&file, base);
+    let prices = prices(&file, base, problems)?;
+    let catalog = catalog(&file, base, problems)?;
+    let catalog_entries =
+        catalogue_entries::compile(&file.catalog.entries, &catalog, base, problems);
+    let (policy, found) = Policy::compile(&PolicyInput {
+        upstreams: file.upstreams,
+        routes: file.routes,
+        rules: file.rules,
+        fallback: file.fallback,
+        patterns: file.error_patterns,
+        encrypted_reasoning: file.models.encrypted_reasoning.unwrap_or_default(),
+        catalog: Arc::new(catalog),
+        known_models: prices
+            .rows()
+            .filter_map(|row| ModelId::new(&row.model).ok())
+            .collect(),
+    });
+    problems.extend(found);
+    Some(Settings {
+        listen,
+        hosts: AllowedHosts::new(&file.server.hosts, &file.server.origins),
+        share,
+        limits,
+        on_disconnect: file
+            .server
+            .on_disconnect
+            .map_or(OnDisconnect::Cancel, Spanned::into_inner),
+        data_dir: data_dir(overrides),
+        storage,
+        log_format: file.log.format.unwrap_or_default(),
+        catalog_file,
+        catalog_entries,
+        admin_token,
+        policy: policy?,
+        prices,
+        credentials,
+    })
+}
+
+fn listen(server: &ServerSpec, overrides: &Overrides, problems: &mut Vec<Problem>) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 8787));
+    let (text, span) = match (&overrides.listen, &server.listen) {
+        (Some(text), _) => (text.clone(), None),
+        (None, Some(spec)) => (spec.get_ref().clone(), Some(spec.span())),
+        (None, None) => return default,
+    };
+    let parsed = text.parse().ok().or_else(|| {
+        text.to_socket_addrs()
+            .ok()
+            .and_then(|mut found| found.next())
+    });
+    parsed.unwrap_or_else(|| {
+        problems.push(
+            Problem::error(span, format!("`{text}` is no address to listen on")).with_hint(
+                "an address and a port, such as `127.0.0.1:8787` or `[::1]:8787`".to_owned(),
+            ),
+        );
+        default
+    })
+}
+
+/// Loopback needs no key; elsewhere holders of gateway keys only, unless somebody wrote down that it shall be open.
+fn share_keys(file: &ConfigFile, listen: SocketAddr, problems: &mut Vec<Problem>) -> ShareKeys {
+    let is_loopback = listen.ip().is_loopback();
+    let wish = file
+        .server
+        .require_gateway_key
+        .as_ref()
+        .map_or(AutoOrBool::Auto, |spec| *spec.get_ref());
+    let is_key_required = match wish {
+        AutoOrBool::Auto => !is_loopback,
+        AutoOrBool::Fixed(is_required) => is_required,
+    };
+    let is_written_down = wish == AutoOrBool::Fixed(false);
+    if !is_loopback && !is_written_down && file.routes.gateway_key.is_none() {
+        problems.push(
+            Problem::error(
+                file.server.listen.as_ref().map(Spanned::span),
+                format!("`{listen}` is reachable from other machines, and no gateway key could be checked there"),
+            )
+            .with_hint(
+                "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
+                 `require_gateway_key = false` if everybody who reaches this address may use it"
+                    .to_owned(),
+            ),
+        );
+    }
+    ShareKeys {
+        is_key_required,
+        is_open: is_loopback && !is_key_required,
+    }
+}
+
+fn catalog(file: &ConfigFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Catalog> {
+    let overlay = match &file.catalog.models {
+        None => None,
+        Some(spec) => match std::fs::read_to_string(base.join(spec.get_ref())) {
+            Ok(text) => Some((text, spec.span())),
+            Err(error) => {
+                problems.push(Problem::error(
+                    spec.span(),
+                    format!("cannot read the models file: {error}"),
+                ));
+                None
+            }
+        },
+    };
+    let catalog = match Catalog::read(MODELS) {
+        Ok(catalog) => catalog,
+        Err(found) => return built_in((None, found), "models", problems),
+    };
+    let Some((text, span)) = overlay else {
+        return Some(catalog);
+    };
+    match catalog.overlay(&text) {
+        Ok(overlaid) => Some(overlaid),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| Problem {
+                span: Some(span.clone()),
+                ..problem
+            }));
+            Some(catalog)
+        }
+    }
+}
+
+fn prices(file: &ConfigFile, base: &Path, problems: &mut Vec<Problem>) -> Option<PriceTable> {
+    let (table, found) = PriceTable::parse(BUILTIN_PRICES);
+    let found = found
+        .into_iter()
+        .map(|found| Problem::error(found.span, found.message))
+        .collect();
+    let table = built_in((table, found), "prices", problems)?;
+    let Some(spec) = &file.prices.file else {
+        return Some(table);
+    };
+    let path = base.join(spec.get_ref());
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.push(Problem::error(
+                spec.span(),
+                format!("cannot read the price file: {error}"),
+            ));
+            return Some(table);
+        }
+    };
+    let (parsed, found) = PriceTable::parse(&text);
+    // The carets of this report point into the configuration; the place in the price file stands in words.
+    problems.extend(found.into_iter().map(|found| {
+        let line = text
+            .get(..found.span.start)
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        Problem::error(
+            spec.span(),
+            format!("{} line {line}: {}", path.display(), found.message),
+        )
+        .with_hint(found.hint)
+    }));
+    // A broken file is reported; the other checks go on with the built-in table.
+    Some(match parsed {
+        Some(parsed) => PriceTable::overlay(&table, &parsed),
+        None => table,
+    })
+}
+
+/// A table that comes with the program; a test keeps it free of problems.
+fn built_in<T>(
+    parsed: (Option<T>, Vec<Problem>),
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let (value, found) = parsed;
+    if found
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
+        problems.push(Problem::error(
+            None,
+            format!("the built-in {name} table is broken"),
+        ));
+    }
+    value
+}

@@ -1,0 +1,83 @@
+//! The endpoints that are proxied, and what is known about each. Knows no upstream.
+
+use gateway_wire::WireApi;
+
+/// A proxied endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    Responses,
+    Chat,
+    Compact,
+    InputTokens,
+    /// A stored response by id: read, cancelled, deleted, its input items.
+    StoredResponse,
+    Search,
+    Images,
+    Realtime,
+    Memories,
+}
+
+impl Endpoint {
+    /// All of them, for labels that exist from the start.
+    pub const ALL: [Self; 9] = [
+        Self::Responses,
+        Self::Chat,
+        Self::Compact,
+        Self::InputTokens,
+        Self::StoredResponse,
+        Self::Search,
+        Self::Images,
+        Self::Realtime,
+        Self::Memories,
+    ];
+
+    /// The word in labels, logs and the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Responses => "responses",
+            Self::Chat => "chat",
+            Self::Compact => "compact",
+            Self::InputTokens => "input_tokens",
+            Self::StoredResponse => "stored_response",
+            Self::Search => "search",
+            Self::Images => "images",
+            Self::Realtime => "realtime",
+            Self::Memories => "memories",
+        }
+    }
+
+    /// The wire of the body.
+    pub const fn wire(self) -> WireApi {
+        match self {
+            Self::Chat => WireApi::Chat,
+            Self::Responses
+            | Self::Compact
+            | Self::InputTokens
+            | Self::StoredResponse
+            | Self::Search
+            | Self::Images
+            | Self::Realtime
+            | Self::Memories => WireApi::Responses,
+        }
+    }
+
+    /// Whether the body is a JSON object with a `model` that the rules decide on.
+    pub const fn names_a_model(self) -> bool {
+        match self {
+            Self::Responses | Self::Chat | Self::Compact | Self::InputTokens => true,
+            Self::StoredResponse
+            | Self::Search
+            | Self::Images
+            | Self::Realtime
+            | Self::Memories => false,
+        }
+    }
+
+    /// Side services that work with the caller's own credential only.
+    pub const fn needs_own_credential(self) -> bool {
+        matches!(
+            self,
+            Self::Search | Self::Images | Self::Realtime | Self::Memories
+        )
+    }
+}

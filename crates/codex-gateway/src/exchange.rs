@@ -1,0 +1,141 @@
+//! THE WALK of one request, in the order of `docs/ARCHITECTURE.md`: accept → who → what → decide → admit → intent → attempt(s) → commit
+//! → pump → settle. Each step is one call here; what it does is in its own file.
+
+pub mod admission;
+pub mod answer;
+pub mod attempt;
+pub mod body;
+pub mod deliver;
+pub mod head;
+pub mod machine;
+pub mod prepare;
+pub mod pump;
+pub mod record;
+pub mod settle;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::Request;
+use http::request::Parts;
+
+use crate::app::{App, Live};
+use crate::config::OnDisconnect;
+use crate::endpoint::Endpoint;
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::http::router::RequestId;
+use answer::Answer;
+use attempt::Reached;
+use gateway_ledger::Outcome;
+use record::Exchange;
+
+/// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client does.
+///
+/// Dropping this future tells the exchange that the client has gone.
+pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> Response {
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or_else(|| app.clock.new_id(), |id| id.0.clone());
+    let Ok(permit) = Arc::clone(&app.slots).try_acquire_owned() else {
+        return GatewayError::new(
+            ErrorCode::ServerIsOverloaded,
+            "this gateway is serving as many requests as it is allowed to (`max_concurrent` in [server]); try again in a moment",
+        )
+        .into_response();
+    };
+    let (answer, answered) = Answer::channel(app.deadline.clone());
+    let told_id = id.clone();
+    let mut exchange = Exchange::new(id.clone(), endpoint, app.clock.now(), app.clock.instant());
+    exchange.trace_parent = app.traces.parent(request.headers());
+    let tasks = app.tasks.clone();
+    tasks.spawn_exchange(async move {
+        let in_flight = app
+            .metrics
+            .in_flight
+            .with_label_values(&[endpoint.as_str()]);
+        in_flight.inc();
+        let sent = Sent::default();
+        let walk = AssertUnwindSafe(walk(&app, exchange, request, answer, &sent)).catch_unwind();
+        // A panic stays inside one request, and what was sent still ends in the ledger.
+        if walk.await.is_err() {
+            tracing::error!(request.id = %id, "the exchange panicked; please report this");
+            let sent = sent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match sent {
+                Some(exchange) => settle::panicked(&app, *exchange).await,
+                // Nothing was sent; what was set aside is given back.
+                None => app.books.withdraw(&id),
+            }
+        }
+        in_flight.dec();
+        drop(permit);
+    });
+    answered.await.unwrap_or_else(|_| {
+        GatewayError::new(
+            ErrorCode::InternalError,
+            format!("internal error; the gateway's log has more under request id {told_id}"),
+        )
+        .into_response()
+    })
+}
+
+/// The exchange as it was when its intent was written: what a panic leaves behind.
+type Sent = Mutex<Option<Box<Exchange>>>;
+
+async fn walk(
+    app: &Arc<App>,
+    mut exchange: Exchange,
+    request: Request<Body>,
+    mut answer: Answer,
+    sent: &Sent,
+) {
+    let live = app.live.load_full();
+    let (parts, body) = request.into_parts();
+    let cancels = live.settings.on_disconnect == OnDisconnect::Cancel;
+    let reached = tokio::select! {
+        reached = toward_upstream(app, &live, &mut exchange, &parts, body, sent) => reached,
+        () = answer.client_gone(), if cancels => {
+            // Dropping the attempt closed the upstream's connection.
+            exchange.outcome = Outcome::ClientGone;
+            return settle::cut_off(app, &live, exchange).await;
+        }
+        () = app.deadline.cancelled() => {
+            exchange.outcome = Outcome::Interrupted;
+            settle::note_open_call(&mut exchange);
+            Err(GatewayError::new(
+                ErrorCode::GatewayStopping,
+                "the gateway is being stopped; try again in a moment",
+            ))
+        }
+    };
+    match reached {
+        Ok(reached) => deliver::deliver(app, &live, exchange, &parts, reached, answer).await,
+        Err(error) => deliver::refuse(app, &live, exchange, &parts, error, answer).await,
+    }
+}
+
+/// Steps 2 to 6: everything before the client hears anything.
+async fn toward_upstream(
+    app: &Arc<App>,
+    live: &Arc<Live>,
+    exchange: &mut Exchange,
+    parts: &Parts,
+    body: Body,
+    sent: &Sent,
+) -> Result<Reached, GatewayError> {
+    // 2. Who.
+    let caller = prepare::who(app, live, exchange, parts)?;
+    // 3. What.
+    let content = prepare::what(live, exchange, parts, body).await?;
+    // 4. Decide.
+    let route = prepare::decide(app, live, exchange, parts, &caller, content)?;
+    // 5. Admit, and write down what is about to be sent.
+    prepare::admit(app, exchange).await?;
+    prepare::intent(app, exchange).await?;
+    *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(exchange.clone()));
+    // 6. Attempt(s).
+    attempt::attempts(app, live, exchange, parts, &caller, route).await
+}

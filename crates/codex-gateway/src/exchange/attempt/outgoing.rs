@@ -1,0 +1,240 @@
+//! What one attempt sends: the URL, the headers with the right credential, the body with as few bytes changed as possible.
+
+use bytes::Bytes;
+use gateway_policy::{Adjustment, Attempt, AuthRoute, Upstream};
+use gateway_wire::adjust::{self, Adjustments};
+use gateway_wire::splice::splice;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::app::{App, Live};
+use crate::exchange::body::{RequestBody, Tail, TailWatch};
+use crate::exchange::record::Exchange;
+use crate::http::caller::{Caller, foreign_credentials};
+use crate::http::error::{ErrorCode, GatewayError};
+use crate::secret::hex;
+use crate::upstream::client::{Pieces, UploadBody};
+use crate::upstream::headers::{
+    AttemptCredential, LITE_HEADER, apply_credential, remove_clients_own, toward_upstream,
+};
+
+/// The body of an attempt, and how to learn what a streamed one turned out to be.
+pub struct OutgoingBody {
+    pub body: UploadBody,
+    pub watch: Option<TailWatch>,
+}
+
+/// Makes the body of one attempt. A streamed tail is used up; a replayable one stays.
+pub fn body(
+    request: &mut RequestBody,
+    exchange: &Exchange,
+    attempt: &Attempt,
+    changes: &[Adjustment],
+    headers: &mut HeaderMap,
+) -> Result<OutgoingBody, GatewayError> {
+    let is_changed = exchange
+        .model_requested
+        .as_ref()
+        .is_none_or(|asked| asked.as_str() != attempt.model.as_str());
+    let span = is_changed
+        .then(|| request.head.model.as_ref().map(|model| model.span.clone()))
+        .flatten();
+    let whole = |pieces: Vec<Bytes>| OutgoingBody {
+        body: UploadBody::Pieces(Pieces::from(pieces)),
+        watch: None,
+    };
+    let tail = match &request.tail {
+        Tail::Replayable { plain, .. } if !changes.is_empty() => {
+            let adjusted = adjusted(plain, changes)?;
+            let Some(span) = span else {
+                return Ok(whole(vec![adjusted]));
+            };
+            // The span belongs to the body as it was; after a change it is looked up again.
+            let head = gateway_wire::request::scan(&adjusted)
+                .map_err(|error| super::super::body::invalid(&error))?;
+            let span = head.model.map_or(span, |model| model.span);
+            return Ok(whole(spliced(&adjusted, span, attempt)?));
+        }
+        Tail::Replayable { plain, .. } if span.is_some() => {
+            return Ok(whole(spliced(plain, span.unwrap_or_default(), attempt)?));
+        }
+        Tail::Replayable { raw, plain } => {
+            let accepted = &attempt.upstream.request_encodings;
+            let can_pass = request.codings.iter().all(|coding| {
+                accepted
+                    .iter()
+                    .any(|known| known.as_str() == coding.as_str())
+            });
+            if request.codings.is_empty() || !can_pass {
+                return Ok(whole(vec![plain.clone()]));
+            }
+            let words: Vec<&str> = request
+                .codings
+                .iter()
+                .map(|coding| coding.as_str())
+                .collect();
+            if let Ok(value) = HeaderValue::from_str(&words.join(", ")) {
+                headers.insert(header::CONTENT_ENCODING, value);
+            }
+            return Ok(whole(vec![raw.clone()]));
+        }
+        Tail::Streamed(_) => std::mem::replace(&mut request.tail, Tail::Sent),
+        Tail::Sent => return Err(internal()),
+    };
+    let Tail::Streamed(streamed) = tail else {
+        return Err(internal());
+    };
+    let (upload, watch) = streamed.into_upload(span.map(|span| (span, attempt.model.as_str())))?;
+    Ok(OutgoingBody {
+        body: UploadBody::Streamed(upload),
+        watch: Some(watch),
+    })
+}
+
+fn spliced(
+    plain: &Bytes,
+    span: std::ops::Range<usize>,
+    attempt: &Attempt,
+) -> Result<Vec<Bytes>, GatewayError> {
+    splice(plain, span, attempt.model.as_str())
+        .map(Vec::from)
+        .map_err(|_| internal())
+}
+
+pub(super) fn internal() -> GatewayError {
+    GatewayError::new(
+        ErrorCode::InternalError,
+        "internal error: the request body was not where it was expected",
+    )
+}
+
+pub(super) fn adjusted(plain: &Bytes, changes: &[Adjustment]) -> Result<Bytes, GatewayError> {
+    let mut wanted = Adjustments::default();
+    for change in changes {
+        match change {
+            Adjustment::Effort(effort) => wanted.effort = Some(effort.clone()),
+            Adjustment::Verbosity(verbosity) => wanted.verbosity = Some(verbosity.clone()),
+            Adjustment::LiftLiteTools => wanted.lift_lite_tools = true,
+            Adjustment::StripReasoning => wanted.strip_encrypted_reasoning = true,
+        }
+    }
+    adjust::adjust(plain, &wanted)
+        .map(Bytes::from)
+        .map_err(|error| {
+            GatewayError::new(
+                ErrorCode::InvalidRequest,
+                format!("the request body cannot be adapted to another model: {error}"),
+            )
+        })
+}
+
+/// Whether a body is in the client's protocol or was translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyWire {
+    Clients,
+    Other,
+}
+
+/// The client's headers, with the credential of this upstream. What Codex says about itself goes only where the caller's own
+/// credential goes, unless the operator wrote `forward_client_headers`.
+pub fn headers(
+    app: &App,
+    live: &Live,
+    parts: &Parts,
+    caller: &Caller,
+    upstream: &Upstream,
+    body: BodyWire,
+) -> HeaderMap {
+    let mut headers = toward_upstream(&parts.headers, &app.instance);
+    for name in foreign_credentials(caller.route) {
+        headers.remove(*name);
+    }
+    let own = live.settings.credentials.get(upstream.name.as_str());
+    let is_of_route = live
+        .settings
+        .policy
+        .route_upstream(caller.route)
+        .is_some_and(|route| route.name == upstream.name);
+    let credential = match own {
+        Some(own) => AttemptCredential::Own {
+            header: &own.header,
+            value: &own.value,
+        },
+        // A caller's credential is for the upstream of the caller's route and for no other.
+        None if upstream.credential.is_callers()
+            && is_of_route
+            && caller.route != AuthRoute::GatewayKey =>
+        {
+            AttemptCredential::Caller
+        }
+        None => AttemptCredential::None,
+    };
+    apply_credential(&mut headers, &credential);
+    let is_first_party = matches!(credential, AttemptCredential::Caller);
+    if !upstream.forward_client_headers.unwrap_or(is_first_party) {
+        remove_clients_own(&mut headers);
+    }
+    if body == BodyWire::Other {
+        headers.remove(LITE_HEADER);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+    }
+    for (name, value) in &upstream.http_headers {
+        if let (Ok(name), Ok(value)) = (
+            http::HeaderName::try_from(name.as_str()),
+            HeaderValue::from_str(value),
+        ) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// The upstream's base, the client's path below `/v1`, the client's query, the upstream's query.
+pub fn url(upstream: &Upstream, parts: &Parts) -> String {
+    let path = parts.uri.path();
+    let path = path
+        .strip_prefix("/v1")
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path);
+    url_of(upstream, path, parts)
+}
+
+/// The same with another path: that of the upstream's own protocol.
+pub fn url_of(upstream: &Upstream, path: &str, parts: &Parts) -> String {
+    let mut url = format!("{}{path}", upstream.base_url);
+    let mut separator = if upstream.base_url.contains('?') {
+        '&'
+    } else {
+        '?'
+    };
+    if let Some(query) = parts.uri.query().filter(|query| !query.is_empty()) {
+        url.push(separator);
+        url.push_str(query);
+        separator = '&';
+    }
+    for (name, value) in &upstream.query_params {
+        url.push(separator);
+        url.push_str(&encoded(name));
+        url.push('=');
+        url.push_str(&encoded(value));
+        separator = '&';
+    }
+    url
+}
+
+/// Percent-encodes what may not stand in a query.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut out, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~:/@".contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                out.push('%');
+                out.push_str(&hex(&[byte]).to_ascii_uppercase());
+            }
+            out
+        })
+}

@@ -1,0 +1,119 @@
+//! The one machine that turns an upstream's bytes into the client's: it relays where both speak the same protocol, and translates
+//! where they do not. A closed choice, made once per answer; nobody else asks which it is.
+
+use bytes::Bytes;
+use gateway_wire::relay::Relay;
+use gateway_wire::sse::EventTooLarge;
+use gateway_wire::stream::{Step, StreamFailure, StreamSummary};
+use gateway_wire::translate::{Loss, ReasoningBlob, StreamTranslator};
+use gateway_wire::{WireApi, synth};
+
+use crate::http::error::ErrorCode;
+
+/// The machine of one stream.
+#[derive(Debug)]
+pub enum Machine {
+    /// Same protocol on both sides: bytes pass.
+    Relay(Box<Relay>),
+    /// The client's protocol is another one.
+    Translator(Box<StreamTranslator>),
+}
+
+impl Machine {
+    /// Takes what the upstream sent and appends what the client gets.
+    pub fn push(&mut self, piece: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
+        match self {
+            Self::Relay(relay) => relay.push(piece, steps),
+            Self::Translator(translator) => translator.push(piece, steps),
+        }
+    }
+
+    /// The upstream closed cleanly.
+    pub fn end(&mut self, steps: &mut Vec<Step>) {
+        match self {
+            Self::Relay(relay) => relay.end(steps),
+            Self::Translator(translator) => translator.end(steps),
+        }
+    }
+
+    /// What is known so far.
+    pub fn summary(&self) -> &StreamSummary {
+        match self {
+            Self::Relay(relay) => relay.summary(),
+            Self::Translator(translator) => translator.summary(),
+        }
+    }
+
+    /// An event that says nothing but that the answer is still being made.
+    pub fn keepalive(&mut self, wire: WireApi, steps: &mut Vec<Step>) {
+        match self {
+            Self::Relay(relay) => {
+                steps.push(Step::Preamble(synth::keepalive(wire, relay.summary())));
+            }
+            Self::Translator(translator) => translator.keepalive(steps),
+        }
+    }
+
+    /// The terminal event for an end that the upstream did not make: `code` and `message` are ours.
+    pub fn fail(&mut self, wire: WireApi, code: &str, message: &str) -> Bytes {
+        match self {
+            Self::Relay(relay) => {
+                let summary = relay.summary();
+                // An `error` event alone is ignored by Codex: its reason goes into the event that Codex reads.
+                let reason = summary.pending_error.as_ref();
+                let code = reason
+                    .and_then(|error| error.code.as_deref())
+                    .unwrap_or(code);
+                let message = reason
+                    .and_then(|error| error.message.as_deref())
+                    .unwrap_or(message);
+                match wire {
+                    WireApi::Responses => {
+                        synth::response_failed(summary.response_id.as_deref(), code, message)
+                    }
+                    WireApi::Chat => synth::chat_error(code, message),
+                }
+            }
+            Self::Translator(translator) => {
+                let mut steps = Vec::new();
+                let failure = StreamFailure {
+                    code: Some(code.to_owned()),
+                    message: Some(message.to_owned()),
+                    ..StreamFailure::default()
+                };
+                translator.fail(failure, &mut steps);
+                // Items that were open are closed first.
+                steps
+                    .iter()
+                    .flat_map(|step| step.bytes().iter().copied())
+                    .collect()
+            }
+        }
+    }
+
+    /// What the answer's translation could not carry.
+    pub fn losses(&self) -> &[Loss] {
+        match self {
+            Self::Relay(_) => &[],
+            Self::Translator(translator) => translator.losses(),
+        }
+    }
+
+    /// Provider reasoning by call id, to keep for the caller's next request. Asked once, at the end.
+    pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
+        match self {
+            Self::Relay(_) => Vec::new(),
+            Self::Translator(translator) => translator.take_reasoning(),
+        }
+    }
+}
+
+/// Whether a stream's failure is one that the gateway itself found, because the upstream's answer broke off.
+pub fn is_cut_short(failure: &StreamFailure) -> bool {
+    // The upstream's own failures carry what it sent.
+    failure.raw.is_empty()
+        && failure.code.as_deref().is_some_and(|code| {
+            code == ErrorCode::UpstreamTruncated.as_str()
+                || code == ErrorCode::EventTooLarge.as_str()
+        })
+}

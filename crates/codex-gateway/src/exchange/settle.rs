@@ -1,0 +1,265 @@
+//! Step 9: an exchange becomes exactly four things: a ledger entry, metrics, one span, one log line. Nothing here can fail the exchange.
+
+use std::time::Duration;
+
+use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_policy::price::Pricing;
+use gateway_policy::{AuthRoute, Billing};
+use gateway_wire::Usage;
+use gateway_wire::reply::ReplySummary;
+use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
+
+use super::record::{Counted, Exchange};
+use crate::app::{App, Live};
+
+/// Bytes of JSON or characters of text per token, for estimates.
+const PER_TOKEN: u64 = 4;
+
+/// Takes over what a stream said about itself.
+pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
+    exchange.output_chars = summary.output_chars;
+    read_usage(exchange, summary.usage);
+    exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    exchange
+        .upstream_response_id
+        .clone_from(&summary.response_id);
+    exchange.service_tier.clone_from(&summary.service_tier);
+    exchange.plan_limits.clone_from(&summary.plan_limits);
+    exchange.mended = summary.mended;
+    read_terminal(exchange, summary.terminal.as_ref());
+}
+
+/// Takes over what a plain answer said about itself.
+pub fn read_reply_summary(exchange: &mut Exchange, summary: ReplySummary) {
+    read_usage(exchange, summary.usage);
+    exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    exchange.upstream_response_id = summary.response_id;
+    exchange.service_tier = summary.service_tier;
+    read_terminal(exchange, summary.terminal.as_ref());
+}
+
+fn read_usage(exchange: &mut Exchange, reading: UsageReading) {
+    match reading {
+        UsageReading::Reported(usage) => exchange.counted = Counted::Reported(usage),
+        UsageReading::Missing => {}
+        UsageReading::Refused(error) => {
+            tracing::warn!(request.id = %exchange.id, %error, "the upstream's token counts cannot be true and were not booked");
+            exchange.is_usage_refused = true;
+        }
+    }
+}
+
+fn read_terminal(exchange: &mut Exchange, terminal: Option<&Terminal>) {
+    if let Some(Terminal::Failed(failure)) = terminal {
+        exchange.error = failure
+            .code
+            .clone()
+            .or_else(|| failure.kind.clone())
+            .or_else(|| Some("failed".to_owned()));
+    }
+}
+
+/// An exchange that was cut off before an upstream answered.
+pub async fn cut_off(app: &App, live: &Live, mut exchange: Exchange) {
+    note_open_call(&mut exchange);
+    settle(app, live, exchange).await;
+}
+
+/// A call is put down when its answer begins. One that was cut off before that may have reached the upstream all the same.
+pub fn note_open_call(exchange: &mut Exchange) {
+    let is_answered = exchange
+        .attempts
+        .last()
+        .is_some_and(|last| last.status.is_some_and(|status| status < 400));
+    if let (true, false, Some(upstream)) = (exchange.is_dispatched, is_answered, &exchange.upstream)
+    {
+        exchange.attempts.push(AttemptRecord {
+            model: exchange
+                .model_served
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            upstream: upstream.clone(),
+            status: None,
+            failure: None,
+            sent: SendState::Ambiguous,
+        });
+    }
+}
+
+/// An exchange that panicked: what was known when it was sent is all there is.
+pub async fn panicked(app: &App, mut exchange: Exchange) {
+    exchange.outcome = Outcome::Failed;
+    exchange.error = Some("panic".to_owned());
+    exchange.status = Some(500);
+    note_open_call(&mut exchange);
+    let live = app.live.load_full();
+    settle(app, &live, exchange).await;
+}
+
+/// Books the exchange. Returns when the ledger has the entry as durably as configured.
+pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+    estimate(&mut exchange);
+    if exchange.outcome == Outcome::Completed {
+        // What an attempt before the last one said is in its record.
+        exchange.error = None;
+    }
+    let duration = app
+        .clock
+        .instant()
+        .saturating_duration_since(exchange.started);
+    let money = price(live, &exchange);
+    if let Some(entry) = entry(app, &exchange, &money, duration) {
+        let began = app.clock.instant();
+        app.books.settle(entry).await;
+        app.metrics.ledger_commit.observe(
+            app.clock
+                .instant()
+                .saturating_duration_since(began)
+                .as_secs_f64(),
+        );
+    }
+    app.metrics.observe(live, &exchange, &money, duration);
+    app.plan_limits.note(&exchange, app.clock.now());
+    app.traces.record(live, &exchange, app.clock.now());
+    log(&exchange, &money, duration);
+}
+
+/// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked so.
+fn estimate(exchange: &mut Exchange) {
+    let is_cut_off = match exchange.outcome {
+        Outcome::ClientGone | Outcome::UpstreamTruncated | Outcome::Interrupted => true,
+        Outcome::Completed => exchange.is_usage_refused,
+        Outcome::Failed | Outcome::Rejected => false,
+    };
+    let has_begun = exchange
+        .attempts
+        .iter()
+        .any(|attempt| attempt.status.is_some_and(|status| status < 400));
+    if exchange.counted == Counted::Unknown && is_cut_off && has_begun {
+        let input = exchange.request_bytes / PER_TOKEN;
+        let output = exchange.output_chars.div_ceil(PER_TOKEN);
+        if let Ok(usage) = Usage::new(input, 0, 0, output, 0) {
+            exchange.counted = Counted::Estimated(usage);
+        }
+    }
+}
+
+/// What an exchange cost.
+pub struct Money {
+    pub billing: Billing,
+    pub source: CostSource,
+    pub nanos: Option<i64>,
+    pub is_estimated: bool,
+    pub price_version: Option<String>,
+}
+
+fn price(live: &Live, exchange: &Exchange) -> Money {
+    let is_plan = exchange
+        .caller
+        .as_ref()
+        .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
+    let billing = if is_plan {
+        Billing::Plan
+    } else {
+        Billing::Metered
+    };
+    let unpriced = Money {
+        billing,
+        source: CostSource::Unpriced,
+        nanos: None,
+        is_estimated: false,
+        price_version: None,
+    };
+    if let Some(nanos) = exchange.provider_cost_nanos {
+        return Money {
+            source: CostSource::ProviderReported,
+            nanos: Some(nanos),
+            ..unpriced
+        };
+    }
+    let (Some(usage), Some(model)) = (exchange.counted.usage(), &exchange.model_served) else {
+        return unpriced;
+    };
+    // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
+    let tier = if is_plan {
+        exchange.service_tier_requested.as_deref()
+    } else {
+        let served = exchange.service_tier.as_deref();
+        served.or(exchange.service_tier_requested.as_deref())
+    };
+    // Tier and day are chosen as when recorded usage is priced again, so that nothing differs without a new price.
+    let zone = live.settings.storage.time_zone.clone();
+    let day = exchange.started_at.to_zoned(zone).date();
+    let prices = &live.settings.prices;
+    match prices.cost(model, usage, tier, day) {
+        Pricing::Priced {
+            nanos, estimated, ..
+        } => Money {
+            source: CostSource::Calculated,
+            nanos: Some(nanos),
+            is_estimated: estimated,
+            price_version: Some(prices.version().to_owned()),
+            ..unpriced
+        },
+        Pricing::Unpriced { .. } => unpriced,
+    }
+}
+
+/// The entry; `None` where nobody is known whom it could be booked on.
+fn entry(app: &App, exchange: &Exchange, money: &Money, duration: Duration) -> Option<LedgerEntry> {
+    let intent = app.books.intent(exchange)?;
+    let mut entry = LedgerEntry::interrupted(intent, app.clock.now(), app.books.instance().clone());
+    entry.status = exchange.status;
+    entry.outcome = exchange.outcome;
+    (entry.usage_source, entry.usage) = match exchange.counted {
+        Counted::Reported(usage) => (UsageSource::Reported, Some(usage)),
+        Counted::Estimated(usage) => (UsageSource::Estimated, Some(usage)),
+        Counted::Unknown => (UsageSource::Unknown, None),
+    };
+    entry.service_tier.clone_from(&exchange.service_tier);
+    entry.price_version.clone_from(&money.price_version);
+    entry.cost_source = money.source;
+    entry.cost_nanos = money.nanos;
+    entry.cost_estimated = money.is_estimated;
+    entry.ttft_ms = exchange.first_token.map(millis);
+    entry.duration_ms = millis(duration);
+    entry
+        .upstream_response_id
+        .clone_from(&exchange.upstream_response_id);
+    Some(entry)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The one line of an exchange.
+fn log(exchange: &Exchange, money: &Money, duration: Duration) {
+    let usage = exchange.counted.usage();
+    let model = |id: &Option<gateway_policy::ModelId>| id.as_ref().map(ToString::to_string);
+    tracing::info!(
+        request.id = %exchange.id,
+        endpoint = exchange.endpoint.as_str(),
+        route = exchange.caller.as_ref().map(|caller| caller.route.as_str()),
+        caller = exchange.caller.as_ref().map(|caller| caller.label.as_str()),
+        upstream = exchange.upstream.as_deref(),
+        model.requested = model(&exchange.model_requested),
+        model.served = model(&exchange.model_served),
+        decision = exchange.decision.map(gateway_policy::DecisionKind::as_str),
+        rule = exchange.rule.as_deref(),
+        attempts = exchange.attempts.len(),
+        status = exchange.status,
+        outcome = exchange.outcome.as_str(),
+        error = exchange.error.as_deref(),
+        usage.input_tokens = usage.map(Usage::input),
+        usage.cached_input_tokens = usage.map(Usage::cached_input),
+        usage.output_tokens = usage.map(Usage::output),
+        cost_nanos = money.nanos,
+        billing = money.billing.as_str(),
+        translation.losses = exchange.losses_text(),
+        ttft_ms = exchange.first_token.map(millis),
+        duration_ms = millis(duration),
+        "exchange {}", exchange.outcome.as_str()
+    );
+}

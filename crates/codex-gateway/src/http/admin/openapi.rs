@@ -1,0 +1,229 @@
+//! `/api/openapi.json`: the description of the admin API, from one table of its routes. A route that is not in the table is not
+//! described; a test compares it with the router.
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+use crate::reports::usage::DEFAULT_BY;
+
+/// Path below `/api`, method, what it does, and the schema of its body.
+const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
+    ("/version", "get", "Name and version", None),
+    ("/openapi.json", "get", "This description", None),
+    (
+        "/explain",
+        "get",
+        "What would happen to a request, and which rule decides",
+        None,
+    ),
+    (
+        "/models",
+        "get",
+        "The catalogue with routes, prices and dated sources",
+        None,
+    ),
+    ("/usage", "get", "Sums of the ledger", None),
+    (
+        "/exchanges",
+        "get",
+        "Exchanges, the newest first, page by page",
+        None,
+    ),
+    (
+        "/facts",
+        "get",
+        "Refusals of models that were learned",
+        None,
+    ),
+    ("/facts", "delete", "Forget learned refusals", None),
+    (
+        "/plan",
+        "get",
+        "What ChatGPT accounts were last told about their plans",
+        None,
+    ),
+    (
+        "/keys",
+        "get",
+        "All gateway keys, without their secrets",
+        None,
+    ),
+    (
+        "/keys",
+        "post",
+        "Make a key; the answer is the only one that shows it",
+        Some("Key"),
+    ),
+    ("/keys/{key}", "delete", "Revoke a key, by id or name", None),
+    (
+        "/keys/{key}/rotate",
+        "post",
+        "Give a key another secret",
+        Some("Nothing"),
+    ),
+    ("/teams", "get", "All teams", None),
+    (
+        "/teams/{team}",
+        "put",
+        "Make a team, or replace its limits",
+        Some("Team"),
+    ),
+    (
+        "/teams/{team}",
+        "delete",
+        "Delete a team without live keys",
+        None,
+    ),
+    ("/budgets", "get", "All budgets and where they stand", None),
+    (
+        "/budgets/{scope}",
+        "put",
+        "Set a budget; the scope is gateway, team:NAME or key:ID",
+        Some("Budget"),
+    ),
+    (
+        "/budgets/{scope}/{window}/{billing}",
+        "delete",
+        "Take a budget away",
+        None,
+    ),
+    ("/audit", "get", "The newest administrative changes", None),
+];
+
+/// What sums and listings can be narrowed to.
+const FILTERS: [&str; 16] = [
+    "since", "until", "day", "route", "key", "team", "session", "turn", "kind", "endpoint",
+    "decision", "upstream", "model", "outcome", "billing", "status",
+];
+
+/// Query parameters: name, schema, whether it must be there.
+fn query(path: &str, method: &str) -> Vec<(&'static str, Value, bool)> {
+    let text = || json!({"type": "string"});
+    let page = || json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100});
+    let optional = |name: &'static str| (name, text(), false);
+    match (path, method) {
+        ("/audit", _) => vec![("limit", page(), false)],
+        ("/explain", _) => {
+            let further = ["endpoint", "effort", "plan", "key", "team", "kind"].map(optional);
+            [("route", text(), true), ("model", text(), true)]
+                .into_iter()
+                .chain(further)
+                .collect()
+        }
+        ("/models", _) => vec![optional("route")],
+        ("/facts", "delete") => vec![optional("model")],
+        ("/usage", _) => {
+            let by = json!({"type": "string", "default": DEFAULT_BY, "examples": ["model,day"]});
+            let filters = FILTERS.map(optional);
+            std::iter::once(("by", by, false)).chain(filters).collect()
+        }
+        ("/exchanges", _) => {
+            let cursor = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]*$"});
+            [("limit", page(), false), ("cursor", cursor, false)]
+                .into_iter()
+                .chain(FILTERS.map(optional))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `GET /api/openapi.json`.
+pub(super) async fn document() -> Json<Value> {
+    Json(description())
+}
+
+fn description() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for (path, method, summary, body) in ROUTES {
+        let operations = paths
+            .entry(format!("/api{path}"))
+            .or_insert_with(|| json!({}));
+        if let Some(operations) = operations.as_object_mut() {
+            operations.insert(
+                (*method).to_owned(),
+                operation(path, method, summary, *body),
+            );
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "codex-gateway admin API", "version": env!("CARGO_PKG_VERSION")},
+        "security": [{"admin": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn operation(path: &str, method: &str, summary: &str, body: Option<&str>) -> Value {
+    let named = path.split('/').filter_map(|part| {
+        let name = part.strip_prefix('{')?.strip_suffix('}')?;
+        Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}))
+    });
+    let mut parameters: Vec<Value> = named.collect();
+    let asked = query(path, method).into_iter().map(|(name, schema, is_required)| {
+        json!({"name": name, "in": "query", "required": is_required, "schema": schema})
+    });
+    parameters.extend(asked);
+    let answer = json!({"description": "JSON", "content": {"application/json": {"schema": {"type": "object"}}}});
+    let mut operation = json!({
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {"2XX": answer, "4XX": answer, "5XX": answer},
+    });
+    if let (Some(schema), Some(operation)) = (body, operation.as_object_mut()) {
+        let reference = format!("#/components/schemas/{schema}");
+        operation.insert(
+            "requestBody".to_owned(),
+            json!({"required": true, "content": {"application/json": {"schema": {"$ref": reference}}}}),
+        );
+    }
+    operation
+}
+
+fn schemas() -> Value {
+    let text = json!({"type": ["string", "null"]});
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let limit = json!({"type": ["integer", "null"], "minimum": 1});
+    json!({
+        "Key": {"type": "object", "additionalProperties": false, "required": ["name"], "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 100},
+            "team": text, "owner": text, "expires": text, "models": texts, "routes": texts,
+            "budgets": {"type": "array", "items": {"$ref": "#/components/schemas/Budget"}},
+            "requests_per_minute": limit, "tokens_per_minute": limit, "concurrency": limit,
+        }},
+        "Budget": {"type": "object", "additionalProperties": false, "required": ["amount"], "properties": {
+            "amount": {"type": "string", "examples": ["5.00/day"]},
+            "soft": text,
+            "billing": {"enum": ["metered", "plan", null]},
+        }},
+        "Team": {"type": "object", "additionalProperties": false, "properties": {
+            "requests_per_minute": limit, "tokens_per_minute": limit, "concurrency": limit,
+        }},
+        "Nothing": {"type": "object", "additionalProperties": false},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let sources = [include_str!("../admin.rs"), include_str!("team.rs")].concat();
+        let mut routed: Vec<&str> = sources
+            .split(".route(")
+            .skip(1)
+            .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+            .collect();
+        routed.sort_unstable();
+        let mut described: Vec<&str> = ROUTES.iter().map(|(path, ..)| *path).collect();
+        described.sort_unstable();
+        described.dedup();
+        assert_eq!(described, routed);
+        assert!(description()["paths"]["/api/keys"]["post"]["requestBody"].is_object());
+    }
+}

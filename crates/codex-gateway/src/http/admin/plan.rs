@@ -1,0 +1,23 @@
+//! `GET /api/plan`: what ChatGPT accounts were told about their plans, by hashed account.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::Uri;
+
+use super::params::{Params, ledger_error};
+use crate::app::App;
+use crate::http::error::GatewayError;
+use crate::plan_limits::PlanReport;
+
+/// `GET /api/plan`, the newest first.
+pub(super) async fn plan(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+) -> Result<Json<PlanReport>, GatewayError> {
+    Params::read(&uri)?.done()?;
+    let stored = app.books.ledger().plan_limits().await;
+    let stored = stored.map_err(|error| ledger_error(&error))?;
+    Ok(Json(app.plan_limits.report(&stored)))
+}

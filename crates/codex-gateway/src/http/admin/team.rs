@@ -1,0 +1,265 @@
+//! `/api/keys`, `/api/teams`, `/api/budgets`, `/api/audit`: the same as the command line does, over HTTP. What is checked is checked in
+//! `administer.rs`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use gateway_ledger::LedgerError;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::administer::{self, AdministerError, BudgetSpec, KeySpec};
+use crate::app::App;
+use crate::http::error::{ErrorCode, GatewayError};
+
+/// Who did it, in the audit log.
+const ACTOR: &str = "admin";
+/// Most records of one answer.
+const MAX_AUDIT: u32 = 1000;
+const AUDIT: u32 = 100;
+
+type Answer = Result<Response, GatewayError>;
+
+/// The routes, below `/api`.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/keys", get(keys).post(create_key))
+        .route("/keys/{key}", axum::routing::delete(revoke_key))
+        .route("/keys/{key}/rotate", post(rotate_key))
+        .route("/teams", get(teams))
+        .route("/teams/{team}", put(put_team).delete(delete_team))
+        .route("/budgets", get(budgets))
+        .route("/budgets/{scope}", put(put_budget))
+        .route(
+            "/budgets/{scope}/{window}/{billing}",
+            axum::routing::delete(delete_budget),
+        )
+        .route("/audit", get(audit))
+}
+
+async fn keys(State(app): State<Arc<App>>) -> Answer {
+    let keys = app.books.ledger().keys().await.map_err(store)?;
+    Ok(Json(json!({ "items": keys })).into_response())
+}
+
+async fn create_key(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer {
+    let spec: KeySpec = read(&headers, &body)?;
+    let shown = administer::create_key(app.books.ledger(), &spec, app.clock.now(), ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+async fn rotate_key(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let _: Nothing = read(&headers, &body)?;
+    let shown = administer::rotate_key(app.books.ledger(), &key, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(Json(shown).into_response())
+}
+
+async fn revoke_key(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer {
+    let id = administer::revoke_key(app.books.ledger(), &key, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(Json(json!({ "id": id, "revoked": true })).into_response())
+}
+
+async fn teams(State(app): State<Arc<App>>) -> Answer {
+    let teams = app.books.ledger().teams().await.map_err(store)?;
+    Ok(Json(json!({ "items": teams })).into_response())
+}
+
+/// The limits of a team.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TeamSpec {
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    concurrency: Option<u64>,
+}
+
+async fn put_team(
+    State(app): State<Arc<App>>,
+    Path(team): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let spec: TeamSpec = read(&headers, &body)?;
+    let limits = administer::limits(
+        spec.requests_per_minute,
+        spec.tokens_per_minute,
+        spec.concurrency,
+    )
+    .map_err(refused)?;
+    administer::put_team(app.books.ledger(), &team, limits, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(done())
+}
+
+async fn delete_team(State(app): State<Arc<App>>, Path(team): Path<String>) -> Answer {
+    administer::delete_team(app.books.ledger(), &team, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(done())
+}
+
+async fn budgets(State(app): State<Arc<App>>) -> Answer {
+    let lines = administer::budgets(app.books.ledger())
+        .await
+        .map_err(refused)?;
+    Ok(Json(json!({ "items": lines })).into_response())
+}
+
+async fn put_budget(
+    State(app): State<Arc<App>>,
+    Path(scope): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let spec: BudgetSpec = read(&headers, &body)?;
+    administer::put_budget(app.books.ledger(), &scope, &spec, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(done())
+}
+
+async fn delete_budget(
+    State(app): State<Arc<App>>,
+    Path((scope, window, billing)): Path<(String, String, String)>,
+) -> Answer {
+    let window = administer::window(&window).map_err(refused)?;
+    let billing = administer::billing(Some(&billing)).map_err(refused)?;
+    administer::delete_budget(app.books.ledger(), &scope, window, billing, ACTOR)
+        .await
+        .map_err(refused)?;
+    Ok(done())
+}
+
+async fn audit(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+    let most = limit(query.as_deref().unwrap_or_default())?;
+    let records = app.books.ledger().audit(most).await.map_err(store)?;
+    Ok(Json(json!({ "items": records })).into_response())
+}
+
+fn limit(query: &str) -> Result<u32, GatewayError> {
+    let wrong = || {
+        GatewayError::new(
+            ErrorCode::InvalidRequest,
+            format!("`limit` is a number from 1 to {MAX_AUDIT}, and the only parameter here"),
+        )
+        .param("limit")
+    };
+    if query.is_empty() {
+        return Ok(AUDIT);
+    }
+    let digits = query.strip_prefix("limit=").ok_or_else(wrong)?;
+    let most = digits.parse().map_err(|_| wrong())?;
+    if (1..=MAX_AUDIT).contains(&most) {
+        return Ok(most);
+    }
+    Err(wrong())
+}
+
+/// A body that says nothing: `{}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Reads a JSON body. A web page can send a form without asking; only a program says JSON.
+fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, GatewayError> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim)
+        .unwrap_or_default();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(GatewayError::new(
+            ErrorCode::UnsupportedMediaType,
+            "send the body as `content-type: application/json`",
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        GatewayError::new(
+            ErrorCode::InvalidRequest,
+            format!("the body is not what is needed here: {error}; see /api/openapi.json"),
+        )
+    })
+}
+
+fn done() -> Response {
+    let done: Value = json!({ "ok": true });
+    Json(done).into_response()
+}
+
+fn refused(error: AdministerError) -> GatewayError {
+    match error {
+        AdministerError::Bad(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
+        AdministerError::Missing(text) => GatewayError::new(ErrorCode::NotFound, text),
+        AdministerError::Store(error) => store(error),
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "stands where a function of the error itself is asked for"
+)]
+fn store(error: LedgerError) -> GatewayError {
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "the store does not answer the admin API"
+    );
+    GatewayError::new(
+        ErrorCode::StorageUnavailable,
+        "the store does not answer; nothing was changed; try again in a moment",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_is_read() {
+        let mut headers = HeaderMap::new();
+        let code = |headers: &HeaderMap, body: &str| {
+            read::<KeySpec>(headers, body.as_bytes())
+                .map(|_| ())
+                .map_err(|error| error.code)
+        };
+        let good = r#"{"name":"x"}"#;
+        assert_eq!(code(&headers, good), Err(ErrorCode::UnsupportedMediaType));
+        headers.insert("content-type", "text/plain".parse().unwrap());
+        assert_eq!(code(&headers, good), Err(ErrorCode::UnsupportedMediaType));
+        headers.insert(
+            "content-type",
+            "application/json; charset=utf-8".parse().unwrap(),
+        );
+        assert_eq!(code(&headers, good), Ok(()));
+        for bad in ["", "[]", "{}", r#"{"name":"x","nmae":1}"#] {
+            assert_eq!(code(&headers, bad), Err(ErrorCode::InvalidRequest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_limit_of_records_is_checked() {
+        assert_eq!(limit("").unwrap(), AUDIT);
+        assert_eq!(limit("limit=7").unwrap(), 7);
+        for bad in ["limit=0", "limit=1001", "limit=x", "top=3"] {
+            assert!(limit(bad).is_err(), "{bad}");
+        }
+    }
+}

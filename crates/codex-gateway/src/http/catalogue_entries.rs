@@ -1,0 +1,278 @@
+//! Catalogue entries for models that Codex does not know: declared by the operator, with a short neutral prompt of our own and
+//! plain tools. Never writes an entry for a model that a real catalogue has: Codex would take it for its own, the prompt included.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use gateway_policy::problem::{Problem, did_you_mean};
+use gateway_policy::{Catalog, ModelId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use serde_spanned::Spanned;
+
+/// `[[catalog.entries]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntrySpec {
+    /// The id that Codex asks for, and requests name.
+    pub model: Spanned<String>,
+    /// The name in Codex's list; the id without.
+    pub name: Option<String>,
+    /// Tokens that fit; known models have theirs from the models table.
+    pub context_window: Option<Spanned<u64>>,
+    /// Reasoning efforts to choose from; none without.
+    pub efforts: Option<Spanned<Vec<String>>>,
+    /// Whether it takes images.
+    pub images: Option<bool>,
+    /// A file with a prompt to use in the place of ours.
+    pub instructions: Option<Spanned<String>>,
+}
+
+/// What Codex understands as an effort.
+const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+/// Entries come after everything that a real catalogue has.
+const FIRST_PRIORITY: usize = 1000;
+/// Assumed where nobody says how much fits: small enough that Codex compacts in time.
+const CONTEXT_WINDOW: u64 = 64_000;
+
+/// The prompt of models that bring none of their own.
+const INSTRUCTIONS: &str = "You are a coding agent that works in a user's terminal, inside the directory that the user started you in.
+
+How to work:
+- Find out before you answer: list, search and read files with the command tool. Prefer `rg` for searching.
+- Do what was asked, completely, and nothing else. Keep the style of the code around you.
+- Change files with `apply_patch`. A patch begins with the line `*** Begin Patch` and ends with `*** End Patch`. Between them, \
+`*** Add File: path` is followed by lines that begin with `+`; `*** Delete File: path` stands alone; `*** Update File: path` is followed \
+by hunks, each beginning with `@@`, in which lines begin with a space (kept), `-` (removed) or `+` (added). Paths are relative.
+- After a change, run the tests or the program when that is possible, and look at what they say.
+- Never undo changes that you did not make. Ask before anything that cannot be undone.
+- When a command fails, read its output and try to understand it before trying again.
+
+How to answer: shortly and plainly, in the user's language. Name files with their paths. Say what you did and what you could not do; never \
+claim that something works which you did not see working.";
+
+/// Checks the entries and writes them as Codex reads them.
+pub fn compile(
+    specs: &[EntrySpec],
+    catalog: &Catalog,
+    base: &Path,
+    problems: &mut Vec<Problem>,
+) -> Vec<Value> {
+    let mut entries: Vec<Value> = Vec::new();
+    for spec in specs {
+        let id = match ModelId::new(spec.model.get_ref()) {
+            Ok(id) => id,
+            Err(error) => {
+                problems.push(Problem::error(spec.model.span(), error.to_string()));
+                continue;
+            }
+        };
+        if entries.iter().any(|entry| entry["slug"] == id.as_str()) {
+            problems.push(Problem::error(
+                spec.model.span(),
+                format!("a second catalogue entry for `{id}`"),
+            ));
+        }
+        let instructions = instructions(spec, base, problems);
+        check_values(spec, problems);
+        entries.push(entry(spec, &id, catalog, &instructions, entries.len()));
+    }
+    entries
+}
+
+fn instructions(spec: &EntrySpec, base: &Path, problems: &mut Vec<Problem>) -> String {
+    let Some(file) = &spec.instructions else {
+        return INSTRUCTIONS.to_owned();
+    };
+    match std::fs::read_to_string(base.join(file.get_ref())) {
+        Ok(text) if !text.trim().is_empty() => text,
+        Ok(_) => {
+            problems.push(
+                Problem::error(file.span(), "this prompt is empty").with_hint(
+                    "without instructions Codex sends no system prompt at all; leave the line out for ours"
+                        .to_owned(),
+                ),
+            );
+            String::new()
+        }
+        Err(error) => {
+            problems.push(Problem::error(
+                file.span(),
+                format!("cannot read the prompt: {error}"),
+            ));
+            String::new()
+        }
+    }
+}
+
+fn check_values(spec: &EntrySpec, problems: &mut Vec<Problem>) {
+    for effort in spec.efforts.iter().flat_map(Spanned::get_ref) {
+        if !EFFORTS.contains(&effort.as_str()) {
+            problems.push(
+                Problem::error(
+                    spec.efforts.as_ref().map(Spanned::span),
+                    format!("unknown effort `{effort}`"),
+                )
+                .with_hint(
+                    did_you_mean(effort, EFFORTS)
+                        .unwrap_or_else(|| format!("one of {}", EFFORTS.join(", "))),
+                ),
+            );
+        }
+    }
+    if let Some(window) = &spec.context_window
+        && *window.get_ref() < 1000
+    {
+        problems.push(
+            Problem::error(window.span(), "no turn fits into so few tokens")
+                .with_hint("such as `128000`".to_owned()),
+        );
+    }
+}
+
+fn entry(spec: &EntrySpec, id: &ModelId, catalog: &Catalog, prompt: &str, at: usize) -> Value {
+    let card = catalog.card(id);
+    let known_name = card.and_then(|card| card.name.current().cloned());
+    let name = spec.name.clone().or(known_name);
+    let window = spec.context_window.as_ref().map(|window| *window.get_ref());
+    let window = window
+        .or_else(|| card.and_then(|card| card.context.current().copied()))
+        .unwrap_or(CONTEXT_WINDOW);
+    let efforts = spec
+        .efforts
+        .as_ref()
+        .map(|efforts| efforts.get_ref().clone());
+    let efforts = efforts
+        .or_else(|| card.and_then(|card| card.efforts.current().cloned()))
+        .unwrap_or_default();
+    let levels: Vec<Value> = efforts
+        .iter()
+        .map(|effort| json!({"effort": effort, "description": effort}))
+        .collect();
+    let has_images = spec
+        .images
+        .or_else(|| card.and_then(|card| card.images.current().copied()))
+        .unwrap_or(false);
+    let modalities: &[&str] = if has_images {
+        &["text", "image"]
+    } else {
+        &["text"]
+    };
+    let default_effort = efforts
+        .iter()
+        .find(|effort| *effort == "medium")
+        .or(efforts.first());
+    json!({
+        "slug": id.as_str(),
+        "display_name": name.as_deref().unwrap_or(id.as_str()),
+        "description": null,
+        "default_reasoning_level": default_effort,
+        "supported_reasoning_levels": levels,
+        "shell_type": "unified_exec",
+        "apply_patch_tool_type": "freeform",
+        "visibility": "list",
+        "supported_in_api": true,
+        "priority": FIRST_PRIORITY + at,
+        "support_verbosity": false,
+        "truncation_policy": {"mode": "tokens", "limit": 10_000},
+        "context_window": window,
+        "max_context_window": window,
+        "experimental_supported_tools": [],
+        "input_modalities": modalities,
+        "supports_search_tool": false,
+        // Clients of last summer drop the whole answer without these two.
+        "supports_reasoning_summaries": !levels.is_empty(),
+        "supports_parallel_tool_calls": true,
+        "base_instructions": prompt,
+    })
+}
+
+/// A catalogue with our entries behind its own; `None` when it is no catalogue. A model that it has stays as it has it.
+pub fn merged(catalogue: &[u8], entries: &[Value]) -> Option<Bytes> {
+    let mut value: Value = serde_json::from_slice(catalogue).ok()?;
+    let models = value.get_mut("models")?.as_array_mut()?;
+    for entry in entries {
+        if !models
+            .iter()
+            .any(|known| known.get("slug") == entry.get("slug"))
+        {
+            models.push(entry.clone());
+        }
+    }
+    Some(Bytes::from(value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        entries: Vec<EntrySpec>,
+    }
+
+    fn compiled(text: &str) -> (Vec<Value>, Vec<String>) {
+        let file: File = toml::from_str(text).unwrap();
+        let catalog = Catalog::read(crate::config::settings::MODELS).unwrap();
+        let mut problems = Vec::new();
+        let entries = compile(
+            &file.entries,
+            &catalog,
+            Path::new("/nowhere"),
+            &mut problems,
+        );
+        let told = problems
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect();
+        (entries, told)
+    }
+
+    #[test]
+    fn an_entry_has_what_codex_asks_for() {
+        let text = "[[entries]]\nmodel = \"deepseek-chat\"\ncontext_window = 128000\nefforts = [\"low\", \"high\"]";
+        let (entries, problems) = compiled(text);
+        assert_eq!(problems, Vec::<String>::new());
+        let catalogue = json!({ "models": entries }).to_string();
+        crate::http::models::CatalogFile::parse(&catalogue).unwrap();
+        assert_eq!(entries[0]["context_window"], 128_000);
+        assert_eq!(entries[0]["default_reasoning_level"], "low");
+        assert_eq!(entries[0]["input_modalities"], json!(["text"]));
+        assert!(entries[0]["base_instructions"].as_str().unwrap().len() > 500);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_entry_is_said() {
+        for (lines, expected) in [
+            (
+                "model = \"a\"\nefforts = [\"hihg\"]",
+                "unknown effort `hihg`",
+            ),
+            (
+                "model = \"a\"\ncontext_window = 10",
+                "no turn fits into so few tokens",
+            ),
+            (
+                "model = \"a\"\ninstructions = \"gone.md\"",
+                "cannot read the prompt: No such file or directory (os error 2)",
+            ),
+        ] {
+            let (_, problems) = compiled(&format!("[[entries]]\n{lines}\n"));
+            assert_eq!(problems, [expected], "{lines}");
+        }
+        let twice = "[[entries]]\nmodel = \"a\"\n[[entries]]\nmodel = \"a\"\n";
+        assert_eq!(compiled(twice).1, ["a second catalogue entry for `a`"]);
+    }
+
+    #[test]
+    fn a_real_entry_is_never_replaced() {
+        let real = br#"{"models":[{"slug":"a","x":1}],"y":2}"#;
+        let ours = [json!({"slug": "a", "x": 3}), json!({"slug": "b"})];
+        let merged: Value = serde_json::from_slice(&merged(real, &ours).unwrap()).unwrap();
+        assert_eq!(
+            merged,
+            json!({"models": [{"slug": "a", "x": 1}, {"slug": "b"}], "y": 2})
+        );
+        assert!(super::merged(b"[]", &ours).is_none());
+    }
+}

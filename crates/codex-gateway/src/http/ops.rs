@@ -1,0 +1,76 @@
+//! What operators' machines ask: is it alive, is it ready, what are the figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::admin;
+use super::error::{ErrorCode, GatewayError};
+use crate::app::App;
+use crate::server::Peer;
+
+/// How long a scrape waits for the store.
+const STANDINGS_DEADLINE: Duration = Duration::from_secs(1);
+
+/// `GET /healthz`: the process runs.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: it can serve, i.e. it is not stopping and the ledger takes entries.
+pub async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.tasks.stopping().is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if !app.books.is_healthy() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the ledger takes no entries\n",
+        )
+            .into_response();
+    }
+    (StatusCode::OK, "ready\n").into_response()
+}
+
+/// `GET /metrics`: open on loopback, elsewhere for the admin token.
+pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    let is_local = app.live.load().settings.listen.ip().is_loopback()
+        && request
+            .extensions()
+            .get::<Peer>()
+            .is_none_or(|peer| peer.0.ip().is_loopback());
+    if !is_local && !admin::is_admin(&app, request.headers()) {
+        return GatewayError::new(
+            ErrorCode::AdminRequired,
+            "metrics are open on loopback only; send the admin token as bearer token",
+        )
+        .into_response();
+    }
+    app.books.observe(&app.metrics);
+    app.plan_limits.observe(&app.metrics, app.clock.now());
+    observe_budgets(&app).await;
+    let mut response = app.metrics.render().into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Asks the store where budgets stand, where there are any. A store that does not answer leaves the figures as they were.
+async fn observe_budgets(app: &App) {
+    let budgets = app.keys.shared_budgets();
+    if budgets.is_empty() {
+        return app.metrics.observe_budgets(&[]);
+    }
+    let asked = app.books.ledger().standings(&budgets);
+    match tokio::time::timeout(STANDINGS_DEADLINE, asked).await {
+        Ok(Ok(standings)) => app.metrics.observe_budgets(&standings),
+        Ok(Err(error)) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cannot look where budgets stand"
+        ),
+        Err(_) => tracing::warn!("the store does not say in time where budgets stand"),
+    }
+}

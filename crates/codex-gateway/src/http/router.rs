@@ -1,0 +1,182 @@
+//! The endpoint table and the layers: both, and only here. No layer looks at a model.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::{ErrorCode, GatewayError};
+use super::{admin, models, ops};
+use crate::app::App;
+use crate::endpoint::Endpoint;
+use crate::exchange;
+
+/// The id of a request; in logs, in the ledger, and in `x-request-id` where the upstream sent none.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Everything that is served. Callable without a socket.
+pub fn router(app: Arc<App>) -> Router {
+    // Codex appends `/responses` to whatever `base_url` says, so everything answers with and without `/v1`.
+    let proxied = proxied();
+    Router::new()
+        .merge(proxied.clone())
+        .nest("/v1", proxied)
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .nest("/api", admin::router(&app))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer carries an id.
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
+        .with_state(app)
+}
+
+fn proxied() -> Router<Arc<App>> {
+    let to = |endpoint: Endpoint| {
+        move |State(app): State<Arc<App>>, request: Request| exchange::run(app, endpoint, request)
+    };
+    Router::new()
+        .route("/responses", post(to(Endpoint::Responses)).get(upgrade))
+        .route("/responses/compact", post(to(Endpoint::Compact)))
+        .route("/responses/input_tokens", post(to(Endpoint::InputTokens)))
+        .route(
+            "/responses/{id}",
+            get(to(Endpoint::StoredResponse)).delete(to(Endpoint::StoredResponse)),
+        )
+        .route("/responses/{id}/cancel", post(to(Endpoint::StoredResponse)))
+        .route(
+            "/responses/{id}/input_items",
+            get(to(Endpoint::StoredResponse)),
+        )
+        .route("/chat/completions", post(to(Endpoint::Chat)))
+        .route("/alpha/{*rest}", any(to(Endpoint::Search)))
+        .route("/images/{*rest}", any(to(Endpoint::Images)))
+        .route("/realtime", any(to(Endpoint::Realtime)))
+        .route("/realtime/{*rest}", any(to(Endpoint::Realtime)))
+        .route("/live", any(to(Endpoint::Realtime)))
+        .route("/memories/{*rest}", any(to(Endpoint::Memories)))
+        .route("/models", get(list_models))
+        .route("/models/{*id}", get(one_model))
+}
+
+async fn list_models(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    models::list(&app, &parts).await
+}
+
+async fn one_model(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    models::one(&app, &parts, &id).await
+}
+
+/// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and silently.
+async fn upgrade(request: Request) -> Response {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return method_not_allowed(request).await.into_response();
+    }
+    let mut response = StatusCode::UPGRADE_REQUIRED.into_response();
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn not_found(request: Request) -> GatewayError {
+    let path: String = request.uri().path().chars().take(120).collect();
+    GatewayError::new(
+        ErrorCode::NotFound,
+        format!(
+            "nothing is served at `{path}`; Codex's base_url is this gateway's address followed by `/v1`"
+        ),
+    )
+}
+
+async fn method_not_allowed(request: Request) -> GatewayError {
+    let method = request
+        .method()
+        .as_str()
+        .chars()
+        .take(20)
+        .collect::<String>();
+    let path: String = request.uri().path().chars().take(120).collect();
+    GatewayError::new(
+        ErrorCode::MethodNotAllowed,
+        format!("`{path}` does not take {method}"),
+    )
+}
+
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app
+        .live
+        .load()
+        .settings
+        .hosts
+        .check(request.uri(), request.headers())
+    {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            tracing::debug!(
+                error.code = error.code.as_str(),
+                "request refused before anything looked at it"
+            );
+            error.into_response()
+        }
+    }
+}
+
+async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = app.clock.new_id();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let is_chat = matches!(
+        request.uri().path(),
+        "/chat/completions" | "/v1/chat/completions"
+    );
+    let mut response = next.run(request).await;
+    if !response.headers().contains_key("x-request-id")
+        && let Ok(value) = HeaderValue::from_str(&id)
+    {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
+    }
+    if is_chat {
+        deprecate(response.headers_mut());
+    }
+    response
+}
+
+/// Chat Completions works, but has a successor; every answer of it says so, refusals included.
+fn deprecate(headers: &mut http::HeaderMap) {
+    headers.insert(
+        HeaderName::from_static("deprecation"),
+        HeaderValue::from_static("@1769904000"),
+    );
+    headers.append(
+        header::LINK,
+        HeaderValue::from_static("</v1/responses>; rel=\"successor-version\""),
+    );
+}
+
+/// The panic's own text stays in the log: it may quote data.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    tracing::error!("a request panicked; please report this");
+    GatewayError::new(
+        ErrorCode::InternalError,
+        "internal error; the gateway's log has more under the request id",
+    )
+    .into_response()
+}

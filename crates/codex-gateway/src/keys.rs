@@ -1,0 +1,209 @@
+//! Gateway keys as the request path sees them: from what was presented to an identity and what it may do. Everything is
+//! answered from memory; the store is read when something administered has changed. Decides nothing about money.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gateway_ledger::{Directory, KeyCheck, KeyRecord, Ledger};
+use gateway_policy::limit::{Budget, Scope, ScopeLimits};
+use gateway_policy::{AuthRoute, ModelId, ModelPattern};
+
+use crate::clock::Clock;
+use crate::http::caller::{GATEWAY_KEY_PREFIX, KeyIdentity, Presented};
+use crate::http::error::{ErrorCode, GatewayError};
+
+/// How soon to read again after the store did not answer.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+
+/// The keys this gateway issued, and what limits everybody.
+pub struct Keys {
+    known: ArcSwap<Known>,
+    clock: Clock,
+}
+
+/// The directory and what follows from it, worked out once a change and not once a request.
+struct Known {
+    directory: Directory,
+    grants: HashMap<String, Arc<Grant>>,
+    gateway: Arc<Grant>,
+}
+
+/// What a caller may do and what limits it.
+#[derive(Debug, Default)]
+pub struct Grant {
+    /// Globs over models; `None` for one that cannot be compiled, which covers nothing. Empty: all models.
+    models: Vec<(String, Option<ModelPattern>)>,
+    /// Empty: all routes.
+    routes: Vec<AuthRoute>,
+    /// The limits of the key, its team and the gateway; empty where nothing limits.
+    limits: Vec<ScopeLimits>,
+}
+
+impl Grant {
+    fn of(directory: &Directory, key: Option<&KeyRecord>) -> Self {
+        let globs = key.map(|key| key.models.as_slice()).unwrap_or_default();
+        Self {
+            models: globs
+                .iter()
+                .map(|glob| (glob.clone(), ModelPattern::new(glob).ok()))
+                .collect(),
+            routes: key.map(|key| key.routes.clone()).unwrap_or_default(),
+            limits: directory.limits(key),
+        }
+    }
+
+    /// Whether a model may be asked.
+    pub fn permits_model(&self, model: &ModelId) -> bool {
+        self.models.is_empty()
+            || self
+                .models
+                .iter()
+                .filter_map(|(_, pattern)| pattern.as_ref())
+                .any(|pattern| pattern.matches(model))
+    }
+
+    /// The globs as they were given, for a person.
+    pub fn models(&self) -> String {
+        let globs: Vec<&str> = self.models.iter().map(|(glob, _)| glob.as_str()).collect();
+        globs.join(", ")
+    }
+
+    /// Whether an auth route may be used.
+    pub fn permits_route(&self, route: AuthRoute) -> bool {
+        self.routes.is_empty() || self.routes.contains(&route)
+    }
+
+    /// The routes as words, for a person.
+    pub fn routes(&self) -> String {
+        let words: Vec<&str> = self.routes.iter().map(|route| route.as_str()).collect();
+        words.join(", ")
+    }
+
+    /// What limits the caller.
+    pub fn limits(&self) -> &[ScopeLimits] {
+        &self.limits
+    }
+}
+
+impl Keys {
+    /// Over what the store held at the start.
+    pub fn new(clock: Clock, directory: Directory) -> Self {
+        Self {
+            known: ArcSwap::from_pointee(Known::of(directory)),
+            clock,
+        }
+    }
+
+    /// Takes over what the store holds now.
+    pub fn replace(&self, directory: Directory) {
+        self.known.store(Arc::new(Known::of(directory)));
+    }
+
+    /// Looks up the key that a request presents.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidGatewayKey`] when a key is presented that is unknown, revoked or expired. Which of the three is in the
+    /// log only: whoever tries keys learns nothing.
+    pub fn identify(&self, presented: &Presented) -> Result<Option<KeyIdentity>, GatewayError> {
+        let Some(key) = &presented.gateway_key else {
+            return Ok(None);
+        };
+        let known = self.known.load();
+        let (state, record) = match known.directory.check(key.expose(), self.clock.now()) {
+            KeyCheck::Valid(record) => {
+                return Ok(Some(KeyIdentity {
+                    id: record.id.clone(),
+                    name: record.name.clone(),
+                    team: record.team.clone(),
+                    grant: known.grants.get(&record.id).cloned().unwrap_or_default(),
+                }));
+            }
+            KeyCheck::Revoked(record) => ("revoked", Some(record)),
+            KeyCheck::Expired(record) => ("expired", Some(record)),
+            KeyCheck::Unknown => ("unknown", None),
+        };
+        tracing::info!(
+            state,
+            key = record.map(|record| record.id.as_str()),
+            "a gateway key was refused"
+        );
+        let hint = if key.expose().starts_with(GATEWAY_KEY_PREFIX) {
+            ""
+        } else {
+            " (keys of this gateway begin with `cgw_`)"
+        };
+        Err(GatewayError::new(
+            ErrorCode::InvalidGatewayKey,
+            format!(
+                "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
+            ),
+        ))
+    }
+
+    /// What holds for callers without a gateway key.
+    pub fn keyless(&self) -> Arc<Grant> {
+        Arc::clone(&self.known.load().gateway)
+    }
+
+    /// What a person calls a scope.
+    pub fn describe(&self, scope: &Scope) -> String {
+        match scope {
+            Scope::Key(id) => {
+                let known = self.known.load();
+                let name = known.directory.key(id).map_or(id, |key| &key.name);
+                format!("key `{name}`")
+            }
+            Scope::Team(name) => format!("team `{name}`"),
+            Scope::Gateway => "the whole gateway".to_owned(),
+        }
+    }
+
+    /// The budgets whose scope may be a label: those of teams and of the gateway.
+    pub fn shared_budgets(&self) -> Vec<(Scope, Budget)> {
+        let known = self.known.load();
+        let budgets = known.directory.budgets().iter();
+        budgets
+            .filter(|(scope, _)| match scope {
+                Scope::Key(_) => false,
+                Scope::Team(_) | Scope::Gateway => true,
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Reads the store again whenever something administered has changed, by any process. Ends with the ledger.
+    pub async fn follow(&self, ledger: &Ledger) {
+        let mut changes = ledger.changes();
+        loop {
+            match ledger.directory().await {
+                Ok(directory) => self.replace(directory),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "keys and limits cannot be read; what was known stays in force"
+                    );
+                    tokio::time::sleep(READ_AGAIN).await;
+                    continue;
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Known {
+    fn of(directory: Directory) -> Self {
+        let keys = directory.keys().iter();
+        Self {
+            grants: keys
+                .map(|key| (key.id.clone(), Arc::new(Grant::of(&directory, Some(key)))))
+                .collect(),
+            gateway: Arc::new(Grant::of(&directory, None)),
+            directory,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Keeps learned refusals beyond this process, and takes over what other processes learned or cleared.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use gateway_ledger::{Ledger, LedgerError};
+use gateway_policy::{Fact, FactKey};
+use tokio::sync::mpsc;
+
+use super::Learned;
+use crate::app::App;
+use crate::reports::facts::{from_stored, to_stored};
+
+/// Carries facts between memory and store.
+pub struct Keeper {
+    ledger: Ledger,
+    waiting: mpsc::Receiver<(FactKey, Fact)>,
+    /// What the store held when it was last seen: what is missing from it now was cleared, unless it expired.
+    seen: HashSet<FactKey>,
+}
+
+impl Keeper {
+    /// Takes over what earlier processes learned.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(
+        ledger: Ledger,
+        waiting: mpsc::Receiver<(FactKey, Fact)>,
+        learned: &Learned,
+    ) -> Result<Self, LedgerError> {
+        let mut keeper = Self {
+            ledger,
+            waiting,
+            seen: HashSet::new(),
+        };
+        keeper.refresh(learned).await?;
+        Ok(keeper)
+    }
+
+    /// Runs until the process stops. Dropping this future loses what waits to be kept, which costs one refused attempt each.
+    pub async fn run(mut self, app: Arc<App>) {
+        let mut revision = self.ledger.changes();
+        loop {
+            let done = tokio::select! {
+                learned = self.waiting.recv() => match learned {
+                    Some((key, fact)) => self.keep(key, &fact).await,
+                    None => return,
+                },
+                changed = revision.changed() => match changed {
+                    Ok(()) => self.refresh(&app.learned).await,
+                    Err(_) => return,
+                },
+            };
+            if let Err(error) = done {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "learned refusals live in this process only for now"
+                );
+            }
+        }
+    }
+
+    async fn keep(&mut self, key: FactKey, fact: &Fact) -> Result<(), LedgerError> {
+        self.ledger.learn(&to_stored(&key, fact)).await?;
+        self.seen.insert(key);
+        Ok(())
+    }
+
+    async fn refresh(&mut self, learned: &Learned) -> Result<(), LedgerError> {
+        let stored = self.ledger.facts().await?;
+        let stored: Vec<(FactKey, Fact)> = stored.iter().filter_map(from_stored).collect();
+        let present: HashSet<FactKey> = stored.iter().map(|(key, _)| key.clone()).collect();
+        learned.cleared_elsewhere(self.seen.difference(&present));
+        learned.restore(stored);
+        self.seen = present;
+        Ok(())
+    }
+}

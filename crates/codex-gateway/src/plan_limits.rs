@@ -1,0 +1,282 @@
+//! What ChatGPT accounts are told about their plans with each answer: kept per hashed account, shown as gauges and in `/api/plan`. What
+//! passes to the client is not touched.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gateway_ledger::{Ledger, PlanLimits as Stored};
+use gateway_policy::AuthRoute;
+use gateway_wire::codex::{PlanLimits, PlanWindow};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::exchange::record::Exchange;
+use crate::metrics::Metrics;
+use crate::secret::digest;
+
+/// The limit that Codex itself spends.
+const MAIN: &str = "codex";
+/// Most accounts that are kept in view; the one that was silent longest makes room.
+const MAX_ACCOUNTS: usize = 1_000;
+/// Tellings that wait to be stored. When full, one is dropped: the next answer says the same more recently.
+const WAITING: usize = 256;
+
+/// What one account was told last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub plan: Option<String>,
+    pub limits: Vec<Limit>,
+    pub credits: Option<Credits>,
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    pub name: String,
+    pub label: Option<String>,
+    pub windows: Vec<Window>,
+}
+
+/// One window of a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// `primary` (the short one) or `secondary`.
+    pub window: String,
+    pub used_percent: f64,
+    pub window_minutes: Option<u64>,
+    /// Unix seconds.
+    pub resets_at: Option<i64>,
+}
+
+/// Credits bought on top of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credits {
+    pub has_credits: bool,
+    pub unlimited: bool,
+    pub balance: Option<String>,
+}
+
+/// The answer of `/api/plan`.
+#[derive(Debug, Serialize)]
+pub struct PlanReport {
+    pub accounts: Vec<AccountLine>,
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AccountLine {
+    /// A digest of the account's id; never the id.
+    pub account: String,
+    pub observed_at: Timestamp,
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// Everything this process was told.
+#[derive(Debug)]
+pub struct PlanWatch {
+    accounts: Mutex<HashMap<String, (Timestamp, Told)>>,
+    changes: mpsc::Sender<Stored>,
+}
+
+impl PlanWatch {
+    /// Nothing told yet, and what waits to be stored.
+    pub fn new() -> (Self, mpsc::Receiver<Stored>) {
+        let (changes, waiting) = mpsc::channel(WAITING);
+        let watch = Self {
+            accounts: Mutex::default(),
+            changes,
+        };
+        (watch, waiting)
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Told)>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what an exchange was told, if its caller has a ChatGPT plan.
+    pub fn note(&self, exchange: &Exchange, now: Timestamp) {
+        let Some(caller) = &exchange.caller else {
+            return;
+        };
+        if caller.route != AuthRoute::Chatgpt {
+            return;
+        }
+        let events = exchange.plan_limits.iter();
+        // Events come later than the head and are newer.
+        let told: Vec<PlanLimits> = exchange
+            .plan_head
+            .as_deref()
+            .cloned()
+            .into_iter()
+            .chain(events.filter_map(|event| PlanLimits::from_event(event)))
+            .collect();
+        if told.is_empty() {
+            return;
+        }
+        let account = caller
+            .account
+            .clone()
+            .unwrap_or_else(|| digest(caller.label.as_bytes()));
+        self.told(account, &told, now);
+    }
+
+    fn told(&self, account: String, told: &[PlanLimits], now: Timestamp) {
+        let mut accounts = self.accounts();
+        if !accounts.contains_key(&account) && accounts.len() >= MAX_ACCOUNTS {
+            let silent = accounts.iter().min_by_key(|(_, (at, _))| *at);
+            if let Some(silent) = silent.map(|(account, _)| account.clone()) {
+                accounts.remove(&silent);
+            }
+        }
+        let empty = Told {
+            plan: None,
+            limits: Vec::new(),
+            credits: None,
+        };
+        let known = accounts.entry(account.clone()).or_insert((now, empty));
+        known.0 = now;
+        for news in told {
+            known.1.take_over(news, now);
+        }
+        if let Ok(limits) = serde_json::to_value(&known.1) {
+            let stored = Stored {
+                account,
+                observed_at: now,
+                limits,
+            };
+            drop(self.changes.try_send(stored));
+        }
+    }
+
+    /// Takes over what earlier processes were told, unless something newer is known.
+    pub fn restore(&self, stored: &[Stored]) {
+        let mut accounts = self.accounts();
+        for line in stored.iter().filter_map(line) {
+            let known = accounts.get(&line.account);
+            if known.is_none_or(|(at, _)| *at < line.observed_at) && accounts.len() < MAX_ACCOUNTS {
+                accounts.insert(line.account, (line.observed_at, line.told));
+            }
+        }
+    }
+
+    /// What the store knows, from other servers too, and what this process knows better.
+    pub fn report(&self, stored: &[Stored]) -> PlanReport {
+        let mut lines: HashMap<String, AccountLine> = stored
+            .iter()
+            .filter_map(line)
+            .map(|line| (line.account.clone(), line))
+            .collect();
+        for (account, (observed_at, told)) in self.accounts().iter() {
+            if lines
+                .get(account)
+                .is_none_or(|line| line.observed_at < *observed_at)
+            {
+                let line = AccountLine {
+                    account: account.clone(),
+                    observed_at: *observed_at,
+                    told: told.clone(),
+                };
+                lines.insert(account.clone(), line);
+            }
+        }
+        let mut accounts: Vec<AccountLine> = lines.into_values().collect();
+        accounts.sort_by(|a, b| {
+            let newest = b.observed_at.cmp(&a.observed_at);
+            newest.then_with(|| a.account.cmp(&b.account))
+        });
+        PlanReport { accounts }
+    }
+
+    /// Sets the gauges: the account that is closest to its limit. A window that has begun anew since is unused.
+    pub fn observe(&self, metrics: &Metrics, now: Timestamp) {
+        let accounts = self.accounts();
+        let windows = accounts
+            .values()
+            .flat_map(|(_, told)| &told.limits)
+            .filter(|limit| limit.name == MAIN)
+            .flat_map(|limit| &limit.windows);
+        let mut highest: HashMap<&str, f64> = HashMap::new();
+        for window in windows {
+            let is_over = window.resets_at.is_some_and(|at| at <= now.as_second());
+            let used = if is_over { 0.0 } else { window.used_percent };
+            let most = highest.entry(window.window.as_str()).or_insert(0.0);
+            *most = most.max(used);
+        }
+        for (window, used) in highest {
+            metrics
+                .plan_used_percent
+                .with_label_values(&[window])
+                .set(used);
+        }
+    }
+}
+
+impl Told {
+    /// A limit that is told anew replaces the one of its name; what is not mentioned stays.
+    fn take_over(&mut self, news: &PlanLimits, now: Timestamp) {
+        if news.plan.is_some() {
+            self.plan.clone_from(&news.plan);
+        }
+        if let Some(credits) = &news.credits {
+            self.credits = Some(Credits {
+                has_credits: credits.has_credits,
+                unlimited: credits.unlimited,
+                balance: credits.balance.clone(),
+            });
+        }
+        for limit in &news.limits {
+            let told = Limit {
+                name: limit.name.clone(),
+                label: limit.label.clone(),
+                windows: limit.windows.iter().map(|it| window(it, now)).collect(),
+            };
+            let at = self.limits.iter().position(|known| known.name == told.name);
+            if let Some(known) = at.and_then(|at| self.limits.get_mut(at)) {
+                *known = told;
+            } else if self.limits.len() < MAX_LIMITS {
+                self.limits.push(told);
+            }
+        }
+    }
+}
+
+/// Most limits of one account; upstreams name them.
+const MAX_LIMITS: usize = 32;
+
+fn window(told: &PlanWindow, now: Timestamp) -> Window {
+    let later = told
+        .resets_in_seconds
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .and_then(|seconds| now.as_second().checked_add(seconds));
+    Window {
+        window: told.slot.as_str().to_owned(),
+        used_percent: told.used_percent,
+        window_minutes: told.window_minutes,
+        resets_at: told.resets_at.or(later),
+    }
+}
+
+fn line(stored: &Stored) -> Option<AccountLine> {
+    Some(AccountLine {
+        account: stored.account.clone(),
+        observed_at: stored.observed_at,
+        told: Told::deserialize(&stored.limits).ok()?,
+    })
+}
+
+/// Stores what was told, until the process stops. Dropping this future loses what waits, which the next answer says again.
+pub async fn keep(ledger: Ledger, mut waiting: mpsc::Receiver<Stored>) {
+    while let Some(told) = waiting.recv().await {
+        if let Err(error) = ledger.put_plan_limits(&told).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "plan limits were not stored"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! What would happen to a request, and why. The same walk as for a real one, with an empty memory.
+
+use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, RequestKind};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::price_tag::PriceTag;
+use crate::config::{Places, Settings};
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub route: AuthRoute,
+    pub model: ModelId,
+    pub endpoint: Endpoint,
+    pub effort: Option<String>,
+    pub plan: Option<String>,
+    pub key: Option<String>,
+    pub team: Option<String>,
+    pub kind: RequestKind,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// What the served model costs; absent when none would serve.
+    pub price: Option<PriceTag>,
+    /// The configuration that was asked.
+    pub config: String,
+}
+
+/// Explains. `day` is the day whose prices hold.
+pub fn explain(settings: &Settings, places: &Places, question: &Question, day: Date) -> Explained {
+    let ask = Ask {
+        endpoint: question.endpoint,
+        effort: question.effort.as_deref(),
+        plan: question.plan.as_deref(),
+        team: question.team.as_deref(),
+        key: question.key.as_deref(),
+        kind: question.kind,
+        ..Ask::new(question.route, &question.model)
+    };
+    let mut explanation = settings.policy.explain(&ask, &NoMemory);
+    explanation.locate(|span| places.name(span));
+    if let Some(note) = key_note(settings, question, &explanation) {
+        explanation.notes.push(note);
+    }
+    let price = explanation
+        .model_served
+        .as_ref()
+        .map(|model| PriceTag::of(&settings.prices, model, day));
+    Explained {
+        explanation,
+        price,
+        config: places.path().to_owned(),
+    }
+}
+
+/// What the rules do not see: whether this caller may use the gateway, and its upstream's own credential, at all.
+fn key_note(settings: &Settings, question: &Question, explanation: &Explanation) -> Option<String> {
+    let has_key = question.route == AuthRoute::GatewayKey || question.key.is_some();
+    if has_key {
+        return None;
+    }
+    if settings.share.is_key_required {
+        return Some(
+            "this gateway asks for a key of its own: without one in `x-gateway-key` the request is refused first".to_owned(),
+        );
+    }
+    let upstream = explanation.upstream.as_ref()?;
+    let is_shared = settings.credentials.contains_key(upstream.as_str());
+    (is_shared && !settings.share.is_open).then(|| {
+        format!(
+            "upstream `{upstream}` uses the gateway's credential: only holders of a gateway key are served there"
+        )
+    })
+}

@@ -1,0 +1,101 @@
+//! The only place that spawns tasks. A task has a name, an owner (the tracker) and an end.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// Spawns and tracks the tasks of one process.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    exchanges: TaskTracker,
+    connections: TaskTracker,
+    background: TaskTracker,
+    last: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Tasks {
+    /// Runs an exchange to its end. Shutdown waits for these.
+    pub fn spawn_exchange<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.exchanges.spawn(future.in_current_span());
+    }
+
+    /// Runs a housekeeping loop until [`Tasks::stop`]. Dropped wherever it awaits then.
+    pub fn spawn_background<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stopping = self.stopping.clone();
+        let span = tracing::debug_span!("background", task.name = name);
+        self.background.spawn(
+            async move {
+                tokio::select! {
+                    () = stopping.cancelled() => {}
+                    () = future => {}
+                }
+            }
+            .instrument(span),
+        );
+    }
+
+    /// Runs something that ends by itself when told to, after everything else: the ledger's writing.
+    pub fn spawn_to_the_end<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.last.spawn(future);
+    }
+
+    /// Waits for what was spawned to the end.
+    pub async fn ended(&self) {
+        self.last.close();
+        self.last.wait().await;
+    }
+
+    /// Serves one connection. Shutdown asks it to finish, then waits.
+    pub fn spawn_connection<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.connections.spawn(future);
+    }
+
+    /// Cancelled when the process stops accepting.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Waits until every exchange has ended. Connections are not waited for: a client that never reads could keep one for ever.
+    pub async fn drained(&self) {
+        self.exchanges.close();
+        self.exchanges.wait().await;
+    }
+
+    /// Ends the housekeeping loops and waits for them.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.background.close();
+        self.background.wait().await;
+    }
+}
+
+/// Most pieces of heavy work at a time: each can hold a whole decoded body.
+static HEAVY: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
+
+/// Does heavy work on a thread of its own when `is_heavy`, else here. `None` when the work panicked.
+pub async fn aside<T, F>(is_heavy: bool, work: F) -> Option<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    if !is_heavy {
+        return Some(work());
+    }
+    let _permit = HEAVY.acquire().await.ok()?;
+    tokio::task::spawn_blocking(work).await.ok()
+}

@@ -1,0 +1,432 @@
+//! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and [`Reply`], not the library behind them.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use gateway_wire::failure::SendState;
+use http::{HeaderMap, Method, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use crate::exchange::body::{TailRefused, Upload};
+
+/// What is to be sent.
+pub struct UpstreamRequest {
+    pub method: Method,
+    /// Absolute, query included.
+    pub url: String,
+    pub headers: HeaderMap,
+    pub body: UploadBody,
+}
+
+/// The body of a request toward an upstream.
+pub enum UploadBody {
+    /// All of it is here.
+    Pieces(Pieces),
+    /// Still arriving from the client.
+    Streamed(Upload),
+}
+
+/// The library wants bodies that may be shared; a lock that is never contended makes one of any body.
+struct Shareable(Mutex<Upload>);
+
+impl http_body::Body for Shareable {
+    type Data = Bytes;
+    type Error = TailRefused;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TailRefused>>> {
+        let upload = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(upload).poll_frame(context)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .size_hint()
+    }
+}
+
+/// Why no answer arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportFailure {
+    pub kind: TransportKind,
+    /// Whether the upstream can have begun to work.
+    pub send_state: SendState,
+    /// For the log and the error message: never holds a URL's query or a credential.
+    pub detail: String,
+}
+
+/// Where the connection failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Refused, unreachable, name not found, TLS refused.
+    Connect,
+    /// No headers in time.
+    HeadersTimeout,
+    /// Broken after the request went out.
+    Reset,
+}
+
+/// An upstream's answer; the body arrives in pieces.
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: ReplyBody,
+}
+
+/// The bytes of an answer, as they come.
+pub struct ReplyBody(Mutex<Pieced>);
+
+/// The lock is never contended: it only lets a body be part of what tasks share.
+type Pieced = Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>;
+
+impl ReplyBody {
+    /// The next piece; `None` at a clean end; `Err` when the connection broke.
+    ///
+    /// Dropping this closes the upstream's stream.
+    pub async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        self.0
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+            .await
+    }
+
+    /// Wraps another source, for decoded bodies.
+    pub fn from_stream(stream: impl Stream<Item = Result<Bytes, String>> + Send + 'static) -> Self {
+        Self(Mutex::new(Box::pin(stream)))
+    }
+}
+
+/// Sends requests; holds the connection pools.
+pub struct UpstreamClient {
+    outside: reqwest::Client,
+    loopback: reqwest::Client,
+}
+
+/// Before the first repeated attempt to connect; doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long an idle connection is kept. Below the 60 s after which common load balancers drop theirs.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+
+impl UpstreamClient {
+    /// Builds the pools. Fails when the TLS roots of the system cannot be loaded.
+    pub fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                // A redirect would carry the credential to a place nobody configured.
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(60))
+                .http2_adaptive_window(true)
+                .referer(false)
+        };
+        Ok(Self {
+            outside: builder().build()?,
+            // Proxies of the environment are for the world outside.
+            loopback: builder().no_proxy().build()?,
+        })
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// A connection that never stood is tried again `retries` times; nothing else is, since it may have been billed.
+    /// Dropping the future closes the connection: the upstream sees the client leave.
+    pub async fn send(
+        &self,
+        request: UpstreamRequest,
+        headers_timeout: Duration,
+        retries: u32,
+    ) -> Result<Reply, TransportFailure> {
+        let UpstreamRequest {
+            method,
+            url,
+            headers,
+            body,
+        } = request;
+        let mut pause = FIRST_PAUSE;
+        if let UploadBody::Pieces(pieces) = &body {
+            for _ in 0..retries {
+                let again = UpstreamRequest {
+                    method: method.clone(),
+                    url: url.clone(),
+                    headers: headers.clone(),
+                    body: UploadBody::Pieces(pieces.clone()),
+                };
+                match self.once(again, headers_timeout).await {
+                    Err(failure) if failure.send_state == SendState::NotSent => {
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
+                    }
+                    result => return result,
+                }
+            }
+        }
+        self.once(
+            UpstreamRequest {
+                method,
+                url,
+                headers,
+                body,
+            },
+            headers_timeout,
+        )
+        .await
+    }
+
+    async fn once(
+        &self,
+        request: UpstreamRequest,
+        headers_timeout: Duration,
+    ) -> Result<Reply, TransportFailure> {
+        let client = if is_loopback(&request.url) {
+            &self.loopback
+        } else {
+            &self.outside
+        };
+        let over = match &request.body {
+            UploadBody::Pieces(_) => None,
+            UploadBody::Streamed(upload) => Some(upload.over()),
+        };
+        let sending = client
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(match request.body {
+                UploadBody::Pieces(pieces) => reqwest::Body::wrap(pieces),
+                UploadBody::Streamed(upload) => reqwest::Body::wrap(Shareable(Mutex::new(upload))),
+            })
+            .send();
+        tokio::pin!(sending);
+        // A client that uploads slowly is not an upstream that answers slowly.
+        let early = match over {
+            None => None,
+            Some(over) => tokio::select! {
+                result = &mut sending => Some(result),
+                () = over.notified() => None,
+            },
+        };
+        let result = match early {
+            Some(result) => Ok(result),
+            None => tokio::time::timeout(headers_timeout, sending).await,
+        };
+        let response = match result {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failure(&error)),
+            Err(_) => {
+                return Err(TransportFailure {
+                    kind: TransportKind::HeadersTimeout,
+                    send_state: SendState::Ambiguous,
+                    detail: format!("no answer within {} s", headers_timeout.as_secs_f32()),
+                });
+            }
+        };
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = response
+            .bytes_stream()
+            .map(|piece| piece.map_err(|error| detail(&error)));
+        Ok(Reply {
+            status,
+            headers,
+            body: ReplyBody::from_stream(body),
+        })
+    }
+}
+
+fn failure(error: &reqwest::Error) -> TransportFailure {
+    if error.is_connect() {
+        return TransportFailure {
+            kind: TransportKind::Connect,
+            send_state: SendState::NotSent,
+            detail: detail(error),
+        };
+    }
+    TransportFailure {
+        kind: TransportKind::Reset,
+        send_state: SendState::Ambiguous,
+        detail: detail(error),
+    }
+}
+
+/// The innermost cause: the outer layers only repeat the URL.
+fn detail(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url
+        .parse::<http::Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned))
+        .unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// A body in a few pieces whose total length is known: a splice costs no copy of the rest.
+#[derive(Debug, Default, Clone)]
+pub struct Pieces {
+    pieces: std::collections::VecDeque<Bytes>,
+    left: u64,
+}
+
+impl Pieces {
+    /// Total length in bytes.
+    pub fn len(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether nothing is to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl<I: IntoIterator<Item = Bytes>> From<I> for Pieces {
+    fn from(pieces: I) -> Self {
+        let pieces: std::collections::VecDeque<Bytes> = pieces
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces, left }
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.pieces.pop_front();
+        if let Some(piece) = &next {
+            self.left -= piece.len() as u64;
+        }
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Reads at most `limit` bytes of a body within `time`. The second value says whether that was all of it.
+pub async fn read_prefix(
+    body: &mut ReplyBody,
+    limit: usize,
+    time: Duration,
+) -> (Vec<Bytes>, PrefixEnd) {
+    let mut pieces = Vec::new();
+    let mut total = 0;
+    let reading = async {
+        while total < limit {
+            match body.next().await {
+                Some(Ok(piece)) => {
+                    total += piece.len();
+                    pieces.push(piece);
+                }
+                Some(Err(detail)) => return PrefixEnd::Broken(detail),
+                None => return PrefixEnd::Whole,
+            }
+        }
+        PrefixEnd::More
+    };
+    let end = tokio::time::timeout(time, reading)
+        .await
+        .unwrap_or(PrefixEnd::More);
+    (pieces, end)
+}
+
+/// Reads up to `limit` bytes of a body that may pause for `idle` at most. The flag says whether more follows.
+///
+/// # Errors
+/// [`Unread::Silent`] when it paused for longer, [`Unread::Broken`] when the connection broke.
+pub async fn read_patiently(
+    body: &mut ReplyBody,
+    limit: usize,
+    idle: Duration,
+) -> Result<(Vec<Bytes>, bool), Unread> {
+    let mut pieces = Vec::new();
+    let mut total = 0;
+    while total < limit {
+        match tokio::time::timeout(idle, body.next()).await {
+            Ok(Some(Ok(piece))) => {
+                total += piece.len();
+                pieces.push(piece);
+            }
+            Ok(Some(Err(detail))) => return Err(Unread::Broken(detail)),
+            Ok(None) => return Ok((pieces, false)),
+            Err(_) => return Err(Unread::Silent),
+        }
+    }
+    Ok((pieces, true))
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    Silent,
+    Broken(String),
+}
+
+/// How reading a prefix ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrefixEnd {
+    /// The body ended cleanly: the prefix is all of it.
+    Whole,
+    /// The limit or the deadline was reached first.
+    More,
+    /// The connection broke.
+    Broken(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[test]
+    fn pieces_know_their_length() {
+        let pieces = Pieces::from([
+            Bytes::from_static(b"ab"),
+            Bytes::new(),
+            Bytes::from_static(b"c"),
+        ]);
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(pieces.size_hint().exact(), Some(3));
+        assert!(Pieces::default().is_empty());
+    }
+
+    #[test]
+    fn loopback_upstreams_are_told_from_others() {
+        assert!(is_loopback("http://127.0.0.1:1/v1"));
+        assert!(is_loopback("http://[::1]:1/v1"));
+        assert!(is_loopback("http://localhost/v1"));
+        assert!(!is_loopback("https://localhost.example/v1"));
+        assert!(!is_loopback("https://api.example/v1"));
+    }
+}

@@ -1,0 +1,200 @@
+//! `config/gateway.toml` shows every key, and what it shows as a default is the default.
+
+use std::collections::BTreeSet;
+
+use codex_gateway::config::{self, Loaded, Overrides, Settings, file};
+use gateway_policy::{Asker, AuthRoute, NoMemory};
+
+use super::examples;
+
+const FILE: &str = include_str!("../../../../config/gateway.toml");
+
+/// In front of a key at its default; nothing but a key, a table or a string may follow.
+const DEFAULT: &str = "#";
+/// In front of a key that has no default.
+const EXAMPLE: &str = "#:";
+
+/// Removes the markers of defaults, and of examples where wanted.
+fn activated(with_examples: bool) -> String {
+    FILE.lines()
+        .map(|line| match line.strip_prefix(EXAMPLE) {
+            Some(key) if with_examples => key,
+            Some(_) => "",
+            None => line
+                .strip_prefix(DEFAULT)
+                .filter(|rest| rest.starts_with(|first: char| !first.is_whitespace()))
+                .unwrap_or(line),
+        })
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+fn load(text: &str) -> Loaded {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.toml");
+    std::fs::write(&path, text).unwrap();
+    config::load(&Overrides {
+        config: Some(path),
+        data_dir: Some("data".into()),
+        listen: None,
+    })
+    .unwrap()
+}
+
+fn settings(text: &str) -> Settings {
+    let loaded = load(text);
+    assert!(loaded.problems.is_empty(), "{}", loaded.report(false));
+    loaded.settings.unwrap()
+}
+
+fn assert_same(left: &Settings, right: &Settings) {
+    assert_eq!(left.listen, right.listen);
+    assert_eq!(format!("{:?}", left.hosts), format!("{:?}", right.hosts));
+    assert_eq!(left.share, right.share);
+    assert_eq!(format!("{:?}", left.limits), format!("{:?}", right.limits));
+    assert_eq!(left.on_disconnect, right.on_disconnect);
+    assert_eq!(left.storage.url, right.storage.url);
+    assert_eq!(left.storage.durability, right.storage.durability);
+    assert_eq!(left.storage.retention, right.storage.retention);
+    assert_eq!(left.storage.time_zone, right.storage.time_zone);
+    assert_eq!(left.log_format, right.log_format);
+    assert_eq!(left.catalog_file, right.catalog_file);
+    assert_eq!(left.catalog_entries, right.catalog_entries);
+    assert_eq!(left.admin_token, right.admin_token);
+    assert_eq!(left.credentials.len(), right.credentials.len());
+    assert_eq!(left.prices.version(), right.prices.version());
+    let (left, right) = (&left.policy, &right.policy);
+    assert!(left.upstreams().eq(right.upstreams()));
+    for route in AuthRoute::ALL {
+        assert_eq!(left.route_upstream(route), right.route_upstream(route));
+        let asker = Asker::new(route);
+        assert_eq!(
+            left.models_for(&asker, &NoMemory),
+            right.models_for(&asker, &NoMemory)
+        );
+    }
+}
+
+#[test]
+fn the_file_as_shipped_changes_nothing() {
+    assert_same(&settings(FILE), &settings(""));
+}
+
+#[test]
+fn every_default_it_shows_is_the_default() {
+    let text = activated(false);
+    assert_same(&settings(&text), &settings(""));
+    // Not part of what the settings show.
+    let (shown, _) = file::read(&text);
+    let shown = shown.unwrap().models.encrypted_reasoning;
+    assert_eq!(shown, Some(gateway_policy::EncryptedReasoning::default()));
+}
+
+#[test]
+fn a_wrong_default_would_be_found() {
+    let wrong = activated(false).replace("hold_bytes = \"256KiB\"", "hold_bytes = \"257KiB\"");
+    let (wrong, right) = (settings(&wrong), settings(""));
+    let is_caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        assert_same(&wrong, &right);
+    }));
+    assert!(is_caught.is_err());
+}
+
+#[test]
+fn every_example_it_shows_is_accepted() {
+    examples::check_text("gateway.toml", &activated(true));
+}
+
+/// A file with an unknown key at one place, and where the same place is in a parsed file; `*` stands for any key or entry.
+const PLACES: [(&str, &str); 18] = [
+    ("zqx = 1", ""),
+    ("[server]\nzqx = 1", "server"),
+    ("[admin]\nzqx = 1", "admin"),
+    ("[admin]\ntoken = { zqx = 1 }", "admin.token"),
+    ("[storage]\nzqx = 1", "storage"),
+    ("[catalog]\nzqx = 1", "catalog"),
+    (
+        "[[catalog.entries]]\nmodel = \"m\"\nzqx = 1",
+        "catalog.entries.*",
+    ),
+    ("[log]\nzqx = 1", "log"),
+    (
+        "[upstreams.a]\nbase_url = \"https://a.example\"\nzqx = 1",
+        "upstreams.*",
+    ),
+    (
+        "[upstreams.a]\nbase_url = \"https://a.example\"\ncredential = { zqx = 1 }",
+        "upstreams.*.credential",
+    ),
+    ("[routes]\nzqx = 1", "routes"),
+    (
+        "[[rules]]\nname = \"n\"\nthen = \"allow\"\nzqx = 1",
+        "rules.*",
+    ),
+    (
+        "[[rules]]\nname = \"n\"\nthen = \"allow\"\nwhen = { zqx = 1 }",
+        "rules.*.when",
+    ),
+    (
+        "[[rules]]\nname = \"n\"\nthen = { zqx = \"\" }",
+        "rules.*.then",
+    ),
+    (
+        "[[error_patterns]]\nverdict = \"unclassified\"\nzqx = 1",
+        "error_patterns.*",
+    ),
+    ("[models]\nzqx = 1", "models"),
+    ("[prices]\nzqx = 1", "prices"),
+    ("[log]\nformat = \"zqx\"", "log.format"),
+];
+
+/// The keys (or words) that the program knows at a place: its own answer to an unknown one.
+fn known(sample: &str) -> BTreeSet<String> {
+    let (_, problems) = file::read(sample);
+    let hint = problems
+        .iter()
+        .find_map(|problem| problem.hint.as_deref()?.strip_prefix("known here: "))
+        .unwrap_or_else(|| panic!("{sample}: {problems:?}"));
+    hint.split(", ").map(str::to_owned).collect()
+}
+
+/// The keys that stand at a place, and words where a word can stand in place of a table.
+fn shown(value: &toml::Value, path: &[&str]) -> BTreeSet<String> {
+    let nested = |values: &mut dyn Iterator<Item = &toml::Value>, rest: &[&str]| {
+        values.flat_map(|value| shown(value, rest)).collect()
+    };
+    match (path.split_first(), value) {
+        (None, toml::Value::Table(table)) => table.keys().cloned().collect(),
+        (None, toml::Value::String(word)) => [word.clone()].into(),
+        (Some((&"*", rest)), toml::Value::Table(table)) => nested(&mut table.values(), rest),
+        (Some((&"*", rest)), toml::Value::Array(list)) => nested(&mut list.iter(), rest),
+        (Some((key, rest)), toml::Value::Table(table)) => {
+            nested(&mut table.get(*key).into_iter(), rest)
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+#[test]
+fn every_key_occurs() {
+    let file: toml::Value = toml::from_str(&activated(true)).unwrap();
+    for (sample, place) in PLACES {
+        let path: Vec<&str> = place.split('.').filter(|part| !part.is_empty()).collect();
+        let shown = shown(&file, &path);
+        // One of these stands in the file; the comment above it names the others.
+        let is_one_of = matches!(place, "log.format" | "admin.token");
+        let is_named = |word: &String| {
+            is_one_of
+                && (FILE.contains(&format!("\"{word}\"")) || FILE.contains(&format!("{word} = ")))
+        };
+        let missing: Vec<_> = known(sample)
+            .difference(&shown)
+            .filter(|word| !is_named(word))
+            .cloned()
+            .collect();
+        assert!(missing.is_empty(), "[{place}] lacks {missing:?}");
+    }
+    // Tables whose keys are the operator's own names.
+    for place in ["upstreams", "fallback"] {
+        assert!(!shown(&file, &[place]).is_empty());
+    }
+}

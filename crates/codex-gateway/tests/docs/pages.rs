@@ -1,0 +1,184 @@
+//! What stands in fences on the pages is accepted, and what they link to exists.
+
+use std::path::{Path, PathBuf};
+
+use super::examples::{check_text, root};
+
+/// Pages about other things have `toml` blocks of other forms, which are tested where those forms are read.
+const OTHER_FORMS: [&str; 3] = ["prices.md", "cookbook.md", "models.md"];
+
+fn pages() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in [".", "docs", "docs/decisions", "deploy"] {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap();
+        found.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|end| end == "md")),
+        );
+    }
+    found.sort();
+    found
+}
+
+/// Fenced blocks as (what stands behind the fence, line, text).
+fn blocks(page: &str) -> Vec<(&str, usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(&str, usize, String)> = None;
+    for (at, line) in page.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => open = Some((language, at + 1, String::new())),
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some((_, _, text))) => *text = format!("{text}{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+#[test]
+fn every_configuration_on_a_page_passes_the_check() {
+    let mut count = 0;
+    for path in pages() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if OTHER_FORMS.contains(&name.as_str()) {
+            continue;
+        }
+        let page = std::fs::read_to_string(&path).unwrap();
+        for (language, line, text) in blocks(&page) {
+            match language {
+                "toml" => check_text(&format!("{name}:{line}"), &text),
+                // Codex's own configuration.
+                "toml codex" => {
+                    toml::from_str::<toml::Table>(&text)
+                        .unwrap_or_else(|error| panic!("{name}:{line}: {error}"));
+                }
+                _ => continue,
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 15, "{count} blocks");
+}
+
+fn is_there(page: &Path, target: &str) -> bool {
+    let file = target.split('#').next().unwrap_or_default();
+    file.is_empty() || page.parent().unwrap().join(file).exists()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for path in pages() {
+        let page = std::fs::read_to_string(&path).unwrap();
+        for piece in page.split("](").skip(1) {
+            let target = piece.split(')').next().unwrap_or_default();
+            if !target.contains("://") && !is_there(&path, target) {
+                broken.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The quoted texts behind a word in a source file.
+fn quoted<'t>(source: &'t str, word: &str) -> Vec<&'t str> {
+    source
+        .split(word)
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .collect()
+}
+
+#[test]
+fn every_path_is_on_the_page_about_http() {
+    let router = include_str!("../../src/http/router.rs");
+    let admin = include_str!("../../src/http/admin.rs");
+    let page = include_str!("../../../../docs/http.md");
+    let routes = quoted(router, ".route(");
+    assert!(routes.len() >= 15, "{routes:?}");
+    let proxied = routes.iter().map(|path| match *path {
+        "/healthz" | "/readyz" | "/metrics" => (*path).to_owned(),
+        path => format!("/v1{path}"),
+    });
+    let admin = quoted(admin, ".route(")
+        .into_iter()
+        .map(|path| format!("/api{path}"));
+    let missing: Vec<_> = proxied
+        .chain(admin)
+        .filter(|path| !page.contains(&format!("`{path}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_field_of_the_exchanges_line_is_on_the_page_about_operations() {
+    let settle = include_str!("../../src/exchange/settle.rs");
+    let page = include_str!("../../../../docs/operations.md");
+    let (_, rest) = settle.split_once("tracing::info!(").unwrap();
+    let (fields, _) = rest.split_once("\"exchange {}\"").unwrap();
+    let fields: Vec<&str> = fields
+        .lines()
+        .filter_map(|line| line.trim().split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(fields.len() >= 15, "{fields:?}");
+    let missing: Vec<_> = fields
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_header_of_an_answer_is_on_the_page_about_http() {
+    let head = include_str!("../../src/exchange/head.rs");
+    let page = include_str!("../../../../docs/http.md");
+    let headers: Vec<_> = head
+        .split('"')
+        .filter(|text| text.starts_with("x-gateway-"))
+        .collect();
+    assert_eq!(headers.len(), 8);
+    let missing: Vec<_> = headers
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_walk_on_the_page_about_the_architecture_is_that_of_the_code() {
+    let code = include_str!("../../src/lib.rs");
+    let page = include_str!("../../../../docs/ARCHITECTURE.md");
+    let steps: Vec<&str> = code
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()))
+        .collect();
+    assert_eq!(steps.len(), 9);
+    let missing: Vec<_> = steps.iter().filter(|step| !page.contains(**step)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_page_about_the_command_line_lists_every_command_and_no_other() {
+    let page = include_str!("../../../../docs/cli.md");
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_codex-gateway"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let real: Vec<&str> = rest
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty() && *name != "help")
+        .collect();
+    let documented: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(documented, real);
+}

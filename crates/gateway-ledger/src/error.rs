@@ -1,0 +1,104 @@
+//! The one error of this crate. Callers branch on [`LedgerErrorKind`], never on text.
+
+/// What a caller can do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerErrorKind {
+    /// The store does not answer now; the same call can work later.
+    Unavailable,
+    /// The store refuses this very call; repeating it does not help.
+    Rejected,
+    /// What is stored cannot be read back as what was written.
+    Corrupt,
+}
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct LedgerError {
+    kind: LedgerErrorKind,
+    context: &'static str,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl LedgerError {
+    /// What a caller can do about it.
+    pub const fn kind(&self) -> LedgerErrorKind {
+        self.kind
+    }
+
+    pub(crate) const fn bare(kind: LedgerErrorKind, context: &'static str) -> Self {
+        Self {
+            kind,
+            context,
+            source: None,
+        }
+    }
+
+    pub(crate) const fn unavailable(context: &'static str) -> Self {
+        Self::bare(LedgerErrorKind::Unavailable, context)
+    }
+
+    pub(crate) fn caused(
+        kind: LedgerErrorKind,
+        context: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            context,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn io(context: &'static str, source: std::io::Error) -> Self {
+        Self::caused(LedgerErrorKind::Unavailable, context, source)
+    }
+
+    pub(crate) fn sql(context: &'static str, source: sqlx::Error) -> Self {
+        Self::caused(kind_of(&source), context, source)
+    }
+}
+
+fn kind_of(error: &sqlx::Error) -> LedgerErrorKind {
+    if let Some(database) = error.as_database_error() {
+        return database
+            .code()
+            .and_then(|code| kind_of_code(&code))
+            .unwrap_or(LedgerErrorKind::Unavailable);
+    }
+    let is_unwritable = matches!(
+        error,
+        sqlx::Error::Configuration(_) | sqlx::Error::Encode(_)
+    );
+    let is_unreadable = matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::TypeNotFound { .. }
+    );
+    match (is_unwritable, is_unreadable) {
+        (true, _) => LedgerErrorKind::Rejected,
+        (_, true) => LedgerErrorKind::Corrupt,
+        (false, false) => LedgerErrorKind::Unavailable,
+    }
+}
+
+/// SQLSTATE classes have five characters; SQLite's extended result codes are decimal numbers of at most four.
+fn kind_of_code(code: &str) -> Option<LedgerErrorKind> {
+    if code.len() == 5 {
+        return match code.get(..2)? {
+            "22" | "23" | "42" => Some(LedgerErrorKind::Rejected),
+            "XX" if code != "XX000" => Some(LedgerErrorKind::Corrupt),
+            _ => None,
+        };
+    }
+    // The low byte is the primary code: SQLITE_ERROR 1, CORRUPT 11, TOOBIG 18, CONSTRAINT 19, MISMATCH 20, RANGE 25, NOTADB 26.
+    match code.parse::<u32>().ok()? & 0xff {
+        1 | 18 | 19 | 20 | 25 => Some(LedgerErrorKind::Rejected),
+        11 | 26 => Some(LedgerErrorKind::Corrupt),
+        _ => None,
+    }
+}

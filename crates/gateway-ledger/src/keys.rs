@@ -1,0 +1,313 @@
+//! Makes, rotates and revokes gateway keys, and sets teams and budgets. Each change is one transaction with its audit record,
+//! and running servers notice it.
+
+use gateway_policy::limit::{Budget, Limits, Scope};
+use gateway_policy::{AuthRoute, Billing};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::audit;
+use crate::changes::Change;
+use crate::db::{Cell, Link};
+use crate::directory::{KeyRecord, TeamRecord};
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::ledger::Ledger;
+use crate::secret::Secret;
+
+/// What every key begins with.
+pub const KEY_PREFIX: &str = "cgw_";
+
+/// What a new key is to be.
+#[derive(Debug, Clone, Default)]
+pub struct NewKey {
+    /// What to call it; not empty.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Its team; made if there is none of that name.
+    pub team: Option<String>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Globs over the models it may use; empty: all.
+    pub models: Vec<String>,
+    /// The auth routes it may use; empty: all.
+    pub routes: Vec<AuthRoute>,
+    /// Its limits on speed.
+    pub limits: Limits,
+    /// Its budgets.
+    pub budgets: Vec<Budget>,
+}
+
+/// A key that was just made or rotated.
+#[derive(Debug, Clone)]
+pub struct CreatedKey {
+    /// The key's id.
+    pub id: String,
+    /// The secret; this is the only time it is seen.
+    pub secret: Secret,
+}
+
+fn cell(limit: Option<u64>) -> Cell {
+    Cell::Int(limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX)))
+}
+
+fn rejected(context: &'static str) -> LedgerError {
+    LedgerError::bare(LedgerErrorKind::Rejected, context)
+}
+
+impl Ledger {
+    /// Makes a key. `actor` says who did, in the audit log.
+    pub async fn create_key(&self, new: &NewKey, actor: &str) -> Result<CreatedKey, LedgerError> {
+        if new.name.trim().is_empty() {
+            return Err(rejected("a key needs a name"));
+        }
+        let secret = Secret::new(KEY_PREFIX)?;
+        // The id is public and says nothing about the secret.
+        let id: String = Secret::new("")?.reveal().chars().take(12).collect();
+        let id = format!("key_{id}");
+        let now = self.timestamp();
+        let mut change = self.change().await?;
+        if let Some(team) = &new.team {
+            ensure_team(&mut change.link(), team, now).await?;
+        }
+        let list = |value: serde_json::Value| Cell::from(value.to_string());
+        let cells = vec![
+            id.as_str().into(),
+            secret.hash().into(),
+            secret.ending().into(),
+            new.name.as_str().into(),
+            new.owner.as_deref().into(),
+            new.team.as_deref().into(),
+            now.as_microsecond().into(),
+            new.expires_at.map(Timestamp::as_microsecond).into(),
+            list(json!(new.models)),
+            list(json!(new.routes)),
+            cell(new.limits.requests_per_minute),
+            cell(new.limits.tokens_per_minute),
+            cell(new.limits.concurrency),
+        ];
+        let sql = "INSERT INTO gateway_keys (id, hash, ending, name, owner, team, created_at, expires_at, models, routes, \
+                   requests_per_minute, tokens_per_minute, concurrency) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+        change.link().execute(sql, cells).await?;
+        for budget in &new.budgets {
+            put_budget(&mut change.link(), &Scope::Key(id.clone()), budget).await?;
+        }
+        let detail = json!({
+            "name": new.name, "owner": new.owner, "team": new.team, "expires_at": new.expires_at, "models": new.models,
+            "routes": new.routes, "limits": new.limits, "budgets": new.budgets,
+        });
+        self.finish(change, actor, "key.create", &id, &detail)
+            .await?;
+        Ok(CreatedKey { id, secret })
+    }
+
+    /// Gives a key a new secret. The old one stops working.
+    pub async fn rotate_key(&self, id: &str, actor: &str) -> Result<CreatedKey, LedgerError> {
+        let secret = Secret::new(KEY_PREFIX)?;
+        let mut change = self.change().await?;
+        let sql =
+            "UPDATE gateway_keys SET hash = $1, ending = $2 WHERE id = $3 AND revoked_at IS NULL";
+        let cells = vec![secret.hash().into(), secret.ending().into(), id.into()];
+        if change.link().execute(sql, cells).await? == 0 {
+            return Err(rejected("there is no live key with this id"));
+        }
+        self.finish(change, actor, "key.rotate", id, &json!({}))
+            .await?;
+        Ok(CreatedKey {
+            id: id.to_owned(),
+            secret,
+        })
+    }
+
+    /// Stops a key for good. Answers whether it worked until now.
+    pub async fn revoke_key(&self, id: &str, actor: &str) -> Result<bool, LedgerError> {
+        let mut change = self.change().await?;
+        let sql = "UPDATE gateway_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+        if change
+            .link()
+            .execute(sql, vec![self.now().into(), id.into()])
+            .await?
+            == 0
+        {
+            return Ok(false);
+        }
+        self.finish(change, actor, "key.revoke", id, &json!({}))
+            .await?;
+        Ok(true)
+    }
+
+    /// All keys, the revoked ones too.
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        Ok(self.directory().await?.keys().to_vec())
+    }
+
+    /// Makes a team, or changes its limits on speed.
+    pub async fn put_team(
+        &self,
+        name: &str,
+        limits: Limits,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        if name.trim().is_empty() {
+            return Err(rejected("a team needs a name"));
+        }
+        let now = self.timestamp();
+        let mut change = self.change().await?;
+        ensure_team(&mut change.link(), name, now).await?;
+        let sql = "UPDATE teams SET requests_per_minute = $1, tokens_per_minute = $2, concurrency = $3 WHERE name = $4";
+        let cells = vec![
+            cell(limits.requests_per_minute),
+            cell(limits.tokens_per_minute),
+            cell(limits.concurrency),
+            name.into(),
+        ];
+        change.link().execute(sql, cells).await?;
+        self.finish(
+            change,
+            actor,
+            "team.put",
+            name,
+            &json!({ "limits": limits }),
+        )
+        .await
+    }
+
+    /// Deletes a team and its budgets. Refused while live keys belong to it. Answers whether there was one.
+    pub async fn delete_team(&self, name: &str, actor: &str) -> Result<bool, LedgerError> {
+        let mut change = self.change().await?;
+        let sql = "SELECT COUNT(*) FROM gateway_keys WHERE team = $1 AND revoked_at IS NULL";
+        let rows = change.link().fetch(sql, vec![name.into()]).await?;
+        if rows.first().map_or(Ok(0), |row| row.some_int(0))? > 0 {
+            return Err(rejected("live keys belong to this team"));
+        }
+        if change
+            .link()
+            .execute("DELETE FROM teams WHERE name = $1", vec![name.into()])
+            .await?
+            == 0
+        {
+            return Ok(false);
+        }
+        let scope = Scope::Team(name.to_owned()).as_text();
+        change
+            .link()
+            .execute("DELETE FROM budgets WHERE scope = $1", vec![scope.into()])
+            .await?;
+        self.finish(change, actor, "team.delete", name, &json!({}))
+            .await?;
+        Ok(true)
+    }
+
+    /// All teams.
+    pub async fn teams(&self) -> Result<Vec<TeamRecord>, LedgerError> {
+        Ok(self.directory().await?.teams().to_vec())
+    }
+
+    /// Sets the budget of a scope for its window and kind of money.
+    pub async fn put_budget(
+        &self,
+        scope: &Scope,
+        budget: &Budget,
+        actor: &str,
+    ) -> Result<(), LedgerError> {
+        let mut change = self.change().await?;
+        put_budget(&mut change.link(), scope, budget).await?;
+        self.finish(
+            change,
+            actor,
+            "budget.put",
+            &scope.as_text(),
+            &json!(budget),
+        )
+        .await
+    }
+
+    /// Takes a budget away. Answers whether there was one.
+    pub async fn delete_budget(
+        &self,
+        scope: &Scope,
+        window: gateway_policy::limit::Window,
+        billing: Billing,
+        actor: &str,
+    ) -> Result<bool, LedgerError> {
+        let mut change = self.change().await?;
+        let sql = "DELETE FROM budgets WHERE scope = $1 AND billing = $2 AND period = $3";
+        let cells = vec![
+            scope.as_text().into(),
+            billing.as_str().into(),
+            window.as_str().into(),
+        ];
+        if change.link().execute(sql, cells).await? == 0 {
+            return Ok(false);
+        }
+        let detail = json!({ "window": window, "billing": billing });
+        self.finish(change, actor, "budget.delete", &scope.as_text(), &detail)
+            .await?;
+        Ok(true)
+    }
+
+    /// Notes an administrative change that lies outside the store, for example a new admin token.
+    pub async fn note(
+        &self,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), LedgerError> {
+        let mut connection = self.pool().acquire().await?;
+        audit::write(
+            &mut connection.link(),
+            self.timestamp(),
+            actor,
+            action,
+            subject,
+            detail,
+        )
+        .await
+    }
+
+    async fn finish(
+        &self,
+        mut change: Change,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), LedgerError> {
+        audit::write(
+            &mut change.link(),
+            self.timestamp(),
+            actor,
+            action,
+            subject,
+            detail,
+        )
+        .await?;
+        change.commit().await
+    }
+}
+
+async fn ensure_team(link: &mut Link<'_>, name: &str, now: Timestamp) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO teams (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    link.execute(sql, vec![name.into(), now.as_microsecond().into()])
+        .await
+        .map(drop)
+}
+
+async fn put_budget(
+    link: &mut Link<'_>,
+    scope: &Scope,
+    budget: &Budget,
+) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO budgets (scope, billing, period, nanos, soft_percent) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (scope, billing, period) DO UPDATE SET nanos = excluded.nanos, soft_percent = excluded.soft_percent";
+    let cells = vec![
+        scope.as_text().into(),
+        budget.billing.as_str().into(),
+        budget.window.as_str().into(),
+        budget.nanos.into(),
+        budget.soft_percent.map(i64::from).into(),
+    ];
+    link.execute(sql, cells).await.map(drop)
+}

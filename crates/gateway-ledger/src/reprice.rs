@@ -1,0 +1,244 @@
+//! What recorded usage costs under another price table. Never edits an entry: a correction is an entry of its own that names
+//! the one it corrects, counts as no request and no token, and carries the difference, so that every sum stays a plain sum.
+
+use std::collections::BTreeMap;
+
+use gateway_policy::{Billing, ModelId, PriceTable, Pricing};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::db::{Link, Statement};
+use crate::entry::{CostSource, EntryId, LedgerEntry, Outcome};
+use crate::error::LedgerError;
+use crate::filter::{Filters, Source};
+use crate::ledger::Ledger;
+use crate::tables::{Correction, ENTRY_COLUMNS, Stored, entry_of};
+use crate::writer;
+
+/// Entries read at once, and corrections written per transaction.
+const CHUNK: i64 = 500;
+/// Columns of [`ENTRY_COLUMNS`]; what follows them is added here.
+const CORRECTED: usize = 38;
+
+/// Which entries to price again.
+#[derive(Debug, Clone, Default)]
+pub struct RepriceQuery {
+    /// Requests that arrived at or after this moment.
+    pub since: Option<Timestamp>,
+    /// Requests that arrived before this moment.
+    pub until: Option<Timestamp>,
+    /// Only these.
+    pub filters: Filters,
+}
+
+/// The difference for one model and kind of money.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RepriceRow {
+    /// The served model.
+    pub model: String,
+    /// `metered` or `plan`.
+    pub billing: String,
+    /// Entries with known usage.
+    pub requests: i64,
+    /// Those whose cost differs.
+    pub changed: i64,
+    /// Those that had no price, corrections included, and have one now.
+    pub newly_priced: i64,
+    /// Those without a price in the present table; what they cost before stays.
+    pub unpriced: i64,
+    /// USD × 10⁻⁹ as recorded, corrections included.
+    pub before_nanos: i64,
+    /// USD × 10⁻⁹ under the present table.
+    pub after_nanos: i64,
+}
+
+/// The differences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepriceReport {
+    /// The version of the present table.
+    pub price_version: String,
+    /// By model and kind of money.
+    pub rows: Vec<RepriceRow>,
+    /// Correcting entries written.
+    pub applied: u64,
+}
+
+/// One entry and what it is worth with its corrections.
+struct Known {
+    entry: LedgerEntry,
+    cost: Option<i64>,
+    corrections: i64,
+}
+
+impl Ledger {
+    /// Compares recorded costs with a price table; with `is_applied` it writes the differences as correcting entries.
+    /// Applying twice changes nothing, and neither does applying from two processes at once. Costs that a provider
+    /// reported itself are left alone.
+    pub async fn reprice(
+        &self,
+        query: &RepriceQuery,
+        prices: &PriceTable,
+        is_applied: bool,
+    ) -> Result<RepriceReport, LedgerError> {
+        let mut rows: BTreeMap<(String, Billing), RepriceRow> = BTreeMap::new();
+        let mut applied = 0;
+        let mut after = None;
+        let mut connection = self.pool().acquire().await?;
+        loop {
+            let page = read(&mut connection.link(), query, after.as_ref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some((last.entry.started_at, last.entry.id.clone()));
+            let mut corrections = Vec::new();
+            for known in page {
+                corrections.extend(self.compare(&known, prices, &mut rows));
+            }
+            if is_applied && !corrections.is_empty() {
+                connection.note_transaction(true);
+                let written =
+                    writer::write(&mut connection.link(), &corrections, self.time_zone()).await?;
+                connection.note_transaction(false);
+                applied += written.len() as u64;
+            }
+        }
+        Ok(RepriceReport {
+            price_version: prices.version().to_owned(),
+            rows: rows.into_values().collect(),
+            applied,
+        })
+    }
+
+    /// Counts an entry in its row, and makes the correction it needs.
+    fn compare(
+        &self,
+        known: &Known,
+        prices: &PriceTable,
+        rows: &mut BTreeMap<(String, Billing), RepriceRow>,
+    ) -> Option<Stored> {
+        let entry = &known.entry;
+        let usage = entry.usage?;
+        let model = entry.model_served.as_deref()?;
+        // On the plan's route answers name no tier that could be trusted; elsewhere the served one is what is billed.
+        let tier = match entry.billing {
+            Billing::Plan => entry.service_tier_requested.as_deref(),
+            Billing::Metered => entry
+                .service_tier
+                .as_deref()
+                .or(entry.service_tier_requested.as_deref()),
+        };
+        let day = entry.started_at.to_zoned(self.time_zone().clone()).date();
+        let pricing = ModelId::new(model)
+            .ok()
+            .map(|model| prices.cost(&model, usage, tier, day));
+        let (price, is_estimated) = match pricing {
+            Some(Pricing::Priced {
+                nanos, estimated, ..
+            }) => (Some(nanos), estimated),
+            Some(Pricing::Unpriced { .. }) | None => (None, false),
+        };
+        let row = rows
+            .entry((model.to_owned(), entry.billing))
+            .or_insert_with(|| RepriceRow {
+                model: model.to_owned(),
+                billing: entry.billing.as_str().to_owned(),
+                ..RepriceRow::default()
+            });
+        row.requests += 1;
+        row.before_nanos = row.before_nanos.saturating_add(known.cost.unwrap_or(0));
+        row.after_nanos = row
+            .after_nanos
+            .saturating_add(price.or(known.cost).unwrap_or(0));
+        let Some(price) = price else {
+            row.unpriced += 1;
+            return None;
+        };
+        if known.cost == Some(price) {
+            return None;
+        }
+        row.changed += 1;
+        row.newly_priced += i64::from(known.cost.is_none());
+        let delta = price.saturating_sub(known.cost.unwrap_or(0));
+        let takes_unpriced_back = known.cost.is_none() && entry.outcome != Outcome::Rejected;
+        let correction = Correction {
+            number: known.corrections + 1,
+            takes_unpriced_back,
+        };
+        Some(Stored {
+            entry: self.correcting(entry, delta, is_estimated, prices.version()),
+            correction: Some(correction),
+        })
+    }
+
+    fn correcting(
+        &self,
+        entry: &LedgerEntry,
+        delta: i64,
+        is_estimated: bool,
+        version: &str,
+    ) -> LedgerEntry {
+        let now = self.timestamp();
+        LedgerEntry {
+            id: EntryId::at(now),
+            finished_at: now,
+            attempts: Vec::new(),
+            usage: None,
+            price_version: Some(version.to_owned()),
+            cost_source: CostSource::Calculated,
+            cost_nanos: Some(delta),
+            cost_estimated: is_estimated,
+            ttft_ms: None,
+            duration_ms: 0,
+            instance: self.instance().clone(),
+            corrects: Some(entry.id.clone()),
+            ..entry.clone()
+        }
+    }
+}
+
+async fn read(
+    link: &mut Link<'_>,
+    query: &RepriceQuery,
+    after: Option<&(Timestamp, EntryId)>,
+) -> Result<Vec<Known>, LedgerError> {
+    let mut statement = Statement::new(format!(
+        "SELECT {ENTRY_COLUMNS}, \
+         (SELECT CAST(SUM(fix.cost_nanos) AS BIGINT) FROM entries AS fix WHERE fix.corrects = entries.id), \
+         (SELECT COUNT(*) FROM entries AS fix WHERE fix.corrects = entries.id) \
+         FROM entries WHERE corrects IS NULL AND input_tokens IS NOT NULL AND model_served IS NOT NULL \
+         AND cost_source <> 'provider_reported'"
+    ));
+    if let Some((started_at, id)) = after {
+        statement
+            .push(" AND (started_at, id) > (")
+            .bind(started_at.as_microsecond());
+        statement.push(", ").bind(id.as_str()).push(")");
+    }
+    if let Some(since) = query.since {
+        statement
+            .push(" AND started_at >= ")
+            .bind(since.as_microsecond());
+    }
+    if let Some(until) = query.until {
+        statement
+            .push(" AND started_at < ")
+            .bind(until.as_microsecond());
+    }
+    query.filters.append(Source::Entries, &mut statement);
+    statement
+        .push(" ORDER BY started_at, id LIMIT ")
+        .bind(CHUNK);
+    let rows = statement.fetch(link).await?;
+    let known = |row: &crate::db::Row| {
+        let entry = entry_of(row)?;
+        let corrected = row.int(CORRECTED)?;
+        let cost = match (entry.cost_nanos, corrected) {
+            (None, None) => None,
+            (cost, corrected) => Some(cost.unwrap_or(0).saturating_add(corrected.unwrap_or(0))),
+        };
+        Ok(Known {
+            entry,
+            cost,
+            corrections: row.some_int(CORRECTED + 1)?,
+        })
+    };
+    rows.iter().map(known).collect()
+}

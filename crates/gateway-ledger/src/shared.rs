@@ -1,0 +1,89 @@
+//! What the handle, the lanes and the keeper know together: how the store is doing.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::entry::InstanceId;
+use crate::{Clock, CommitObserver};
+
+/// One per open ledger.
+pub(crate) struct Shared {
+    pub(crate) instance: InstanceId,
+    pub(crate) time_zone: TimeZone,
+    pub(crate) clock: Clock,
+    on_commit: Option<CommitObserver>,
+    is_down: AtomicBool,
+    queue_depth: AtomicUsize,
+    last_commit_micros: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        instance: InstanceId,
+        time_zone: TimeZone,
+        clock: Clock,
+        on_commit: Option<CommitObserver>,
+    ) -> Self {
+        Self {
+            instance,
+            time_zone,
+            clock,
+            on_commit,
+            is_down: AtomicBool::new(false),
+            queue_depth: AtomicUsize::new(0),
+            last_commit_micros: AtomicU64::new(0),
+        }
+    }
+
+    /// Now, in microseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)().as_microsecond()
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_down(&self, why: &(dyn std::error::Error + 'static)) {
+        if !self.is_down.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                error = why,
+                "the ledger's store fails: entries go to the spool, new requests are refused"
+            );
+        }
+    }
+
+    pub(crate) fn mark_up(&self) {
+        if self.is_down.swap(false, Ordering::AcqRel) {
+            tracing::info!("the ledger's store answers again");
+        }
+    }
+
+    pub(crate) fn queued(&self) {
+        self.queue_depth.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dequeued(&self, count: usize) {
+        self.queue_depth.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn queue_depth(&self) -> usize {
+        self.queue_depth.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn committed(&self, took: Duration) {
+        self.last_commit_micros.store(
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+        if let Some(observe) = &self.on_commit {
+            observe(took);
+        }
+    }
+
+    pub(crate) fn last_commit(&self) -> Duration {
+        Duration::from_micros(self.last_commit_micros.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,376 @@
+//! Budgets and rate limits under concurrency, shared by replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use gateway_ledger::{Admission, Claim, EntryId};
+use gateway_policy::Billing;
+use gateway_policy::limit::{Budget, Limits, Refusal, RefusedBy, Scope, ScopeLimits, Window};
+
+use crate::stores::{Store, entry, intent};
+
+crate::on_every_store! {
+    two_replicas_never_overrun_a_budget,
+    a_spent_budget_and_a_reserved_one_are_told_apart,
+    settling_frees_what_was_set_aside,
+    a_fallback_changes_what_is_set_aside,
+    the_reservations_of_a_dead_replica_go_with_its_lease,
+    rates_and_concurrency_are_shared_by_replicas,
+    tokens_that_were_not_used_come_back,
+    metered_and_plan_budgets_are_apart,
+}
+
+const CENT: i64 = 10_000_000;
+
+fn budget(nanos: i64, window: Window) -> Budget {
+    Budget {
+        nanos,
+        window,
+        billing: Billing::Metered,
+        soft_percent: Some(80),
+    }
+}
+
+fn key_limits(budgets: Vec<Budget>, limits: Limits) -> ScopeLimits {
+    ScopeLimits {
+        scope: Scope::Key("k1".to_owned()),
+        budgets,
+        limits,
+    }
+}
+
+fn claim(store: &Store, nanos: i64, scopes: &[ScopeLimits]) -> Claim {
+    let at = store.now();
+    Claim {
+        id: EntryId::at(at),
+        at,
+        billing: Billing::Metered,
+        nanos,
+        tokens: 100,
+        scopes: scopes.to_vec(),
+    }
+}
+
+fn refused(admission: Admission) -> Refusal {
+    match admission {
+        Admission::Refused(refusal) => refusal,
+        granted @ Admission::Granted { .. } => panic!("{granted:?}"),
+    }
+}
+
+fn is_granted(admission: &Admission) -> bool {
+    matches!(admission, Admission::Granted { .. })
+}
+
+/// Waits until the lane has done everything asked of it before.
+async fn flush(gateway: &crate::stores::Gateway, store: &Store) {
+    assert!(is_granted(
+        &gateway.ledger.reserve(claim(store, 0, &[])).await.unwrap()
+    ));
+}
+
+async fn two_replicas_never_overrun_a_budget(store: Arc<Store>) {
+    let (a, b) = (store.open("a").await, store.open("b").await);
+    let gateway = ScopeLimits {
+        scope: Scope::Gateway,
+        budgets: vec![budget(100 * CENT, Window::Month)],
+        limits: Limits::default(),
+    };
+    let scopes = [
+        key_limits(vec![budget(10 * CENT, Window::Day)], Limits::default()),
+        gateway,
+    ];
+    let claims = (0..200).map(|index| {
+        let ledger = if index % 2 == 0 { &a.ledger } else { &b.ledger };
+        ledger.reserve(claim(&store, CENT, &scopes))
+    });
+    let answers = join_all(claims).await;
+    let granted = answers
+        .iter()
+        .filter(|answer| is_granted(answer.as_ref().unwrap()))
+        .count();
+    assert_eq!(granted, 10);
+    let crossed = answers.iter().filter(|answer| {
+        matches!(answer.as_ref().unwrap(), Admission::Granted { soft_crossed } if !soft_crossed.is_empty())
+    });
+    // From 80 % on somebody is told: with the 8th, 9th and 10th.
+    assert_eq!(crossed.count(), 3);
+    a.close().await;
+    b.close().await;
+}
+
+async fn a_spent_budget_and_a_reserved_one_are_told_apart(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let scopes = [key_limits(
+        vec![budget(10 * CENT, Window::Day)],
+        Limits::default(),
+    )];
+    let ask = |nanos| gateway.ledger.reserve(claim(&store, nanos, &scopes));
+    assert!(is_granted(&ask(6 * CENT).await.unwrap()));
+    let others = refused(ask(5 * CENT).await.unwrap());
+    assert!(matches!(others.limit, RefusedBy::Reservations { .. }));
+    let too_large = refused(ask(11 * CENT).await.unwrap());
+    assert!(matches!(
+        too_large.limit,
+        RefusedBy::Budget { spent: 0, .. }
+    ));
+    assert_eq!(
+        too_large.resets_at().unwrap().to_string(),
+        "2026-11-21T00:00:00Z"
+    );
+    // A new day is a new budget.
+    store.advance(Duration::from_secs(12 * 3600));
+    assert!(is_granted(&ask(10 * CENT).await.unwrap()));
+    gateway.close().await;
+}
+
+async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let scopes = [key_limits(
+        vec![budget(10 * CENT, Window::Total)],
+        Limits::default(),
+    )];
+    let mut first = intent(store.now());
+    first.key = Some("k1".to_owned());
+    let mut reserved = claim(&store, 9 * CENT, &scopes);
+    reserved.id = first.id.clone();
+    assert!(is_granted(&gateway.ledger.reserve(reserved).await.unwrap()));
+    gateway.ledger.begin(&first).await.unwrap();
+    let mut settled = entry(first, "a");
+    settled.cost_nanos = Some(2 * CENT);
+    gateway.ledger.settle(settled).await;
+    // The lane works in order: what was settled before this claim is released before it, or the moment after.
+    let mut answer = gateway
+        .ledger
+        .reserve(claim(&store, 8 * CENT, &scopes))
+        .await
+        .unwrap();
+    if !is_granted(&answer) {
+        answer = gateway
+            .ledger
+            .reserve(claim(&store, 8 * CENT, &scopes))
+            .await
+            .unwrap();
+    }
+    assert!(is_granted(&answer), "{answer:?}");
+    let over = refused(
+        gateway
+            .ledger
+            .reserve(claim(&store, 9 * CENT, &scopes))
+            .await
+            .unwrap(),
+    );
+    assert!(
+        matches!(over.limit, RefusedBy::Budget { spent, resets_at: None, .. } if spent == 2 * CENT),
+        "{over:?}"
+    );
+    gateway.close().await;
+}
+
+async fn a_fallback_changes_what_is_set_aside(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let limits = Limits {
+        requests_per_minute: Some(2),
+        concurrency: Some(1),
+        ..Limits::default()
+    };
+    let scopes = [key_limits(vec![budget(10 * CENT, Window::Week)], limits)];
+    let first = claim(&store, 8 * CENT, &scopes);
+    assert!(is_granted(
+        &gateway.ledger.reserve(first.clone()).await.unwrap()
+    ));
+    // Neither the one exchange in flight nor the request per minute is counted twice.
+    let cheaper = Claim {
+        nanos: 3 * CENT,
+        ..first.clone()
+    };
+    let answer = gateway.ledger.reserve_again(cheaper).await.unwrap();
+    assert!(is_granted(&answer), "{answer:?}");
+    let dearer = Claim {
+        nanos: 11 * CENT,
+        ..first.clone()
+    };
+    assert!(matches!(
+        refused(gateway.ledger.reserve_again(dearer).await.unwrap()).limit,
+        RefusedBy::Budget { .. }
+    ));
+    gateway.ledger.withdraw(&first.id);
+    assert!(is_granted(
+        &gateway
+            .ledger
+            .reserve(claim(&store, 10 * CENT, &scopes))
+            .await
+            .unwrap()
+    ));
+    gateway.close().await;
+}
+
+async fn the_reservations_of_a_dead_replica_go_with_its_lease(store: Arc<Store>) {
+    let (a, b) = (store.open("a").await, store.open("b").await);
+    let scopes = [key_limits(
+        vec![budget(10 * CENT, Window::Day)],
+        Limits::default(),
+    )];
+    assert!(is_granted(
+        &a.ledger
+            .reserve(claim(&store, 10 * CENT, &scopes))
+            .await
+            .unwrap()
+    ));
+    let held = refused(
+        b.ledger
+            .reserve(claim(&store, CENT, &scopes))
+            .await
+            .unwrap(),
+    );
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    a.crash().await;
+    let held = refused(
+        b.ledger
+            .reserve(claim(&store, CENT, &scopes))
+            .await
+            .unwrap(),
+    );
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    store.advance(Duration::from_secs(61));
+    assert!(is_granted(
+        &b.ledger
+            .reserve(claim(&store, CENT, &scopes))
+            .await
+            .unwrap()
+    ));
+    b.close().await;
+}
+
+async fn rates_and_concurrency_are_shared_by_replicas(store: Arc<Store>) {
+    let (a, b) = (store.open("a").await, store.open("b").await);
+    let limits = Limits {
+        requests_per_minute: Some(30),
+        concurrency: Some(20),
+        ..Limits::default()
+    };
+    let scopes = [key_limits(Vec::new(), limits)];
+    let burst = async |count: usize| {
+        let claims = (0..count).map(|index| {
+            let ledger = if index % 2 == 0 { &a.ledger } else { &b.ledger };
+            let claim = claim(&store, 0, &scopes);
+            let id = claim.id.clone();
+            async move { (id, ledger.reserve(claim).await.unwrap()) }
+        });
+        join_all(claims).await
+    };
+    let first = burst(40).await;
+    let granted: Vec<&EntryId> = first
+        .iter()
+        .filter(|(_, answer)| is_granted(answer))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(granted.len(), 20);
+    for id in granted {
+        a.ledger.withdraw(id);
+    }
+    flush(&a, &store).await;
+    let second = burst(40).await;
+    let granted: Vec<&EntryId> = second
+        .iter()
+        .filter(|(_, answer)| is_granted(answer))
+        .map(|(id, _)| id)
+        .collect();
+    // 30 a minute, 20 of them are gone; no time has passed.
+    assert_eq!(granted.len(), 10);
+    let slow = second
+        .iter()
+        .find(|(_, answer)| !is_granted(answer))
+        .map(|(_, answer)| refused(answer.clone()))
+        .unwrap();
+    assert_eq!(
+        (slow.kind(), slow.retry_after()),
+        ("requests", Some(Duration::from_secs(2)))
+    );
+    for id in granted {
+        b.ledger.withdraw(id);
+    }
+    flush(&b, &store).await;
+    store.advance(Duration::from_secs(2));
+    let third = burst(5).await;
+    assert_eq!(
+        third
+            .iter()
+            .filter(|(_, answer)| is_granted(answer))
+            .count(),
+        1
+    );
+    a.close().await;
+    b.close().await;
+}
+
+async fn tokens_that_were_not_used_come_back(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let limits = Limits {
+        tokens_per_minute: Some(10_000),
+        ..Limits::default()
+    };
+    let scopes = [key_limits(Vec::new(), limits)];
+    let first = intent(store.now());
+    let mut large = claim(&store, 0, &scopes);
+    (large.id, large.tokens) = (first.id.clone(), 10_000);
+    assert!(is_granted(&gateway.ledger.reserve(large).await.unwrap()));
+    assert_eq!(
+        refused(
+            gateway
+                .ledger
+                .reserve(claim(&store, 0, &scopes))
+                .await
+                .unwrap()
+        )
+        .kind(),
+        "tokens"
+    );
+    // It used 1050 of the 10000.
+    gateway.ledger.settle(entry(first, "a")).await;
+    let mut next = claim(&store, 0, &scopes);
+    next.tokens = 8_950;
+    let mut answer = gateway.ledger.reserve(next.clone()).await.unwrap();
+    if !is_granted(&answer) {
+        answer = gateway.ledger.reserve(next).await.unwrap();
+    }
+    assert!(is_granted(&answer), "{answer:?}");
+    assert_eq!(
+        refused(
+            gateway
+                .ledger
+                .reserve(claim(&store, 0, &scopes))
+                .await
+                .unwrap()
+        )
+        .kind(),
+        "tokens"
+    );
+    gateway.close().await;
+}
+
+async fn metered_and_plan_budgets_are_apart(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let plan = Budget {
+        billing: Billing::Plan,
+        ..budget(CENT, Window::Day)
+    };
+    let scopes = [key_limits(vec![plan], Limits::default())];
+    assert!(is_granted(
+        &gateway
+            .ledger
+            .reserve(claim(&store, 50 * CENT, &scopes))
+            .await
+            .unwrap()
+    ));
+    let planned = Claim {
+        billing: Billing::Plan,
+        ..claim(&store, 2 * CENT, &scopes)
+    };
+    assert_eq!(
+        refused(gateway.ledger.reserve(planned).await.unwrap()).code(),
+        "usage_limit_reached"
+    );
+    gateway.close().await;
+}

@@ -1,0 +1,93 @@
+//! Which model serves which session, so that a session never changes its model in the middle. Pure; time is an argument.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::learned::after;
+use crate::ModelId;
+use crate::ask::Sticky;
+
+/// How long a silent session is remembered.
+pub const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// Most sessions that are remembered; when there are more, those that were silent longest make room.
+pub const MAX_SESSIONS: usize = 50_000;
+
+/// A session of one caller, asking for one model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// The session's id, which the client chose.
+    pub session: Arc<str>,
+    /// A digest that tells callers apart: ids of different callers may be alike.
+    pub caller_digest: Arc<str>,
+    /// The model that the rules made of the request: [`crate::Plan::head`].
+    pub head: ModelId,
+}
+
+#[derive(Debug, Clone)]
+struct Seat {
+    sticky: Sticky,
+    seen_at: Timestamp,
+}
+
+/// All sessions of a process.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions {
+    seats: HashMap<SessionKey, Seat>,
+}
+
+impl Sessions {
+    /// Where a session stands.
+    pub fn get(&self, key: &SessionKey, now: Timestamp) -> Option<&Sticky> {
+        let seat = self.seats.get(key)?;
+        (now < after(seat.seen_at, SESSION_TTL)).then_some(&seat.sticky)
+    }
+
+    /// Records who served a session. Called for every served request, also when the requested model served it: then a
+    /// refusal that somebody else meets does not move the session.
+    pub fn served(&mut self, key: SessionKey, by: Sticky, now: Timestamp) {
+        if self.seats.len() >= MAX_SESSIONS && !self.seats.contains_key(&key) {
+            self.make_room(now);
+        }
+        self.seats.insert(
+            key,
+            Seat {
+                sticky: by,
+                seen_at: now,
+            },
+        );
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.seats.clear();
+    }
+
+    /// How many sessions are remembered.
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// Drops what is past its time, and at least the tenth that was silent longest.
+    fn make_room(&mut self, now: Timestamp) {
+        let mut seen: Vec<Timestamp> = self.seats.values().map(|seat| seat.seen_at).collect();
+        seen.sort_unstable();
+        let limit = seen
+            .get(MAX_SESSIONS / 10)
+            .copied()
+            .unwrap_or(Timestamp::MIN);
+        self.seats
+            .retain(|_, seat| seat.seen_at > limit && now < after(seat.seen_at, SESSION_TTL));
+    }
+}

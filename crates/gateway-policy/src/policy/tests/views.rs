@@ -1,0 +1,197 @@
+//! What people see: explanations and lists of models.
+
+use super::*;
+use crate::policy::models::{Access, Asker};
+
+fn explained(text: &str, ask: &str, memory: &dyn Memory) -> crate::Explanation {
+    let config = format!("{HOME}{text}");
+    let policy = policy(text);
+    let mut explanation = with_ask(ask, |ask| policy.explain(ask, memory));
+    explanation.locate(|span| {
+        format!(
+            "line {}",
+            config.get(..span.start).unwrap().lines().count() + 1
+        )
+    });
+    explanation
+}
+
+#[test]
+fn a_passed_model_is_explained_with_its_dated_sources() {
+    insta::assert_json_snapshot!(explained("", "api_key gpt-5.5", &NoMemory));
+}
+
+#[test]
+fn a_rejection_is_explained_with_what_works() {
+    insta::assert_json_snapshot!(explained("", "gateway_key gpt-5.3-codex-spark", &NoMemory));
+}
+
+#[test]
+fn a_rewrite_is_explained_with_its_place_and_its_chain() {
+    let text = r#"
+[[rules]]
+name = "small jobs"
+when = { route = "api_key", model = "gpt-5.5", effort = ["minimal", "low"] }
+then = { rewrite = "house-1" }
+[[rules]]
+name = "house mirror"
+when = { model = "house-3" }
+then = { send = "mirror" }
+[[rules]]
+name = "house models"
+when = { model = "house-*" }
+then = { send = "deepseek" }
+[[rules]]
+name = "no 5.2"
+when = { model = "gpt-5.2" }
+then = { reject = "retired here" }
+[upstreams.mirror]
+base_url = "https://mirror.example/v1"
+[fallback]
+"house-1" = ["gpt-5.2", "gpt-5.4", "house-2", "house-3"]
+"#;
+    let memory = Told::refused(&[("deepseek", "house-2", Refusal::Refused)]);
+    insta::assert_json_snapshot!(explained(text, "api_key gpt-5.5 effort=low", &memory));
+}
+
+#[test]
+fn a_model_without_a_chain_is_told() {
+    let explanation = explained("", "chatgpt gpt-6.1-sol", &NoMemory);
+    assert_eq!(
+        explanation.notes,
+        ["no fallback chain for `gpt-6.1-sol`: a refusal goes to the client as it is"]
+    );
+}
+
+#[test]
+fn what_memory_does_is_told() {
+    let notes = |memory: &Told| explained("", "chatgpt gpt-5.5", memory).notes.join("; ");
+    let refused = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Refused)]);
+    assert_eq!(
+        notes(&refused),
+        "upstream `chatgpt` refused `gpt-5.5` lately, so `gpt-5.4` is asked first"
+    );
+    let expired = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Probe)]);
+    assert_eq!(
+        notes(&expired),
+        "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would find out whether it still does"
+    );
+    let sticky = Told {
+        sticky: Some(("chatgpt", "gpt-5.4")),
+        ..Told::default()
+    };
+    assert_eq!(
+        notes(&sticky),
+        "the session stays on `gpt-5.4`, which served it before"
+    );
+}
+
+#[test]
+fn a_route_without_an_upstream_is_told() {
+    let explanation = explained("", "anonymous gpt-5.5", &NoMemory);
+    assert_eq!(explanation.decision, None);
+    assert_eq!(
+        explanation.notes,
+        ["no upstream is configured for the anonymous route; set `routes.anonymous`"]
+    );
+}
+
+#[test]
+fn a_translation_is_told_with_its_reason() {
+    let notes = |text: &str, ask: &str| explained(text, ask, &NoMemory).notes.join("; ");
+    assert!(
+        notes("", "api_key gpt-5.3-codex endpoint=chat").contains(
+            "the request is translated: `gpt-5.3-codex` answers on the Responses API only"
+        )
+    );
+    let send =
+        "[[rules]]\nname = \"d\"\nwhen = { model = \"d\" }\nthen = { send = \"deepseek\" }\n";
+    assert!(notes(send, "api_key d").contains(
+        "the request is translated: upstream `deepseek` does not speak the responses API"
+    ));
+}
+
+#[test]
+fn pickers_show_what_this_caller_can_use() {
+    let policy = policy(
+        r#"
+[[rules]]
+name = "interns"
+when = { team = "interns", model = "gpt-6*" }
+then = { reject = "ask your mentor" }
+[[rules]]
+name = "house model"
+when = { model = "house-1" }
+then = { send = "deepseek" }
+[[rules]]
+name = "alias"
+when = { model = "gpt-5-codex" }
+then = { rewrite = "gpt-5.3-codex" }
+"#,
+    );
+    let memory = Told::refused(&[
+        ("openai", "gpt-5.5", Refusal::Refused),
+        ("openai", "gpt-5.1", Refusal::Refused),
+    ]);
+    let hidden = |asker: &Asker<'_>| {
+        let views = policy.models_for(asker, &memory);
+        assert_eq!(
+            views.len(),
+            catalog().cards().len() + 1,
+            "and the house model"
+        );
+        let hidden = views.iter().filter(|view| !view.access.is_visible());
+        hidden
+            .map(|view| view.model.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        hidden(&Asker::new(AuthRoute::Chatgpt)),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        hidden(&Asker::new(AuthRoute::ApiKey)),
+        ["gpt-5.5", "gpt-5.3-codex-spark", "gpt-5.1"]
+    );
+    let intern = Asker {
+        team: Some("interns"),
+        ..Asker::new(AuthRoute::GatewayKey)
+    };
+    assert_eq!(
+        hidden(&intern),
+        [
+            "gpt-5.5",
+            "gpt-5.3-codex-spark",
+            "gpt-5.1",
+            "gpt-6-astra",
+            "gpt-6.1-sol",
+            "gpt-6.1-terra",
+            "gpt-6-sol",
+            "gpt-6-luna"
+        ]
+    );
+    assert_eq!(
+        hidden(&Asker::new(AuthRoute::Anonymous)).len(),
+        catalog().cards().len()
+    );
+
+    let access = |model: &str| policy.access(&Asker::new(AuthRoute::ApiKey), &id(model), &memory);
+    assert!(
+        matches!(access("house-1"), Access::Served { upstream } if upstream.as_str() == "deepseek")
+    );
+    assert!(
+        matches!(access("gpt-5-codex"), Access::Rewritten { to, .. } if to == id("gpt-5.3-codex"))
+    );
+    assert!(
+        matches!(access("gpt-5.5"), Access::Refused { instead: Some(model), .. } if model == id("gpt-5.4"))
+    );
+    assert!(matches!(
+        access("gpt-5.1"),
+        Access::Refused { instead: None, .. }
+    ));
+    assert!(matches!(
+        access("gpt-5.3-codex-spark"),
+        Access::Rejected { .. }
+    ));
+    assert!(matches!(access("unheard-of"), Access::Served { .. }));
+}

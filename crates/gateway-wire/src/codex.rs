@@ -1,0 +1,14 @@
+//! What only Codex says and reads: who a turn belongs to, what kind of request it is, plan limits, and the claims of a ChatGPT token.
+//!
+//! Labels, not proof: nothing here is verified, so nothing here may authorise.
+
+mod claims;
+mod plan;
+mod turn;
+
+pub use claims::ChatgptClaims;
+pub use plan::{Credits, PlanLimit, PlanLimits, PlanWindow, WindowSlot};
+pub use turn::{RequestKind, TurnMetadata};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The values of dialect flags. The words are those of the configuration file.
+
+use serde::{Deserialize, Deserializer};
+
+macro_rules! words {
+    ($( $(#[doc = $doc:literal])+ $name:ident { $( $(#[doc = $vdoc:literal])+ $variant:ident, )+ } )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+            #[serde(rename_all = "snake_case")]
+            pub enum $name { $( $(#[doc = $vdoc])+ $variant, )+ }
+        )+
+    };
+}
+
+words! {
+    /// Where system messages may stand.
+    SystemMessages {
+        /// At any place of the conversation.
+        Anywhere,
+        /// Only one, and only at the start.
+        LeadingOnly,
+    }
+    /// Content of an assistant message that only calls tools.
+    EmptyContent {
+        /// `null`
+        Null,
+        /// `""`
+        Empty,
+    }
+    /// Which tool choices are taken.
+    ToolChoice {
+        /// All of them.
+        Any,
+        /// Nothing but `auto`.
+        AutoOnly,
+        /// The field is never sent.
+        Omit,
+    }
+    /// What is said about parallel tool calls.
+    ParallelCalls {
+        /// What the client said.
+        Send,
+        /// Nothing.
+        Omit,
+        /// Always false.
+        One,
+    }
+    /// How the reasoning effort is said.
+    EffortField {
+        /// Not at all.
+        Omit,
+        /// `reasoning_effort: "…"`
+        ReasoningEffort,
+        /// `reasoning: {"effort": "…"}`
+        ReasoningObject,
+    }
+    /// How thinking is switched on and off.
+    Thinking {
+        /// Not at all.
+        None,
+        /// `thinking: {"type": "enabled" | "disabled"}`
+        TypeObject,
+        /// `enable_thinking: true | false`
+        EnableThinking,
+    }
+    /// Which field gives provider reasoning back.
+    Echo {
+        /// None.
+        None,
+        /// `reasoning_content`, a string.
+        ReasoningContent,
+        /// `reasoning`, a string.
+        Reasoning,
+        /// `reasoning_details`, an array.
+        ReasoningDetails,
+    }
+    /// How the limit of output tokens is called.
+    MaxTokensField {
+        /// `max_completion_tokens`
+        MaxCompletionTokens,
+        /// `max_tokens`
+        MaxTokens,
+        /// The limit is never sent.
+        Omit,
+    }
+    /// How structured output is asked for.
+    ResponseFormat {
+        /// With the schema.
+        JsonSchema,
+        /// As any JSON object; the schema is said in the instructions.
+        JsonObject,
+        /// Not at all; the schema is said in the instructions.
+        Omit,
+    }
+    /// What the end of a stream without a finish reason means.
+    MissingFinish {
+        /// The connection was lost.
+        Failed,
+        /// The upstream never says more.
+        Completed,
+    }
+}
+
+/// Efforts from least to most.
+const NAMES: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+
+/// A set of reasoning efforts. In a configuration file: a list of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Efforts(u8);
+
+impl Efforts {
+    /// Every effort, and names nobody knows yet.
+    pub const ALL: Self = Self(u8::MAX);
+    /// `low`, `medium`, `high`
+    pub const CLASSIC: Self = Self(0b001_1100);
+    /// `none`, `low`, `medium`, `high`
+    pub const CLASSIC_OR_NONE: Self = Self(0b001_1101);
+    /// `none` to `xhigh`
+    pub const UP_TO_XHIGH: Self = Self(0b011_1111);
+    /// `high` and `max`
+    pub const HIGH_OR_MAX: Self = Self(0b101_0000);
+
+    /// The word to send for `wanted`: itself where it is known, else the nearest below, else the lowest; `None` for a name
+    /// nobody knows.
+    pub fn nearest(self, wanted: &str) -> Option<&str> {
+        if self == Self::ALL {
+            return Some(wanted);
+        }
+        let at = NAMES.iter().position(|name| *name == wanted)?;
+        let known = |index: &usize| self.0 & (1 << index) != 0;
+        // Never down to `none`: that would switch reasoning off for somebody who asked for a little.
+        let index = (at.min(1)..=at)
+            .rev()
+            .find(known)
+            .or_else(|| (at..NAMES.len()).find(known))?;
+        NAMES.get(index).copied()
+    }
+}
+
+impl<'de> Deserialize<'de> for Efforts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut bits = 0;
+        for word in Vec::<String>::deserialize(deserializer)? {
+            let Some(index) = NAMES.iter().position(|name| *name == word) else {
+                return Err(serde::de::Error::unknown_variant(&word, &NAMES));
+            };
+            bits |= 1 << index;
+        }
+        if bits == 0 {
+            return Err(serde::de::Error::custom(
+                "at least one effort is needed; use `effort = \"omit\"` for none",
+            ));
+        }
+        Ok(Self(bits))
+    }
+}

@@ -1,0 +1,418 @@
+//! Why an upstream said no. Names the reason; never decides what to do about it.
+//!
+//! The order of the questions matters: what must never lead to another model (limits, policy, credentials) is asked first,
+//! structured codes come before sentences, and a sentence counts only when it is the whole message and names the id that
+//! was sent. The sentences and codes themselves are data, in `failure/table.rs`.
+//!
+//! To add a sentence: 1. add a row there, 2. add a fixture under `tests/fixtures/failure/`.
+
+mod envelope;
+mod sentence;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use envelope::Envelope;
+use sentence::Quoted;
+
+/// Whether an upstream can have acted on a request that did not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendState {
+    /// Nothing left this process: safe to send again.
+    NotSent,
+    /// The upstream received the request and answered.
+    Sent,
+    /// The request may have been received, but no answer says so: never sent anywhere again.
+    Ambiguous,
+}
+
+impl SendState {
+    /// The word used in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Sent => "sent",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The upstream does not serve this model to this caller. The only failure that may lead to another model.
+    UnsupportedModel,
+    /// The model wants a newer client. Upgrading helps, another model hides the reason.
+    ClientTooOld,
+    /// The model refuses the header that marks a Responses-Lite request.
+    LiteHeaderRefused,
+    /// The model answers on the other endpoint.
+    WrongEndpoint,
+    /// The model exists but has no room at the moment.
+    Capacity,
+    /// The upstream is overloaded.
+    Overloaded,
+    /// The credential, its scopes or the caller's region.
+    Auth,
+    /// A plan window, quota or balance is used up.
+    UsageLimit,
+    /// Too many requests or tokens in a short time.
+    RateLimited,
+    /// The input is longer than the model's window.
+    ContextLength,
+    /// Encrypted reasoning that the upstream cannot read.
+    ForeignReasoning,
+    /// Refused for safety or content reasons.
+    PolicyRefusal,
+    /// The request is wrong in some other way.
+    BadRequest,
+    /// The upstream complains about a model id that is not the one that was sent: a fault on our side.
+    OurMistake,
+    /// The upstream failed on its own.
+    ServerError,
+    /// No usable answer arrived.
+    Transport(SendState),
+    /// None of the above can be shown to be true.
+    Unclassified,
+}
+
+impl Failure {
+    /// The word used as a metric label and in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedModel => "unsupported_model",
+            Self::ClientTooOld => "client_too_old",
+            Self::LiteHeaderRefused => "lite_header_refused",
+            Self::WrongEndpoint => "wrong_endpoint",
+            Self::Capacity => "capacity",
+            Self::Overloaded => "overloaded",
+            Self::Auth => "auth",
+            Self::UsageLimit => "usage_limit",
+            Self::RateLimited => "rate_limited",
+            Self::ContextLength => "context_length",
+            Self::ForeignReasoning => "foreign_reasoning",
+            Self::PolicyRefusal => "policy_refusal",
+            Self::BadRequest => "bad_request",
+            Self::OurMistake => "our_mistake",
+            Self::ServerError => "server_error",
+            Self::Transport(_) => "transport",
+            Self::Unclassified => "unclassified",
+        }
+    }
+
+    /// The failures an answer can show, i.e. all but [`Failure::Transport`].
+    pub const ANSWERS: [Self; 16] = [
+        Self::UnsupportedModel,
+        Self::ClientTooOld,
+        Self::LiteHeaderRefused,
+        Self::WrongEndpoint,
+        Self::Capacity,
+        Self::Overloaded,
+        Self::Auth,
+        Self::UsageLimit,
+        Self::RateLimited,
+        Self::ContextLength,
+        Self::ForeignReasoning,
+        Self::PolicyRefusal,
+        Self::BadRequest,
+        Self::OurMistake,
+        Self::ServerError,
+        Self::Unclassified,
+    ];
+
+    /// Reads the word of an answer's failure back.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ANSWERS
+            .into_iter()
+            .find(|failure| failure.as_str() == word)
+    }
+
+    /// Whether this verdict makes the gateway send something again. Such a verdict needs the whole body.
+    const fn authorises_another_attempt(self) -> bool {
+        matches!(
+            self,
+            Self::UnsupportedModel
+                | Self::LiteHeaderRefused
+                | Self::WrongEndpoint
+                | Self::ForeignReasoning
+        )
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is known about a refusal.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The HTTP status; `None` for a WebSocket frame.
+    pub status: Option<u16>,
+    /// The body of the answer, or the JSON data of the first failing event of a stream.
+    pub body: &'a [u8],
+    /// Whether `body` is only the beginning. Then nothing is sent again because of it.
+    pub truncated: bool,
+    /// Whether `body` is an event of a stream that began well (status 200).
+    pub in_stream: bool,
+    /// The model id exactly as this attempt sent it.
+    pub sent_model: &'a str,
+    /// What the operator knows about this upstream.
+    pub patterns: &'a [OperatorPattern],
+}
+
+/// An operator's own reading of an error: every given condition must hold.
+///
+/// Limits, policy refusals and refused credentials are recognised before any pattern is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorPattern {
+    /// HTTP statuses; empty means any, which for [`Failure::UnsupportedModel`] is 400, 403, 404, 422 or a stream's event.
+    pub statuses: Vec<u16>,
+    /// Structured codes or types; empty means any.
+    pub codes: Vec<String>,
+    /// The whole message, case-insensitive, `*` for any text; `None` means any.
+    pub message: Option<String>,
+    /// What such an answer means.
+    pub verdict: Failure,
+}
+
+/// The reason, and the two texts that identify it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why the upstream said no.
+    pub failure: Failure,
+    /// The structured code, else the type, as the upstream wrote it.
+    pub code: Option<String>,
+    /// The upstream's message, at most [`MAX_MESSAGE`] bytes.
+    pub message: Option<String>,
+}
+
+/// Longest kept message in bytes.
+pub const MAX_MESSAGE: usize = 2048;
+
+/// Statuses with which an upstream may refuse a model in words.
+const REFUSING: [u16; 4] = [400, 403, 404, 422];
+
+/// Reads a refusal.
+///
+/// ```
+/// use gateway_wire::failure::{Evidence, Failure, classify};
+/// let body = br#"{"detail":"The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account."}"#;
+/// let evidence = Evidence { status: Some(400), body, truncated: false, in_stream: false, sent_model: "gpt-5.5", patterns: &[] };
+/// assert_eq!(classify(&evidence).failure, Failure::UnsupportedModel);
+/// ```
+pub fn classify(evidence: &Evidence<'_>) -> Verdict {
+    let envelope = Envelope::parse(evidence.body);
+    let mut failure = Reading::new(evidence, &envelope).failure();
+    if evidence.truncated && failure.authorises_another_attempt() {
+        failure = Failure::Unclassified;
+    }
+    let Envelope {
+        code,
+        kind,
+        message,
+        ..
+    } = envelope;
+    Verdict {
+        failure,
+        code: code.or(kind),
+        message: message.map(shortened),
+    }
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+            .unwrap_or(0);
+        message.truncate(end);
+    }
+    message
+}
+
+/// One refusal with everything the questions below ask about.
+struct Reading<'a> {
+    evidence: &'a Evidence<'a>,
+    envelope: &'a Envelope,
+    /// The status that counts: that of the answer, else the one written inside; `None` inside a stream without one.
+    status: Option<u16>,
+    /// The message in one line, white space collapsed.
+    line: String,
+}
+
+impl<'a> Reading<'a> {
+    fn new(evidence: &'a Evidence<'a>, envelope: &'a Envelope) -> Self {
+        // A stream that began with 200 fails with the status its event names, if it names one.
+        let outer = evidence.status.filter(|status| *status >= 400);
+        let status = outer.or(envelope.status.filter(|status| *status >= 400));
+        let line = sentence::normalised(envelope.message.as_deref().unwrap_or_default());
+        Self {
+            evidence,
+            envelope,
+            status,
+            line,
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        None.or_else(|| self.never())
+            .or_else(|| self.operator())
+            .or_else(|| self.mistaken_id())
+            .or_else(|| self.about_something_else())
+            .or_else(|| self.busy())
+            .or_else(|| self.unsupported())
+            .unwrap_or_else(|| self.by_status())
+    }
+
+    /// Limits, policy and credentials: nothing may be tried elsewhere because of them.
+    fn never(&self) -> Option<Failure> {
+        let by_code = table::lookup(table::NEVER, &self.envelope.codes());
+        let by_words = table::NEVER_PHRASES
+            .iter()
+            .find(|row| self.line_contains(row.phrase))
+            .map(|row| row.verdict);
+        let by_status = match self.status {
+            Some(401 | 407) => Some(Failure::Auth),
+            Some(402) => Some(Failure::UsageLimit),
+            Some(429) => Some(Failure::RateLimited),
+            Some(_) | None => None,
+        };
+        by_code.or(by_words).or(by_status)
+    }
+
+    fn operator(&self) -> Option<Failure> {
+        self.evidence
+            .patterns
+            .iter()
+            .find(|pattern| self.satisfies(pattern))
+            .map(|pattern| pattern.verdict)
+    }
+
+    fn satisfies(&self, pattern: &OperatorPattern) -> bool {
+        let status = if !pattern.statuses.is_empty() {
+            self.status
+                .is_some_and(|status| pattern.statuses.contains(&status))
+        } else if pattern.verdict == Failure::UnsupportedModel {
+            self.can_refuse_in_words()
+        } else {
+            true
+        };
+        let code = pattern.codes.is_empty()
+            || self.envelope.codes().iter().any(|code| {
+                pattern
+                    .codes
+                    .iter()
+                    .any(|wanted| wanted.eq_ignore_ascii_case(code))
+            });
+        let message = pattern
+            .message
+            .as_deref()
+            .is_none_or(|glob| sentence::glob_matches(&sentence::normalised(glob), &self.line));
+        status && code && message
+    }
+
+    /// A refusal that names another id than the one sent proves that the request was not what we meant.
+    fn mistaken_id(&self) -> Option<Failure> {
+        let quoted = self.quoted(table::UNSUPPORTED)?;
+        (quoted == Quoted::Other).then_some(Failure::OurMistake)
+    }
+
+    /// Refusals that mention a model and mean something else: the client's version, the shape, the endpoint, the length.
+    fn about_something_else(&self) -> Option<Failure> {
+        let by_code = table::lookup(table::SOMETHING_ELSE, &self.envelope.codes());
+        let by_words = table::SOMETHING_ELSE_SENTENCES
+            .iter()
+            .find(|row| sentence::quoted(row.text, &self.line, self.evidence.sent_model).is_some())
+            .map(|row| row.verdict);
+        let found = by_code.or(by_words)?;
+        let needs_model = matches!(found, Failure::LiteHeaderRefused | Failure::WrongEndpoint);
+        (!needs_model || self.param_is_model_or_absent()).then_some(found)
+    }
+
+    fn busy(&self) -> Option<Failure> {
+        let by_code = table::lookup(table::BUSY, &self.envelope.codes());
+        let by_words = table::BUSY_PHRASES
+            .iter()
+            .find(|row| self.line_contains(row.phrase))
+            .map(|row| row.verdict);
+        let by_status = match self.status {
+            Some(503 | 529) => Some(Failure::Overloaded),
+            Some(_) | None => None,
+        };
+        by_code.or(by_words).or(by_status)
+    }
+
+    fn unsupported(&self) -> Option<Failure> {
+        if !self.param_is_model_or_absent() {
+            return None;
+        }
+        let client_error = self
+            .status
+            .is_none_or(|status| (400..500).contains(&status));
+        let by_code = self.is_a_failure() && client_error && self.has_unsupported_code();
+        let by_words =
+            self.can_refuse_in_words() && self.quoted(table::UNSUPPORTED) == Some(Quoted::Sent);
+        (by_code || by_words).then_some(Failure::UnsupportedModel)
+    }
+
+    fn has_unsupported_code(&self) -> bool {
+        let codes = self.envelope.codes();
+        table::UNSUPPORTED_CODES.iter().any(|row| {
+            let param = !row.param_must_name_model || self.envelope.param.is_some();
+            let words = row.message.is_none_or(|text| self.says(text));
+            param && words && codes.iter().any(|code| code.eq_ignore_ascii_case(row.code))
+        })
+    }
+
+    fn says(&self, text: &str) -> bool {
+        sentence::quoted(text, &self.line, self.evidence.sent_model).is_some()
+    }
+
+    fn by_status(&self) -> Failure {
+        let explained = !self.line.is_empty() || !self.envelope.codes().is_empty();
+        match self.status {
+            Some(403) => Failure::Auth,
+            Some(400 | 413 | 415 | 422) if explained => Failure::BadRequest,
+            Some(500..=599) => Failure::ServerError,
+            Some(_) | None if !self.is_a_failure() => Failure::Unclassified,
+            Some(_) | None => table::lookup(table::LAST_RESORT, &self.envelope.codes())
+                .unwrap_or(Failure::Unclassified),
+        }
+    }
+
+    /// Whether the upstream failed at all: a body alone says nothing while the status says that all is well.
+    fn is_a_failure(&self) -> bool {
+        self.status.is_some() || self.evidence.in_stream
+    }
+
+    /// What the first matching sentence says about the id.
+    fn quoted(&self, sentences: &[table::Sentence]) -> Option<Quoted> {
+        sentences
+            .iter()
+            .find_map(|row| sentence::quoted(row.text, &self.line, self.evidence.sent_model))
+    }
+
+    fn can_refuse_in_words(&self) -> bool {
+        match self.status {
+            Some(status) => REFUSING.contains(&status),
+            None => self.evidence.in_stream,
+        }
+    }
+
+    fn param_is_model_or_absent(&self) -> bool {
+        self.envelope
+            .param
+            .as_deref()
+            .is_none_or(|param| param.eq_ignore_ascii_case("model"))
+    }
+
+    fn line_contains(&self, phrase: &str) -> bool {
+        self.line.contains(phrase)
+    }
+}

@@ -1,0 +1,27 @@
+//! Understands and translates the two OpenAI wire formats, Responses and Chat Completions, without a socket.
+//!
+//! No I/O, no clock, no task, no log. Everything here is a pure function or a machine that is fed bytes and asked for steps,
+//! so that every split of a stream can be tested.
+
+pub mod adjust;
+mod chat;
+pub mod codex;
+pub mod dialect;
+pub mod failure;
+mod json;
+pub mod relay;
+pub mod reply;
+pub mod request;
+mod responses;
+pub mod splice;
+pub mod sse;
+pub mod stream;
+pub mod synth;
+pub mod translate;
+pub mod usage;
+pub mod wire_api;
+
+pub use dialect::Dialect;
+pub use failure::{Evidence, Failure, OperatorPattern, SendState, Verdict, classify};
+pub use usage::{Usage, UsageError};
+pub use wire_api::WireApi;

@@ -1,0 +1,270 @@
+//! The same-wire stream machine: passes an upstream's events on as they came, reads what the ledger needs, and mends only what the
+//! client would choke on. Translates nothing and decides nothing.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::sse::{EventTooLarge, Go, Piece, Splitter, data_of};
+use crate::stream::{Step, StreamSummary};
+use crate::wire_api::WireApi;
+
+mod chat;
+mod delta;
+mod edit;
+mod responses;
+
+use chat::ChatWatch;
+use edit::HeaderEdits;
+use responses::ResponsesWatch;
+
+/// What a relay does besides passing bytes on.
+#[derive(Debug, Clone)]
+pub struct RelaySettings {
+    /// The protocol both sides speak.
+    pub wire: WireApi,
+    /// The largest event, in bytes.
+    pub max_event: usize,
+    /// The model id that `openai-model` and `x-openai-model` inside events' headers must say: the requested one, when another one
+    /// serves. `None`: they stay as they are.
+    pub model_echo: Option<String>,
+    /// Remove `x-models-etag` from events' headers.
+    pub strip_models_etag: bool,
+}
+
+/// Passes one stream on.
+#[derive(Debug)]
+pub struct Relay {
+    splitter: Splitter,
+    watch: Watch,
+    summary: StreamSummary,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+enum Watch {
+    Responses(ResponsesWatch),
+    Chat(ChatWatch),
+}
+
+/// What an event is to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Preamble,
+    Output,
+    Terminal,
+}
+
+impl Kind {
+    /// An event that generates nothing belongs to what was there before it.
+    const fn so_far(summary: &StreamSummary) -> Self {
+        if summary.has_output {
+            Self::Output
+        } else {
+            Self::Preamble
+        }
+    }
+
+    const fn step(self, bytes: Bytes) -> Step {
+        match self {
+            Self::Preamble => Step::Preamble(bytes),
+            Self::Output => Step::Output(bytes),
+            Self::Terminal => Step::Terminal(bytes),
+        }
+    }
+}
+
+/// What a watch says about an event.
+struct Seen {
+    kind: Kind,
+    /// Bytes to send in its place.
+    rewritten: Option<Bytes>,
+}
+
+impl Seen {
+    const fn unchanged(kind: Kind) -> Self {
+        Self {
+            kind,
+            rewritten: None,
+        }
+    }
+}
+
+impl Relay {
+    /// A relay for one answer.
+    pub fn new(settings: RelaySettings) -> Self {
+        let edits = HeaderEdits::new(settings.model_echo, settings.strip_models_etag);
+        Self {
+            splitter: Splitter::new(settings.max_event),
+            watch: match settings.wire {
+                WireApi::Responses => Watch::Responses(ResponsesWatch::new(edits)),
+                WireApi::Chat => Watch::Chat(ChatWatch::default()),
+            },
+            summary: StreamSummary::default(),
+            is_over: false,
+        }
+    }
+
+    /// Takes what the upstream sent and appends what the client gets. After the terminal event everything is swallowed.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the chunk is handed over: steps keep parts of it"
+    )]
+    pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
+        if self.is_over {
+            return Ok(());
+        }
+        let Self {
+            splitter,
+            watch,
+            summary,
+            is_over,
+        } = self;
+        let mut run = Run {
+            chunk: &chunk,
+            span: None,
+        };
+        let result = splitter.split(&chunk, |piece| {
+            let kind = match piece {
+                Piece::InChunk { range, raw, data } => {
+                    let seen = watch.see(raw, data, summary);
+                    match seen.rewritten {
+                        None => run.extend(seen.kind, range, steps),
+                        Some(bytes) => run.interrupt(seen.kind, bytes, steps),
+                    }
+                    seen.kind
+                }
+                Piece::Owned(frame) => {
+                    let seen = watch.see(&frame.raw, data_of(&frame.raw), summary);
+                    run.interrupt(seen.kind, seen.rewritten.unwrap_or(frame.raw), steps);
+                    seen.kind
+                }
+            };
+            if kind == Kind::Terminal {
+                *is_over = true;
+                return Go::Stop;
+            }
+            Go::On
+        });
+        run.flush(steps);
+        self.note_framing();
+        result
+    }
+
+    /// The upstream closed cleanly: gives out a last event that only lacks its blank line.
+    pub fn end(&mut self, steps: &mut Vec<Step>) {
+        if self.is_over {
+            return;
+        }
+        if let Some(frame) = self.splitter.finish() {
+            // An event that was cut in the middle is not made to look whole.
+            if is_whole(&frame.raw) {
+                self.summary.mended.ending += 1;
+                let raw = with_blank_line(&frame.raw);
+                let seen = self.watch.see(&raw, data_of(&raw), &mut self.summary);
+                self.is_over = seen.kind == Kind::Terminal;
+                steps.push(seen.kind.step(seen.rewritten.unwrap_or(raw)));
+            }
+        }
+        self.note_framing();
+        if !self.is_over
+            && let Watch::Chat(chat) = &mut self.watch
+            && let Some(bytes) = chat.end(&mut self.summary)
+        {
+            self.is_over = true;
+            steps.push(Step::Terminal(bytes));
+        }
+    }
+
+    /// What is known so far.
+    pub const fn summary(&self) -> &StreamSummary {
+        &self.summary
+    }
+
+    /// The same, for keeps.
+    pub fn into_summary(self) -> StreamSummary {
+        self.summary
+    }
+
+    /// Bytes held for an event that is not complete.
+    pub fn buffered(&self) -> usize {
+        self.splitter.buffered()
+    }
+
+    fn note_framing(&mut self) {
+        let framing = self.splitter.mended();
+        self.summary.mended.bom = framing.bom;
+        self.summary.mended.lone_cr = framing.lone_cr;
+        self.summary.mended.bad_utf8 = framing.bad_utf8;
+    }
+}
+
+impl Watch {
+    fn see(
+        &mut self,
+        raw: &[u8],
+        data: Option<Cow<'_, [u8]>>,
+        summary: &mut StreamSummary,
+    ) -> Seen {
+        let Some(data) = data else {
+            return Seen::unchanged(Kind::so_far(summary));
+        };
+        summary.events += 1;
+        match self {
+            Self::Responses(watch) => watch.see(raw, &data, summary),
+            Self::Chat(watch) => watch.see(&data, summary),
+        }
+    }
+}
+
+/// Neighbouring events of one kind inside a chunk, sent as one piece.
+struct Run<'a> {
+    chunk: &'a Bytes,
+    span: Option<(Kind, Range<usize>)>,
+}
+
+impl Run<'_> {
+    fn extend(&mut self, kind: Kind, range: Range<usize>, steps: &mut Vec<Step>) {
+        if let Some((present, span)) = &mut self.span
+            && *present == kind
+            && span.end == range.start
+        {
+            span.end = range.end;
+            return;
+        }
+        self.flush(steps);
+        self.span = Some((kind, range));
+    }
+
+    fn interrupt(&mut self, kind: Kind, bytes: Bytes, steps: &mut Vec<Step>) {
+        self.flush(steps);
+        steps.push(kind.step(bytes));
+    }
+
+    fn flush(&mut self, steps: &mut Vec<Step>) {
+        if let Some((kind, span)) = self.span.take() {
+            steps.push(kind.step(self.chunk.slice(span)));
+        }
+    }
+}
+
+/// Whether an unfinished event holds all of its data, and any.
+fn is_whole(raw: &[u8]) -> bool {
+    data_of(raw).is_some_and(|data| {
+        data.trim_ascii() == b"[DONE]"
+            || serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok()
+    })
+}
+
+fn with_blank_line(raw: &Bytes) -> Bytes {
+    let mut whole = raw.to_vec();
+    if !whole.ends_with(b"\n") {
+        whole.push(b'\n');
+    }
+    whole.push(b'\n');
+    Bytes::from(whole)
+}
+
+#[cfg(test)]
+mod tests;

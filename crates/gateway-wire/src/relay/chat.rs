@@ -1,0 +1,123 @@
+//! Watches a Chat Completions stream. Only `[DONE]` ends it: usage comes after the finish reason.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem::Finder;
+
+use super::delta::read_delta;
+use super::{Kind, Seen};
+use crate::json::{self, Elements, Members};
+use crate::reply::is_cut;
+use crate::stream::{StreamFailure, StreamSummary, Terminal, UsageReading};
+use crate::synth::CHAT_DONE;
+use crate::usage::read_usage;
+
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage":"#));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""error":"#));
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason":"#));
+
+#[derive(Debug, Default)]
+pub(super) struct ChatWatch {
+    /// Why the answer ended, once a chunk says so.
+    finish_reason: Option<String>,
+    has_head: bool,
+}
+
+impl ChatWatch {
+    pub(super) fn see(&mut self, data: &[u8], summary: &mut StreamSummary) -> Seen {
+        if data.trim_ascii() == b"[DONE]" {
+            self.conclude(summary);
+            return Seen::unchanged(Kind::Terminal);
+        }
+        if !self.has_head || is_set(data, &USAGE) || is_set(data, &FINISH) {
+            self.read(data, summary);
+        }
+        if is_set(data, &ERROR) && json::is_set(data, 0, "error") {
+            summary.pending_error = Some(StreamFailure::read(data));
+        }
+        let delta = read_delta(data);
+        if delta.chars == 0 && !delta.has_call {
+            return Seen::unchanged(Kind::so_far(summary));
+        }
+        summary.output_chars += delta.chars;
+        summary.has_output = true;
+        Seen::unchanged(Kind::Output)
+    }
+
+    /// Reads one of the few chunks that say more than a delta.
+    fn read(&mut self, data: &[u8], summary: &mut StreamSummary) {
+        for member in Members::new(data, 0) {
+            match json::string_at(data, &member.key).as_deref() {
+                Some("id") => keep(&mut summary.response_id, data, &member.value),
+                Some("model") => keep(&mut summary.model, data, &member.value),
+                Some("service_tier") => keep(&mut summary.service_tier, data, &member.value),
+                Some("usage") => read_tokens(data, member.value, summary),
+                Some("choices") => {
+                    for choice in Elements::new(data, member.value.start) {
+                        let reason = json::text_of(data, choice.start, "finish_reason");
+                        self.finish_reason = reason.or(self.finish_reason.take());
+                        // Some upstreams put the usage here.
+                        if let Some(usage) = json::member(data, choice.start, "usage") {
+                            read_tokens(data, usage, summary);
+                        }
+                    }
+                }
+                Some(_) | None => {}
+            }
+        }
+        self.has_head = summary.response_id.is_some() && summary.model.is_some();
+    }
+
+    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error none is
+    /// given, for a client that overlooked the error would take it for success.
+    pub(super) fn end(&self, summary: &mut StreamSummary) -> Option<Bytes> {
+        if self.finish_reason.is_none() && summary.pending_error.is_none() {
+            return None;
+        }
+        self.conclude(summary);
+        if matches!(summary.terminal, Some(Terminal::Failed(_))) {
+            return None;
+        }
+        summary.mended.ending += 1;
+        Some(Bytes::from_static(CHAT_DONE))
+    }
+
+    fn conclude(&self, summary: &mut StreamSummary) {
+        summary.terminal = Some(
+            match (summary.pending_error.take(), self.finish_reason.as_deref()) {
+                (Some(failure), _) => Terminal::Failed(failure),
+                (None, Some(reason)) if is_cut(reason) => Terminal::Incomplete {
+                    reason: Some(reason.to_owned()),
+                },
+                (None, _) => Terminal::Completed,
+            },
+        );
+    }
+}
+
+/// The last text that is one: some upstreams begin with empty ones.
+fn keep(field: &mut Option<String>, data: &[u8], span: &Range<usize>) {
+    if let Some(text) = json::label_at(data, span).filter(|text| !text.is_empty()) {
+        *field = Some(text);
+    }
+}
+
+/// The last usage that says anything counts: some upstreams repeat it, some send an empty one after it.
+fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
+    let reading = read_usage(data.get(span).unwrap_or_default());
+    if reading.usage != UsageReading::Missing {
+        summary.usage = reading.usage;
+    }
+    summary.provider_cost_nanos = reading.cost_nanos.or(summary.provider_cost_nanos);
+}
+
+/// Whether the member the finder looks for has a value other than null.
+fn is_set(data: &[u8], finder: &Finder<'_>) -> bool {
+    finder.find_iter(data).any(|at| {
+        data.get(at + finder.needle().len()..)
+            .map(<[u8]>::trim_ascii_start)
+            .is_some_and(|value| !value.starts_with(b"null"))
+    })
+}

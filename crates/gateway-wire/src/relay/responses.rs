@@ -1,0 +1,218 @@
+//! Watches a Responses stream: which events are output, which one ends it, what it says about tokens and errors.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+use super::delta::string_chars;
+use super::edit::{Edit, HeaderEdits, apply};
+use super::{Kind, Seen};
+use crate::json::{self, Members};
+use crate::sse::{event_type_bytes, replace_data};
+use crate::stream::{MAX_PLAN_LIMITS, StreamFailure, StreamSummary, Terminal};
+use crate::synth::UNNAMED_RESPONSE;
+use crate::usage::{mend_usage, read_usage};
+
+/// Longest plan-limit event that is kept, in bytes.
+const MAX_PLAN_LIMIT: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(super) struct ResponsesWatch {
+    edits: HeaderEdits,
+}
+
+/// How a stream may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Completed,
+    Incomplete,
+    Failed,
+}
+
+impl ResponsesWatch {
+    pub(super) fn new(edits: HeaderEdits) -> Self {
+        Self { edits }
+    }
+
+    pub(super) fn see(&self, raw: &[u8], data: &[u8], summary: &mut StreamSummary) -> Seen {
+        let mut edits = if self.edits.may_touch(data) {
+            self.edits.edits(data)
+        } else {
+            Vec::new()
+        };
+        let name = event_type_bytes(data);
+        let kind = Self::classify(name.as_deref(), data, summary, &mut edits);
+        let rewritten = (!edits.is_empty()).then(|| replace_data(raw, &apply(data, edits)));
+        Seen { kind, rewritten }
+    }
+
+    fn classify(
+        name: Option<&[u8]>,
+        data: &[u8],
+        summary: &mut StreamSummary,
+        edits: &mut Vec<Edit>,
+    ) -> Kind {
+        // Nearly all events are these.
+        if name.is_some_and(|name| name.starts_with(b"response.") && name.ends_with(b".delta")) {
+            summary.has_output = true;
+            summary.output_chars += string_chars(data);
+            return Kind::Output;
+        }
+        match name {
+            Some(b"response.created") => read_head(data, summary),
+            Some(b"response.completed") => return end(data, Ending::Completed, summary, edits),
+            Some(b"response.incomplete") => return end(data, Ending::Incomplete, summary, edits),
+            Some(b"response.failed") => return end(data, Ending::Failed, summary, edits),
+            Some(b"error") => summary.pending_error = Some(StreamFailure::read(data)),
+            // Some servers tell errors without a type.
+            None if json::is_set(data, 0, "error") => {
+                summary.pending_error = Some(StreamFailure::read(data));
+            }
+            Some(b"codex.rate_limits") => keep_plan_limit(data, summary),
+            Some(b"response.in_progress" | b"response.queued" | b"response.metadata") | None => {}
+            // Keep-alives and what Codex's own backend says of the connection have other names.
+            Some(name) => summary.has_output |= name.starts_with(b"response."),
+        }
+        Kind::so_far(summary)
+    }
+}
+
+/// Reads id, model and tier of the response object inside the first event.
+fn read_head(data: &[u8], summary: &mut StreamSummary) {
+    let Some(response) = json::find(data, 0, "response") else {
+        return;
+    };
+    for member in Members::new(data, response) {
+        let key = json::string_at(data, &member.key);
+        note(key.as_deref(), data, &member.value, summary);
+        // Instructions and tools may follow, echoed at length.
+        if summary.response_id.is_some()
+            && summary.model.is_some()
+            && summary.service_tier.is_some()
+        {
+            return;
+        }
+    }
+}
+
+/// Notes what a member of a response object says about it.
+fn note(key: Option<&str>, data: &[u8], value: &Range<usize>, summary: &mut StreamSummary) {
+    let field = match key {
+        Some("id") => &mut summary.response_id,
+        Some("model") => &mut summary.model,
+        Some("service_tier") => &mut summary.service_tier,
+        Some(_) | None => return,
+    };
+    if let Some(text) = json::label_at(data, value) {
+        *field = Some(text);
+    }
+}
+
+/// Reads the event that ends the stream, and collects what must be mended in it.
+fn end(data: &[u8], ending: Ending, summary: &mut StreamSummary, edits: &mut Vec<Edit>) -> Kind {
+    // Codex skips an event it cannot parse, so such an event ends nothing.
+    if serde_json::from_slice::<IgnoredAny>(data).is_err() {
+        return Kind::so_far(summary);
+    }
+    let known_id = summary.response_id.clone();
+    let response = json::find(data, 0, "response").filter(|start| data.get(*start) == Some(&b'{'));
+    let mut reason = None;
+    let mut has_id = false;
+    let mut bad_id = None;
+    for member in response.iter().flat_map(|start| Members::new(data, *start)) {
+        let key = json::string_at(data, &member.key);
+        note(key.as_deref(), data, &member.value, summary);
+        let value = data.get(member.value.clone()).unwrap_or_default();
+        match key.as_deref() {
+            Some("id") if value.starts_with(b"\"") => has_id = true,
+            Some("id") => bad_id = Some(member.value),
+            Some("usage") => {
+                let reading = read_usage(value);
+                summary.usage = reading.usage;
+                summary.provider_cost_nanos = reading.cost_nanos;
+                if let Some(text) = mend_usage(value) {
+                    summary.mended.usage += 1;
+                    edits.push(Edit {
+                        span: member.value,
+                        text,
+                    });
+                }
+            }
+            Some("incomplete_details") => {
+                reason = json::text_of(data, member.value.start, "reason");
+            }
+            Some(_) | None => {}
+        }
+    }
+    if ending == Ending::Completed && !has_id {
+        // Without an id Codex takes the answer for broken and buys it again.
+        let id = json::quote(known_id.as_deref().unwrap_or(UNNAMED_RESPONSE));
+        edits.extend(id_edit(data, response, bad_id, &id));
+        summary.mended.response_id += 1;
+    }
+    summary.pending_error = None;
+    summary.terminal = Some(match ending {
+        Ending::Completed => Terminal::Completed,
+        Ending::Incomplete => Terminal::Incomplete { reason },
+        Ending::Failed => Terminal::Failed(StreamFailure::read(data)),
+    });
+    Kind::Terminal
+}
+
+/// The edit that gives a completed response its id: over a value that is none, into the object, or with a new object.
+fn id_edit(
+    data: &[u8],
+    response: Option<usize>,
+    bad_id: Option<Range<usize>>,
+    id: &str,
+) -> Option<Edit> {
+    if let Some(span) = bad_id {
+        return Some(Edit {
+            span,
+            text: id.to_owned(),
+        });
+    }
+    let Some(start) = response else {
+        if let Some(span) = json::member(data, 0, "response") {
+            return Some(Edit {
+                span,
+                text: format!(r#"{{"id":{id}}}"#),
+            });
+        }
+        let end = Members::new(data, 0).last()?.value.end;
+        return Some(Edit {
+            span: end..end,
+            text: format!(r#","response":{{"id":{id}}}"#),
+        });
+    };
+    let comma = if Members::new(data, start).next().is_some() {
+        ","
+    } else {
+        ""
+    };
+    Some(Edit {
+        span: start + 1..start + 1,
+        text: format!(r#""id":{id}{comma}"#),
+    })
+}
+
+/// Keeps the last event of each limit.
+fn keep_plan_limit(data: &[u8], summary: &mut StreamSummary) {
+    if data.len() > MAX_PLAN_LIMIT {
+        return;
+    }
+    let limit = limit_name(data);
+    let kept = &mut summary.plan_limits;
+    if let Some(old) = kept.iter_mut().find(|old| limit_name(old) == limit) {
+        *old = Bytes::copy_from_slice(data);
+    } else if kept.len() < MAX_PLAN_LIMITS {
+        kept.push(Bytes::copy_from_slice(data));
+    }
+}
+
+fn limit_name(data: &[u8]) -> Option<String> {
+    ["metered_limit_name", "limit_name"]
+        .iter()
+        .find_map(|name| json::text_of(data, 0, name))
+}

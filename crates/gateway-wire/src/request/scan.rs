@@ -1,0 +1,498 @@
+//! The scanner behind [`RequestHead`]: a state machine over JSON text with one bit per nesting level and room for one captured value.
+
+use std::borrow::Cow;
+
+use super::text::{Utf8, plain_run};
+use super::{RequestError, RequestErrorKind, RequestHead};
+
+mod fields;
+
+use fields::Fields;
+
+/// Deepest nesting that is accepted; the next level is refused, as `serde_json` does.
+const MAX_DEPTH: u32 = 127;
+
+/// Reads a body that arrives in pieces. Holds at most a captured key or value, never the body.
+#[derive(Debug, Clone)]
+pub struct HeadScanner {
+    /// Bytes of earlier pieces.
+    seen: usize,
+    state: State,
+    /// The innermost level is the lowest bit; 1 is an object.
+    levels: u128,
+    depth: u32,
+    /// Whether the string being read is a key.
+    is_key: bool,
+    utf8: Utf8,
+    capture: Capture,
+    fields: Fields,
+    error: Option<RequestError>,
+}
+
+/// The text of a key or value that matters.
+#[derive(Debug, Clone, Default)]
+struct Capture {
+    /// Offset in the present piece where it goes on; `None` when nothing is captured.
+    from: Option<usize>,
+    /// Where it begins in the body.
+    start: usize,
+    /// Its part in earlier pieces.
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    FirstKey,
+    Key,
+    Colon,
+    FirstItem,
+    Value,
+    AfterValue,
+    Text,
+    Escape,
+    /// So many hex digits to come.
+    Hex(u8),
+    Number(Digits),
+    /// The rest of `true`, `false` or `null`.
+    Literal(&'static [u8]),
+    Done,
+}
+
+/// The last part of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Digits {
+    Minus,
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    Power,
+}
+
+impl Default for HeadScanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HeadScanner {
+    /// A scanner before the first byte.
+    pub fn new() -> Self {
+        Self {
+            seen: 0,
+            state: State::Start,
+            levels: 0,
+            depth: 0,
+            is_key: false,
+            utf8: Utf8::new(),
+            capture: Capture::default(),
+            fields: Fields::new(),
+            error: None,
+        }
+    }
+
+    /// Takes the next piece. After an error every call gives the same error.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let result = self.run(piece);
+        self.seen += piece.len();
+        self.error = result.err();
+        result
+    }
+
+    /// What is known so far.
+    pub const fn head(&self) -> &RequestHead {
+        &self.fields.head
+    }
+
+    /// Bytes taken so far.
+    pub const fn bytes_seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The body has ended.
+    pub fn finish(self) -> Result<RequestHead, RequestError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        match self.state {
+            State::Done => Ok(self.fields.head),
+            State::Start => Err(RequestError {
+                kind: RequestErrorKind::NotAnObject,
+                offset: self.seen,
+            }),
+            State::FirstKey
+            | State::Key
+            | State::Colon
+            | State::FirstItem
+            | State::Value
+            | State::AfterValue
+            | State::Text
+            | State::Escape
+            | State::Hex(_)
+            | State::Number(_)
+            | State::Literal(_) => Err(RequestError {
+                kind: RequestErrorKind::Truncated,
+                offset: self.seen,
+            }),
+        }
+    }
+
+    fn run(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+        let mut at = 0;
+        while let Some(&byte) = piece.get(at) {
+            at = match self.state {
+                State::Text => self.text(piece, at)?,
+                State::Escape => self.escape(byte, at)?,
+                State::Hex(left) => self.hex(left, byte, at)?,
+                State::Number(digits) => self.number(digits, piece, at)?,
+                State::Literal(rest) => self.literal(rest, piece, at)?,
+                State::Start
+                | State::FirstKey
+                | State::Key
+                | State::Colon
+                | State::FirstItem
+                | State::Value
+                | State::AfterValue
+                | State::Done => {
+                    if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                        self.structure(byte, at)?;
+                    }
+                    at + 1
+                }
+            };
+        }
+        self.keep_capture(piece)
+    }
+
+    const fn fail(&self, kind: RequestErrorKind, at: usize) -> RequestError {
+        RequestError {
+            kind,
+            offset: self.seen + at,
+        }
+    }
+
+    /// One byte outside strings and scalars.
+    fn structure(&mut self, byte: u8, at: usize) -> Result<(), RequestError> {
+        match (self.state, byte) {
+            (State::Start, b'{') => self.open(true, at),
+            (State::Start, _) => Err(self.fail(RequestErrorKind::NotAnObject, at)),
+            (State::Done, _) => Err(self.fail(RequestErrorKind::TrailingData, at)),
+            (State::FirstKey | State::Key, b'"') => {
+                self.begin_key(at);
+                Ok(())
+            }
+            (State::FirstKey, b'}') | (State::FirstItem, b']') => {
+                self.close();
+                Ok(())
+            }
+            (State::Colon, b':') => {
+                self.state = State::Value;
+                Ok(())
+            }
+            (State::AfterValue, b',') => {
+                self.state = if self.levels & 1 == 1 {
+                    State::Key
+                } else {
+                    State::Value
+                };
+                Ok(())
+            }
+            (State::AfterValue, b'}') if self.levels & 1 == 1 => {
+                self.close();
+                Ok(())
+            }
+            (State::AfterValue, b']') if self.levels & 1 == 0 => {
+                self.close();
+                Ok(())
+            }
+            (State::Value | State::FirstItem, _) => self.value(byte, at),
+            (_, _) => Err(self.fail(RequestErrorKind::Syntax, at)),
+        }
+    }
+
+    /// The first byte of a value.
+    fn value(&mut self, byte: u8, at: usize) -> Result<(), RequestError> {
+        if self.fields.is_model() && byte != b'"' {
+            return Err(self.fail(RequestErrorKind::ModelNotAString, at));
+        }
+        self.state = match byte {
+            b'{' | b'[' => return self.open(byte == b'{', at),
+            b'"' => {
+                self.begin_value_text(at);
+                return Ok(());
+            }
+            b'-' => State::Number(Digits::Minus),
+            b'0' => State::Number(Digits::Zero),
+            b'1'..=b'9' => State::Number(Digits::Whole),
+            b't' => State::Literal(b"rue"),
+            b'f' => State::Literal(b"alse"),
+            b'n' => State::Literal(b"ull"),
+            _ => return Err(self.fail(RequestErrorKind::Syntax, at)),
+        };
+        if self.fields.wants_value() {
+            self.start_capture(at);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, is_object: bool, at: usize) -> Result<(), RequestError> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fail(RequestErrorKind::TooDeep, at));
+        }
+        self.fields.open(self.depth, is_object);
+        self.depth += 1;
+        self.levels = self.levels << 1 | u128::from(is_object);
+        self.state = if is_object {
+            State::FirstKey
+        } else {
+            State::FirstItem
+        };
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.levels >>= 1;
+        self.fields.close(self.depth);
+        self.state = if self.depth == 0 {
+            State::Done
+        } else {
+            State::AfterValue
+        };
+    }
+
+    /// Inside a string.
+    fn text(&mut self, piece: &[u8], mut at: usize) -> Result<usize, RequestError> {
+        loop {
+            let rest = piece.get(at..).unwrap_or_default();
+            let (len, has_high) = plain_run(rest);
+            if has_high || self.utf8.pending() > 0 {
+                let run = rest.get(..len).unwrap_or_default();
+                if let Err(offset) = self.utf8.feed(run, self.seen + at) {
+                    return Err(RequestError {
+                        kind: RequestErrorKind::BadUtf8,
+                        offset,
+                    });
+                }
+            }
+            at += len;
+            let Some(byte) = rest.get(len) else {
+                return Ok(at);
+            };
+            if self.utf8.pending() > 0 {
+                let offset = self.seen + at - self.utf8.pending();
+                return Err(RequestError {
+                    kind: RequestErrorKind::BadUtf8,
+                    offset,
+                });
+            }
+            match (byte, rest.get(len + 1)) {
+                (b'"', _) => {
+                    at += 1;
+                    self.end_text(piece, at)?;
+                    match self.next_text(piece, at) {
+                        Some(next) => at = next,
+                        None => return Ok(at),
+                    }
+                }
+                (b'\\', Some(b'n' | b'"' | b'\\' | b't' | b'r' | b'/' | b'b' | b'f')) => at += 2,
+                (b'\\', _) => {
+                    self.state = State::Escape;
+                    return Ok(at + 1);
+                }
+                (_, _) => return Err(self.fail(RequestErrorKind::ControlCharacter, at)),
+            }
+        }
+    }
+
+    /// The commonest ways on after a string, without a turn through the states: from a key to a string value, and from a string
+    /// value to the next key. Gives where the next string's text begins.
+    fn next_text(&mut self, piece: &[u8], at: usize) -> Option<usize> {
+        match (self.state, piece.get(at)?, piece.get(at + 1)?) {
+            (State::Colon, b':', b'"') => self.begin_value_text(at + 1),
+            (State::AfterValue, b',', b'"') if self.levels & 1 == 1 => self.begin_key(at + 1),
+            (_, _, _) => return None,
+        }
+        Some(at + 2)
+    }
+
+    fn begin_key(&mut self, at: usize) {
+        self.is_key = true;
+        self.state = State::Text;
+        if self.fields.wants_keys(self.depth) {
+            self.start_capture(at);
+        }
+    }
+
+    fn begin_value_text(&mut self, at: usize) {
+        self.is_key = false;
+        self.state = State::Text;
+        if self.fields.wants_value() {
+            self.start_capture(at);
+        }
+    }
+
+    fn escape(&mut self, byte: u8, at: usize) -> Result<usize, RequestError> {
+        self.state = match byte {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
+            b'u' => State::Hex(4),
+            _ => return Err(self.fail(RequestErrorKind::Syntax, at)),
+        };
+        Ok(at + 1)
+    }
+
+    fn hex(&mut self, left: u8, byte: u8, at: usize) -> Result<usize, RequestError> {
+        if !byte.is_ascii_hexdigit() {
+            return Err(self.fail(RequestErrorKind::Syntax, at));
+        }
+        self.state = if left == 1 {
+            State::Text
+        } else {
+            State::Hex(left - 1)
+        };
+        Ok(at + 1)
+    }
+
+    fn number(
+        &mut self,
+        mut digits: Digits,
+        piece: &[u8],
+        mut at: usize,
+    ) -> Result<usize, RequestError> {
+        use Digits::{Exponent, ExponentSign, Fraction, Minus, Point, Power, Whole, Zero};
+        while let Some(byte) = piece.get(at) {
+            digits = match (digits, byte) {
+                (Minus, b'0') => Zero,
+                (Minus | Whole, b'0'..=b'9') => Whole,
+                (Zero | Whole, b'.') => Point,
+                (Point | Fraction, b'0'..=b'9') => Fraction,
+                (Zero | Whole | Fraction, b'e' | b'E') => Exponent,
+                (Exponent, b'+' | b'-') => ExponentSign,
+                (Exponent | ExponentSign | Power, b'0'..=b'9') => Power,
+                (Zero | Whole | Fraction | Power, _) => {
+                    self.end_value(piece, at)?;
+                    return Ok(at);
+                }
+                (Minus | Point | Exponent | ExponentSign, _) => {
+                    return Err(self.fail(RequestErrorKind::Syntax, at));
+                }
+            };
+            at += 1;
+        }
+        self.state = State::Number(digits);
+        Ok(at)
+    }
+
+    fn literal(
+        &mut self,
+        mut rest: &'static [u8],
+        piece: &[u8],
+        mut at: usize,
+    ) -> Result<usize, RequestError> {
+        while let (Some((wanted, after)), Some(byte)) = (rest.split_first(), piece.get(at)) {
+            if wanted != byte {
+                return Err(self.fail(RequestErrorKind::Syntax, at));
+            }
+            rest = after;
+            at += 1;
+        }
+        self.state = State::Literal(rest);
+        if rest.is_empty() {
+            self.end_value(piece, at)?;
+        }
+        Ok(at)
+    }
+
+    fn start_capture(&mut self, at: usize) {
+        self.capture.from = Some(at);
+        self.capture.start = self.seen + at;
+        self.capture.scratch.clear();
+    }
+
+    /// A piece ends: what is captured of it moves to the scratch space.
+    fn keep_capture(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+        let Some(from) = self.capture.from else {
+            return Ok(());
+        };
+        let part = piece.get(from..).unwrap_or_default();
+        if self.capture.scratch.len() + part.len() > self.fields.limit(self.is_key) {
+            return self.overflow();
+        }
+        self.capture.scratch.extend_from_slice(part);
+        self.capture.from = Some(0);
+        Ok(())
+    }
+
+    /// What is too long is not kept; only a model must be.
+    fn overflow(&mut self) -> Result<(), RequestError> {
+        self.capture.from = None;
+        self.capture.scratch.clear();
+        if !self.is_key && self.fields.is_model() {
+            return Err(self.fail_capture(RequestErrorKind::ModelTooLong));
+        }
+        Ok(())
+    }
+
+    const fn fail_capture(&self, kind: RequestErrorKind) -> RequestError {
+        RequestError {
+            kind,
+            offset: self.capture.start,
+        }
+    }
+
+    /// The captured text that ends before `to`.
+    fn take_capture<'a>(
+        &mut self,
+        piece: &'a [u8],
+        to: usize,
+    ) -> Result<Option<Cow<'a, [u8]>>, RequestError> {
+        let Some(from) = self.capture.from.take() else {
+            return Ok(None);
+        };
+        let part = piece.get(from..to).unwrap_or_default();
+        if self.capture.scratch.len() + part.len() > self.fields.limit(self.is_key) {
+            return self.overflow().map(|()| None);
+        }
+        if self.capture.scratch.is_empty() {
+            return Ok(Some(Cow::Borrowed(part)));
+        }
+        let mut whole = std::mem::take(&mut self.capture.scratch);
+        whole.extend_from_slice(part);
+        Ok(Some(Cow::Owned(whole)))
+    }
+
+    /// A string ended before `to`.
+    fn end_text(&mut self, piece: &[u8], to: usize) -> Result<(), RequestError> {
+        if !self.is_key {
+            return self.end_value(piece, to);
+        }
+        self.state = State::Colon;
+        self.fields.pass_over();
+        match self.take_capture(piece, to)? {
+            Some(raw) => self
+                .fields
+                .key(&raw)
+                .map_err(|kind| self.fail_capture(kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// A string or scalar value ended before `to`.
+    fn end_value(&mut self, piece: &[u8], to: usize) -> Result<(), RequestError> {
+        self.state = State::AfterValue;
+        let Some(raw) = self.take_capture(piece, to)? else {
+            self.fields.pass_over();
+            return Ok(());
+        };
+        let span = self.capture.start..self.seen + to;
+        self.fields
+            .value(&raw, span)
+            .map_err(|kind| self.fail_capture(kind))
+    }
+}

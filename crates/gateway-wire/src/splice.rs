@@ -1,0 +1,130 @@
+//! Puts one JSON string in the place of one value, by byte range. Every other byte stays, and no body is copied.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::json;
+
+/// The range does not lie in the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("bytes {start}..{end} are not within the {len} bytes of the body")]
+pub struct SpliceError {
+    /// Begin of the range.
+    pub start: usize,
+    /// End of the range.
+    pub end: usize,
+    /// Length of the body.
+    pub len: usize,
+}
+
+/// The body with `value` as a JSON string in the place of `span`: what stands before, the new value, what follows.
+///
+/// `body` may be the first part of a streamed body, if it holds the whole value.
+pub fn splice(body: &Bytes, span: Range<usize>, value: &str) -> Result<[Bytes; 3], SpliceError> {
+    if span.start > span.end || span.end > body.len() {
+        return Err(SpliceError {
+            start: span.start,
+            end: span.end,
+            len: body.len(),
+        });
+    }
+    Ok([
+        body.slice(..span.start),
+        Bytes::from(json::quote(value)),
+        body.slice(span.end..),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::scan;
+    use proptest::prelude::*;
+
+    fn spliced(body: &str, id: &str) -> String {
+        let span = scan(body.as_bytes()).unwrap().model.unwrap().span;
+        let pieces = splice(&Bytes::copy_from_slice(body.as_bytes()), span, id).unwrap();
+        String::from_utf8(pieces.concat()).unwrap()
+    }
+
+    #[test]
+    fn only_the_top_level_model_changes() {
+        for (body, expected) in [
+            (r#"{"model":"a"}"#, r#"{"model":"b\"c"}"#),
+            (
+                r#"{"input":[{"model":"a"}], "mod\u0065l" : "\u0061" , "z":1e2}"#,
+                r#"{"input":[{"model":"a"}], "mod\u0065l" : "b\"c" , "z":1e2}"#,
+            ),
+            (
+                r#"{"type":"response.create","model":"a","stream":true}"#,
+                r#"{"type":"response.create","model":"b\"c","stream":true}"#,
+            ),
+        ] {
+            assert_eq!(spliced(body, "b\"c"), expected);
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_not_copied() {
+        let body = Bytes::from(format!(
+            r#"{{"model":"a","input":"{}"}}"#,
+            "x".repeat(1 << 20)
+        ));
+        let span = scan(&body).unwrap().model.unwrap().span;
+        let [before, value, after] = splice(&body, span, "other").unwrap();
+        assert_eq!(
+            (before.as_ptr(), &value[..]),
+            (body.as_ptr(), &b"\"other\""[..])
+        );
+        assert_eq!(after.as_ptr(), body.slice(12..).as_ptr());
+    }
+
+    #[test]
+    fn a_range_outside_the_body_is_refused() {
+        let body = Bytes::from_static(b"{}");
+        assert!(splice(&body, 1..3, "x").is_err());
+        assert_eq!(
+            splice(&body, Range { start: 2, end: 1 }, "x"),
+            Err(SpliceError {
+                start: 2,
+                end: 1,
+                len: 2
+            })
+        );
+    }
+
+    fn json_value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "\\PC{0,8}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::vec(("(model|input|[a-z]{0,3})", inner), 0..4)
+                    .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_one_value_changes(value in json_value(), before in "[a-z]{1,5}x", after in "[a-z]{1,5}x", old in "\\PC{1,20}", new in "\\PC{1,20}", pretty: bool) {
+            let mut map = serde_json::Map::new();
+            map.insert(before, value.clone());
+            map.insert("model".to_owned(), old.into());
+            map.insert(after, value);
+            let mut value = serde_json::Value::Object(map);
+            let body = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+            let result = spliced(&body, &new);
+            value["model"] = new.clone().into();
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&result).unwrap(), value);
+            let span = scan(body.as_bytes()).unwrap().model.unwrap().span;
+            prop_assert!(result.as_bytes().starts_with(&body.as_bytes()[..span.start]));
+            prop_assert!(result.as_bytes().ends_with(&body.as_bytes()[span.end..]));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What every stream machine says about the stream it watches: steps for the client and a summary for the ledger. Decides nothing.
+
+use bytes::Bytes;
+
+use crate::usage::{Usage, UsageError};
+
+mod failure;
+
+/// One thing to do with bytes for the client. Neighbouring bytes of one kind are joined; order is the order of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing generated yet (created, in progress, queued, keepalive, rate limits, metadata, comments):
+    /// may be held back while a fallback is possible.
+    Preamble(Bytes),
+    /// Real output: from here on the exchange is committed.
+    Output(Bytes),
+    /// The terminal event: released only after the ledger took the entry. Nothing follows it.
+    Terminal(Bytes),
+}
+
+impl Step {
+    /// The bytes, whatever their kind.
+    pub const fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Preamble(bytes) | Self::Output(bytes) | Self::Terminal(bytes) => bytes,
+        }
+    }
+}
+
+/// How an answer ended, in the upstream's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Terminal {
+    /// The answer is whole.
+    Completed,
+    /// The answer was cut short by the upstream (`max_output_tokens`, `content_filter`, `length`, …).
+    Incomplete {
+        /// The reason as sent.
+        reason: Option<String>,
+    },
+    /// The upstream gave up.
+    Failed(StreamFailure),
+}
+
+/// An error told inside a stream (or inside a 200).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamFailure {
+    /// `error.code`, numbers as text.
+    pub code: Option<String>,
+    /// `error.type`.
+    pub kind: Option<String>,
+    /// `error.message`.
+    pub message: Option<String>,
+    /// `error.param`.
+    pub param: Option<String>,
+    /// An HTTP status named in the event.
+    pub status: Option<u16>,
+    /// The event's JSON data.
+    pub raw: Bytes,
+}
+
+/// What an upstream said about tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UsageReading {
+    /// Nothing, or too little to sum up.
+    #[default]
+    Missing,
+    /// Figures that cannot be true.
+    Refused(UsageError),
+    /// Figures.
+    Reported(Usage),
+}
+
+/// What is known about a stream so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamSummary {
+    /// Tokens, from the event that carries them.
+    pub usage: UsageReading,
+    /// An upstream's own figure for the cost, USD × 10⁻⁹.
+    pub provider_cost_nanos: Option<i64>,
+    /// The upstream's id of the response or completion.
+    pub response_id: Option<String>,
+    /// The model as the upstream names it in the body.
+    pub model: Option<String>,
+    /// The service tier that was served.
+    pub service_tier: Option<String>,
+    /// `None`: no terminal event so far.
+    pub terminal: Option<Terminal>,
+    /// An `error` event that no terminal event followed.
+    pub pending_error: Option<StreamFailure>,
+    /// Events with data.
+    pub events: u64,
+    /// Characters of generated text seen in deltas, for estimates.
+    pub output_chars: u64,
+    /// Whether anything was generated.
+    pub has_output: bool,
+    /// What had to be put right.
+    pub mended: Mended,
+    /// Raw JSON data of plan-limit events, the last one of each limit; at most [`MAX_PLAN_LIMITS`].
+    pub plan_limits: Vec<Bytes>,
+}
+
+/// Most plan limits that are kept of one stream.
+pub const MAX_PLAN_LIMITS: usize = 16;
+
+/// Counts of what had to be put right, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mended {
+    /// A byte order mark at the start of the stream, dropped.
+    pub bom: u32,
+    /// Events with carriage returns alone as line ends, rewritten to line feeds.
+    pub lone_cr: u32,
+    /// Events with invalid UTF-8, replaced by U+FFFD.
+    pub bad_utf8: u32,
+    /// Usage objects Codex would not have been able to read.
+    pub usage: u32,
+    /// Terminal events without a usable `response.id`.
+    pub response_id: u32,
+    /// A last event or a `[DONE]` that was missing its end, or missing.
+    pub ending: u32,
+}
+
+impl Mended {
+    /// Whether the client got exactly the upstream's bytes.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,144 @@
+//! What must be remembered of a request to translate its answer back. Holds no text of the conversation.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::tools::ToolMap;
+use crate::WireApi;
+use crate::dialect::Dialect;
+
+/// Provider reasoning that must be given back with a tool call, or the request is refused or the model forgets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReasoningBlob {
+    /// The reasoning text.
+    pub text: Option<String>,
+    /// `reasoning_details`, a JSON array.
+    pub details: Option<String>,
+    /// The call's own `extra_content`, a JSON value.
+    pub extra_content: Option<String>,
+    /// Reasoning items of a Responses upstream, each a JSON object.
+    pub items: Vec<String>,
+}
+
+impl ReasoningBlob {
+    /// Bytes of text held, for a bounded store.
+    pub fn size(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        length(&self.text)
+            + length(&self.details)
+            + length(&self.extra_content)
+            + self.items.iter().map(String::len).sum::<usize>()
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_none()
+            && self.details.is_none()
+            && self.extra_content.is_none()
+            && self.items.is_empty()
+    }
+}
+
+/// Finds the reasoning that came with a call. The store behind it is the process's: bounded, and divided by caller and
+/// upstream, since reasoning of one account is unreadable or private in another.
+pub trait ReasoningLookup {
+    /// What came with the call of that id.
+    fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>>;
+}
+
+/// Remembers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoReasoning;
+
+impl ReasoningLookup for NoReasoning {
+    fn find(&self, _call_id: &str) -> Option<Arc<ReasoningBlob>> {
+        None
+    }
+}
+
+/// What the answer is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// An ordinary answer.
+    #[default]
+    Turn,
+    /// A `compaction_trigger` asked for a summary: the answer is one `compaction` item.
+    CompactionItem,
+    /// `POST /responses/compact` asked for it: the answer is a JSON object with `output`.
+    CompactReply,
+}
+
+/// What must be remembered of a request to translate its answer back.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a request"
+)]
+pub struct ReplyPlan {
+    pub(crate) client_wire: WireApi,
+    pub(crate) model: String,
+    pub(crate) client_streams: bool,
+    pub(crate) upstream_streams: bool,
+    pub(crate) wants_usage: bool,
+    pub(crate) purpose: Purpose,
+    pub(crate) tools: ToolMap,
+    pub(crate) used_call_ids: HashSet<String>,
+    pub(crate) seed: String,
+    pub(crate) created_at: i64,
+    pub(crate) dialect: Dialect,
+    pub(crate) parallel: bool,
+}
+
+impl ReplyPlan {
+    /// The protocol of the client; the upstream speaks the other one.
+    pub fn client_wire(&self) -> WireApi {
+        self.client_wire
+    }
+
+    /// The protocol of the upstream.
+    pub fn upstream_wire(&self) -> WireApi {
+        match self.client_wire {
+            WireApi::Responses => WireApi::Chat,
+            WireApi::Chat => WireApi::Responses,
+        }
+    }
+
+    /// Whether the client asked for a stream.
+    pub fn client_streams(&self) -> bool {
+        self.client_streams
+    }
+
+    /// Whether the upstream was asked for a stream. When the client was not, its answer goes through a `Collector` first.
+    pub fn upstream_streams(&self) -> bool {
+        self.upstream_streams
+    }
+
+    /// Whether the client wants its tokens told in the stream; always so on the Responses wire.
+    pub fn wants_usage(&self) -> bool {
+        self.wants_usage
+    }
+
+    /// What the answer is used for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// A stable id: `prefix` and what the request's own id gives.
+    pub(crate) fn id(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.seed)
+    }
+
+    /// A stable id of the n-th thing of its kind.
+    pub(crate) fn nth_id(&self, prefix: &str, n: usize) -> String {
+        format!("{prefix}_{}_{n}", self.seed)
+    }
+}
+
+/// The part of a request id that ids are made of: at most 40 characters that every wire takes.
+pub(crate) fn seed_of(request_id: &str) -> String {
+    request_id
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .take(40)
+        .collect()
+}

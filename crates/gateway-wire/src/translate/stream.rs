@@ -1,0 +1,158 @@
+//! The stream machine that callers see: bytes of the upstream in, steps for the client out, whichever way is translated.
+
+use bytes::Bytes;
+
+use super::chat_stream::ChatToResponses;
+use super::failure::own_failure;
+use super::loss::Loss;
+use super::plan::{ReasoningBlob, ReplyPlan};
+use super::responses_stream::ResponsesToChat;
+use crate::WireApi;
+use crate::sse::{EventTooLarge, Frame, Splitter};
+use crate::stream::{Step, StreamFailure, StreamSummary};
+
+/// Translates one stream. The client always gets exactly one terminal event: also when the upstream closes early, answers with
+/// an error, or sends garbage.
+#[derive(Debug)]
+pub struct StreamTranslator {
+    splitter: Splitter,
+    frames: Vec<Frame>,
+    machine: Machine,
+}
+
+#[derive(Debug)]
+enum Machine {
+    ToResponses(Box<ChatToResponses>),
+    ToChat(Box<ResponsesToChat>),
+}
+
+impl StreamTranslator {
+    /// A machine for the answer to one translated request. `max_event`: the largest upstream event, in bytes.
+    pub fn new(plan: ReplyPlan, max_event: usize) -> Self {
+        let machine = match plan.client_wire() {
+            WireApi::Responses => Machine::ToResponses(Box::new(ChatToResponses::new(plan, false))),
+            WireApi::Chat => Machine::ToChat(Box::new(ResponsesToChat::new(&plan))),
+        };
+        Self {
+            splitter: Splitter::new(max_event),
+            frames: Vec::new(),
+            machine,
+        }
+    }
+
+    /// Takes what the upstream sent and appends what the client gets. After the terminal event everything is swallowed.
+    pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let result = self.splitter.push(chunk, &mut self.frames);
+        let frames = std::mem::take(&mut self.frames);
+        for frame in &frames {
+            self.take(frame);
+        }
+        self.frames = frames;
+        self.frames.clear();
+        if result.is_err() {
+            self.stop(own_failure(
+                "event_too_large",
+                "the upstream sent an event larger than this gateway takes",
+            ));
+        }
+        self.flush(steps);
+        result
+    }
+
+    /// Ends the answer with an error of the gateway's own, such as a timeout. Nothing happens when it has ended.
+    pub fn fail(&mut self, failure: StreamFailure, steps: &mut Vec<Step>) {
+        if !self.is_over() {
+            self.stop(failure);
+            self.flush(steps);
+        }
+    }
+
+    /// Says to a client that the answer is still being made, while the upstream is silent. Nothing happens when it has ended.
+    pub fn keepalive(&mut self, steps: &mut Vec<Step>) {
+        if self.is_over() {
+            return;
+        }
+        match &mut self.machine {
+            Machine::ToResponses(machine) => machine.keepalive(),
+            Machine::ToChat(machine) => machine.keepalive(),
+        }
+        self.flush(steps);
+    }
+
+    fn stop(&mut self, failure: StreamFailure) {
+        match &mut self.machine {
+            Machine::ToResponses(machine) if !machine.is_over() => machine.fail(failure),
+            Machine::ToChat(machine) if !machine.is_over() => machine.fail(failure),
+            Machine::ToResponses(_) | Machine::ToChat(_) => {}
+        }
+    }
+
+    /// The upstream closed the stream: ends the answer, if the upstream did not.
+    pub fn end(&mut self, steps: &mut Vec<Step>) {
+        if let Some(frame) = self.splitter.finish() {
+            self.take(&frame);
+        }
+        match &mut self.machine {
+            Machine::ToResponses(machine) => machine.end(),
+            Machine::ToChat(machine) => machine.end(),
+        }
+        self.flush(steps);
+    }
+
+    fn take(&mut self, frame: &Frame) {
+        let Some(data) = frame.data() else { return };
+        match &mut self.machine {
+            Machine::ToResponses(machine) => machine.data(&data),
+            Machine::ToChat(machine) => machine.data(&data),
+        }
+    }
+
+    fn flush(&mut self, steps: &mut Vec<Step>) {
+        let mended = self.splitter.mended();
+        match &mut self.machine {
+            Machine::ToResponses(machine) => {
+                machine.summary.mended = mended;
+                machine.flush(steps);
+            }
+            Machine::ToChat(machine) => {
+                machine.summary.mended = mended;
+                machine.flush(steps);
+            }
+        }
+    }
+
+    /// Whether the terminal event was written.
+    pub fn is_over(&self) -> bool {
+        match &self.machine {
+            Machine::ToResponses(machine) => machine.is_over(),
+            Machine::ToChat(machine) => machine.is_over(),
+        }
+    }
+
+    /// What is known about the stream so far.
+    pub fn summary(&self) -> &StreamSummary {
+        match &self.machine {
+            Machine::ToResponses(machine) => &machine.summary,
+            Machine::ToChat(machine) => &machine.summary,
+        }
+    }
+
+    /// What the answer's translation could not carry so far.
+    pub fn losses(&self) -> &[Loss] {
+        match &self.machine {
+            Machine::ToResponses(machine) => machine.losses.as_slice(),
+            Machine::ToChat(machine) => machine.losses.as_slice(),
+        }
+    }
+
+    /// Provider reasoning by call id, to keep for the next request of this caller to this upstream. Asked once, at the end.
+    pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
+        match &mut self.machine {
+            Machine::ToResponses(machine) => machine.take_reasoning(),
+            Machine::ToChat(machine) => machine.take_reasoning(),
+        }
+    }
+}

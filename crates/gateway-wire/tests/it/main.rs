@@ -1,0 +1,4 @@
+//! Tests of the crate from outside, over the fixtures beside it.
+
+#[cfg(test)]
+mod relay;

@@ -1,0 +1,8 @@
+//! The real Codex CLI: first straight at the scripted upstream, which is what the gateway is measured against, then
+//! through the gateway. Needs the CLIs (`scripts/install-codex.sh`); `make test-all` runs it and fails without them.
+
+mod direct;
+mod failures;
+mod fallback;
+mod gateway;
+mod translate;

@@ -1,0 +1,264 @@
+//! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it does not.
+
+use crate::translate::{call, client, exchange_line, third_party};
+use gateway_tests::client::Reply;
+use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::sample::{API_KEY, signed_in};
+use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream};
+use serde_json::{Value, json};
+
+const PATH: &str = "/v1/chat/completions";
+
+fn ask(model: &str, stream: bool) -> Value {
+    json!({"model": model, "stream": stream, "messages": [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]})
+}
+
+#[track_caller]
+fn assert_deprecated(reply: &Reply) {
+    assert_eq!(
+        reply.header("deprecation"),
+        Some("@1769904000"),
+        "status {}",
+        reply.status
+    );
+    let link = reply.header("link").unwrap_or_default();
+    assert!(
+        link.contains("/v1/responses") && link.contains("successor-version"),
+        "{link}"
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0}";
+    let post = client(&gateway)
+        .post(PATH)
+        .bearer(API_KEY)
+        .header("content-type", "application/json");
+    let reply = post.body(sent).send().await;
+    assert_eq!(reply.status, 200);
+    assert_deprecated(&reply);
+    let request = upstream.only_request();
+    assert_eq!((request.path(), request.body()), (PATH, sent.as_bytes()));
+    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    assert!(exchange_line(&gateway).await.contains("endpoint=\"chat\""));
+}
+
+#[tokio::test]
+async fn every_answer_says_that_there_is_a_successor() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let post = |path: &str| client(&gateway).post(path).bearer(API_KEY);
+    for (call, status) in [
+        (post(PATH).json(&ask("gpt-5.5", false)), 200),
+        (post("/chat/completions").json(&ask("gpt-5.5", false)), 200),
+        (
+            post(PATH)
+                .header("content-type", "application/json")
+                .body("{"),
+            400,
+        ),
+        (post(PATH).json(&json!({"messages": []})), 400),
+        (
+            client(&gateway).post(PATH).json(&ask("gpt-5.5", false)),
+            401,
+        ),
+        (
+            post(PATH)
+                .json(&ask("gpt-5.5", false))
+                .set_header("host", "evil.example"),
+            403,
+        ),
+        (client(&gateway).get(PATH), 405),
+        (
+            post(PATH).header("content-type", "text/plain").body("x"),
+            415,
+        ),
+    ] {
+        let reply = call.send().await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert_deprecated(&reply);
+    }
+    let other = client(&gateway).get("/v1/models").send().await;
+    assert_eq!(other.header("deprecation"), None);
+}
+
+#[tokio::test]
+async fn a_model_that_answers_on_responses_alone_is_translated_though_the_upstream_speaks_both() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let reply = call(&gateway, PATH, &ask("gpt-5.3-codex", true))
+        .send()
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_deprecated(&reply);
+    let request = upstream.only_request();
+    assert_eq!(request.path(), "/v1/responses");
+    let body = request.json();
+    assert_eq!(body["store"], false);
+    assert_eq!(body["input"][1]["content"][0]["text"], "hi", "{body}");
+    assert!(
+        reply.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        reply.text()
+    );
+}
+
+fn answer() -> Answer {
+    let call = Output::Call {
+        name: "f".to_owned(),
+        namespace: None,
+        arguments: "{\"a\":1}".to_owned(),
+        call_id: "call_1".to_owned(),
+    };
+    Answer::of(vec![
+        Output::Deltas(vec!["he".to_owned(), "llo".to_owned()]),
+        call,
+    ])
+}
+
+#[tokio::test]
+async fn a_responses_upstream_answers_in_chunks() {
+    let (upstream, gateway) = third_party(Script::answer(answer()), "\"responses\"", "").await;
+    let mut body = ask("third-a", true);
+    body["stream_options"] = json!({"include_usage": true});
+    body["tools"] =
+        json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let reply = call(&gateway, PATH, &body).send().await;
+    assert_eq!((reply.status, reply.cut), (200, None), "{}", reply.text());
+    let events = reply.events();
+    let ids: std::collections::HashSet<&str> = events
+        .iter()
+        .filter_map(|event| event["id"].as_str())
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| event["object"] == "chat.completion.chunk")
+    );
+    let choices: Vec<&Value> = events.iter().map(|event| &event["choices"][0]).collect();
+    assert_eq!(choices[0]["delta"]["role"], "assistant");
+    let text: String = choices
+        .iter()
+        .filter_map(|choice| choice["delta"]["content"].as_str())
+        .collect();
+    assert_eq!(text, "hello");
+    let finishes: Vec<&str> = choices
+        .iter()
+        .filter_map(|choice| choice["finish_reason"].as_str())
+        .collect();
+    assert_eq!(finishes, ["tool_calls"]);
+    let usage = &events.last().unwrap()["usage"];
+    assert_eq!(
+        (&usage["prompt_tokens"], &usage["completion_tokens"]),
+        (&json!(100), &json!(20))
+    );
+    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(upstream.only_request().json()["tools"][0]["name"], "f");
+    let line = exchange_line(&gateway).await;
+    assert!(
+        line.contains("usage.input_tokens=100") && line.contains("exchange completed"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_without_stream_gets_json_also_from_a_service_that_only_streams() {
+    let upstream = Upstream::with(Script::answer(answer())).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let by_plan = signed_in(client(&gateway).post(PATH)).json(&ask("gpt-5.5", false));
+    let reply = by_plan.send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let body = reply.json();
+    assert_eq!(body["object"], "chat.completion");
+    let message = &body["choices"][0]["message"];
+    assert_eq!(
+        (
+            &message["content"],
+            &message["tool_calls"][0]["function"]["arguments"]
+        ),
+        (&json!("hello"), &json!("{\"a\":1}"))
+    );
+    assert_eq!(body["usage"]["total_tokens"], 120);
+    let sent = upstream.only_request().json();
+    assert_eq!(
+        (&sent["stream"], &sent["instructions"]),
+        (&json!(true), &json!("Be brief.")),
+        "{sent}"
+    );
+    assert!(
+        exchange_line(&gateway)
+            .await
+            .contains("usage.output_tokens=20")
+    );
+}
+
+#[tokio::test]
+async fn failures_of_a_responses_upstream_are_chats_own() {
+    let failed = Answer::text("half").ending(Ending::Failed {
+        code: Some("server_error".to_owned()),
+        message: "out of GPUs".to_owned(),
+    });
+    for (ending, code) in [
+        (failed.clone(), "server_error"),
+        (
+            Answer::text("half").ending(Ending::Missing),
+            "upstream_truncated",
+        ),
+    ] {
+        let (_upstream, gateway) = third_party(Script::answer(ending), "\"responses\"", "").await;
+        let reply = call(&gateway, PATH, &ask("third-a", true)).send().await;
+        assert_eq!(reply.status, 200);
+        let last = reply.events().pop().unwrap();
+        assert_eq!(last["error"]["code"], code, "{last}");
+        assert!(
+            !reply.text().contains("[DONE]"),
+            "half an answer is no whole one"
+        );
+        // Codex of old overlooks the error, so for it the connection breaks.
+        let codex = call(&gateway, PATH, &ask("third-a", true)).header("originator", "codex_exec");
+        assert!(codex.send().await.cut.is_some());
+    }
+    let (_upstream, gateway) = third_party(Script::answer(failed), "\"responses\"", "").await;
+    let reply = call(&gateway, PATH, &ask("third-a", false)).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (502, "server_error"),
+        "{}",
+        reply.text()
+    );
+    assert_deprecated(&reply);
+
+    let refusal = Plain::json(400, json!({"detail": "Unsupported parameter: x"}));
+    let (_upstream, gateway) =
+        third_party(Script::always(Then::Plain(refusal)), "\"responses\"", "").await;
+    let reply = call(&gateway, PATH, &ask("third-a", true)).send().await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.json()["error"]["message"], "Unsupported parameter: x");
+}
+
+#[tokio::test]
+async fn what_responses_cannot_do_is_refused_before_anything_is_sent() {
+    let (upstream, gateway) = third_party(Script::default(), "\"responses\"", "").await;
+    for (name, value) in [
+        ("n", json!(2)),
+        ("functions", json!([{"name": "f"}])),
+        ("messages", json!("hi")),
+    ] {
+        let mut body = ask("third-a", true);
+        body[name] = value;
+        let reply = call(&gateway, PATH, &body).send().await;
+        assert_eq!(reply.status, 400, "{name}");
+        assert!(
+            ["untranslatable", "invalid_request"].contains(&reply.error_code().as_str()),
+            "{}",
+            reply.text()
+        );
+        assert_deprecated(&reply);
+    }
+    assert!(upstream.requests().is_empty());
+}

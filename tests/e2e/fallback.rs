@@ -1,0 +1,325 @@
+//! Fallback: only on "unsupported", only before the first byte, told truthfully. Every documented body is played by the upstream.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gateway_tests::client::Reply;
+use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::sample::{API_KEY, by_chatgpt, by_key, responses_body, signed_in};
+use gateway_tests::upstream::{
+    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, When,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const CHATGPT_REFUSAL: &str =
+    r#"{"detail":"The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account."}"#;
+
+#[derive(Deserialize)]
+struct Fixture {
+    status: Option<u16>,
+    in_stream: bool,
+    sent_model: String,
+    body: Value,
+    verdict: String,
+    #[serde(default)]
+    truncated: bool,
+}
+
+impl Fixture {
+    fn body(&self) -> String {
+        self.body
+            .as_str()
+            .map_or_else(|| self.body.to_string(), str::to_owned)
+    }
+
+    fn answer(&self) -> Then {
+        if self.in_stream {
+            let created = json!({"type": "response.created", "response": {"id": "resp_1"}});
+            return Then::Steps(vec![
+                Step::Head(ReplyHead::event_stream()),
+                Step::Send {
+                    body: Payload::Events(vec![created, self.body.clone()]),
+                    cuts: Cuts::Whole,
+                    delay_ms: 0,
+                },
+            ]);
+        }
+        Then::Plain(Plain {
+            status: self.status.unwrap_or(400),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: Payload::Text(self.body()),
+        })
+    }
+}
+
+fn fixtures() -> Vec<(String, Fixture)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/gateway-wire/tests/fixtures/failure");
+    let mut found: Vec<(String, Fixture)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, serde_json::from_str(&text).unwrap())
+        })
+        .collect();
+    found.sort_by(|left, right| left.0.cmp(&right.0));
+    found
+}
+
+fn only(model: &str, then: Then) -> Script {
+    Script::default().rule(When::model(model), then)
+}
+
+fn refusing(status: u16, body: &str) -> Then {
+    Then::Plain(Plain {
+        status,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: Payload::Text(body.to_owned()),
+    })
+}
+
+#[track_caller]
+fn assert_fell_back(reply: &Reply, from: &str, to: &str) {
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-gateway-decision"), Some("fell-back"));
+    assert_eq!(reply.header("x-gateway-model-requested"), Some(from));
+    assert_eq!(reply.header("x-gateway-model-served"), Some(to));
+}
+
+#[tokio::test]
+async fn every_documented_body_is_played_and_only_unsupported_models_hop() {
+    let upstream = Upstream::start().await;
+    // Nothing learned, so that each body is seen on its own.
+    let mut tables = String::from("[models]\nlearned_ttl = \"0s\"\n\n[fallback]\n");
+    let mut models: Vec<String> = Vec::new();
+    for (_, fixture) in fixtures() {
+        let id = fixture.sent_model.to_lowercase();
+        let is_usable = !id.is_empty() && !models.contains(&id);
+        if is_usable {
+            tables += &json!(fixture.sent_model).to_string();
+            tables += " = [\"backup-model\"]\n";
+            models.push(id);
+        }
+    }
+    let gateway = Gateway::start(&Config::to(&upstream).rest(&tables)).await;
+    let mut seen = (0, 0);
+    for (name, fixture) in fixtures() {
+        // A body that the classifier gets only in part, a refused frame of a WebSocket, or an id that no client could send.
+        let is_played = !fixture.truncated
+            && !fixture.sent_model.is_empty()
+            && (fixture.in_stream || fixture.status.is_some_and(|status| status >= 400));
+        if !is_played {
+            continue;
+        }
+        upstream.reset();
+        upstream.set_script(only(&fixture.sent_model, fixture.answer()));
+        let mut body = responses_body(&name);
+        body["model"] = json!(fixture.sent_model);
+        let call = gateway.client().post("/v1/responses").bearer(API_KEY);
+        let reply = call.json(&body).send().await;
+        let asked: Vec<Value> = upstream
+            .model_requests()
+            .iter()
+            .map(|request| request.json()["model"].clone())
+            .collect();
+        if fixture.verdict == "unsupported_model" {
+            seen.0 += 1;
+            assert_eq!(
+                asked,
+                [json!(fixture.sent_model), json!("backup-model")],
+                "{name}"
+            );
+            assert_fell_back(&reply, &fixture.sent_model, "backup-model");
+            assert_eq!(
+                reply.event_types().last().map(String::as_str),
+                Some("response.completed"),
+                "{name}"
+            );
+        } else if !matches!(
+            fixture.verdict.as_str(),
+            "lite_header_refused" | "wrong_endpoint"
+        ) {
+            seen.1 += 1;
+            assert_eq!(asked, [json!(fixture.sent_model)], "{name}");
+            if !fixture.in_stream {
+                assert_eq!(Some(reply.status), fixture.status, "{name}");
+                assert_eq!(reply.text(), fixture.body(), "{name}");
+            }
+            assert_ne!(
+                reply.header("x-gateway-decision"),
+                Some("fell-back"),
+                "{name}"
+            );
+        }
+    }
+    assert!(seen.0 >= 20 && seen.1 >= 40, "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_fell_back_stays_and_a_second_one_does_not_pay_again() {
+    let upstream = Upstream::with(only("gpt-5.5", refusing(400, CHATGPT_REFUSAL))).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let turn = |session: &str| {
+        by_chatgpt(&gateway.client())
+            .header("session-id", session)
+            .send()
+    };
+    assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
+    assert_eq!(upstream.model_requests().len(), 2);
+    assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
+    assert_eq!(upstream.model_requests().len(), 3, "the session stays");
+    assert_fell_back(&turn("two").await, "gpt-5.5", "gpt-5.4");
+    assert_eq!(upstream.model_requests().len(), 4, "the refusal is known");
+    // Another credential may be served.
+    let other = by_key(&gateway.client())
+        .header("session-id", "three")
+        .send()
+        .await;
+    assert_fell_back(&other, "gpt-5.5", "gpt-5.4");
+    assert_eq!(
+        upstream.model_requests().len(),
+        6,
+        "another caller asks for itself"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_refusal_is_probed_and_a_live_session_does_not_move() {
+    let upstream = Upstream::with(only("gpt-5.5", refusing(400, CHATGPT_REFUSAL))).await;
+    let config = Config::to(&upstream).rest("[models]\nlearned_ttl = \"300ms\"\n");
+    let gateway = Gateway::start(&config).await;
+    let turn = |session: &str| {
+        by_chatgpt(&gateway.client())
+            .header("session-id", session)
+            .send()
+    };
+    assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
+    upstream.set_script(Script::default());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
+    let fresh = turn("two").await;
+    assert_eq!(fresh.header("x-gateway-decision"), Some("passed"));
+    assert_eq!(fresh.header("x-gateway-model-served"), Some("gpt-5.5"));
+}
+
+#[tokio::test]
+async fn the_first_answer_comes_back_byte_for_byte_when_the_chain_is_exhausted() {
+    let second = r#"{"detail":"The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}"#;
+    for last in [
+        refusing(400, second),
+        refusing(500, "{}"),
+        refusing(429, "{}"),
+    ] {
+        let script =
+            only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(When::model("gpt-5.4"), last);
+        let upstream = Upstream::with(script).await;
+        let gateway = Gateway::start(&Config::to(&upstream)).await;
+        let reply = by_chatgpt(&gateway.client()).send().await;
+        assert_eq!(
+            (reply.status, reply.text().as_str()),
+            (400, CHATGPT_REFUSAL)
+        );
+        assert_eq!(reply.header("x-gateway-model-served"), Some("gpt-5.5"));
+        assert_eq!(upstream.model_requests().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn after_the_first_output_nothing_hops() {
+    let events = vec![
+        json!({"type": "response.created", "response": {"id": "resp_1"}}),
+        json!({"type": "response.output_text.delta", "delta": "begun"}),
+        json!({"type": "response.failed", "response": {"id": "resp_1", "error": {"code": "model_not_found", "message": "The model `gpt-5.5` does not exist or you do not have access to it."}}}),
+    ];
+    let steps = vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Events(events),
+            cuts: Cuts::Whole,
+            delay_ms: 0,
+        },
+    ];
+    let upstream = Upstream::with(only("gpt-5.5", Then::Steps(steps))).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!(reply.failure_code(), "model_not_found");
+    assert_eq!(upstream.model_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_continues_a_stored_response_does_not_hop() {
+    let upstream = Upstream::with(only(
+        "gpt-5.5",
+        refusing(
+            404,
+            r#"{"error":{"code":"model_not_found","message":"x","param":"model"}}"#,
+        ),
+    ))
+    .await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let mut body = responses_body("hi");
+    body["previous_response_id"] = json!("resp_before");
+    let reply = gateway
+        .client()
+        .post("/v1/responses")
+        .bearer(API_KEY)
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(reply.status, 404);
+    assert_eq!(upstream.model_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn openai_model_says_the_requested_id_after_a_fallback_and_the_truth_otherwise() {
+    let served = Answer::text("hi").header("openai-model", "gpt-5.4-2026-03-05");
+    let script = only("gpt-5.5", refusing(400, CHATGPT_REFUSAL))
+        .rule(When::model("gpt-5.4"), Then::Answer(Box::new(served)));
+    let upstream = Upstream::with(script).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let reply = by_chatgpt(&gateway.client()).send().await;
+    assert_fell_back(&reply, "gpt-5.5", "gpt-5.4");
+    assert_eq!(reply.header("openai-model"), Some("gpt-5.5"));
+    let mut body = responses_body("hi");
+    body["model"] = json!("gpt-5.4");
+    let reply = signed_in(gateway.client().post("/v1/responses"))
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(
+        reply.header("openai-model"),
+        Some("gpt-5.4-2026-03-05"),
+        "a genuine reroute stays visible"
+    );
+}
+
+#[tokio::test]
+async fn spark_is_rejected_with_an_api_key_and_passed_on_with_chatgpt() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let mut body = responses_body("hi");
+    body["model"] = json!("gpt-5.3-codex-spark");
+    let reply = gateway
+        .client()
+        .post("/v1/responses")
+        .bearer(API_KEY)
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.error_code(), "model_not_found");
+    let text = reply.text();
+    for word in ["gpt-5.3-codex-spark", "gpt-5.3-codex", "gpt-5.4-mini"] {
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(reply.header("x-gateway-decision"), Some("rejected"));
+    assert!(upstream.model_requests().is_empty());
+    let reply = signed_in(gateway.client().post("/v1/responses"))
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(reply.header("x-gateway-decision"), Some("passed"));
+}

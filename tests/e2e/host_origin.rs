@@ -1,0 +1,161 @@
+//! Host and Origin, checked before anything else: a web page in the user's browser must not reach the gateway.
+
+use gateway_tests::client::Call;
+use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::sample::{API_KEY, by_key, responses_body};
+use gateway_tests::upstream::Upstream;
+
+async fn both(config: impl FnOnce(Config) -> Config) -> (Upstream, Gateway) {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&config(Config::to(&upstream))).await;
+    (upstream, gateway)
+}
+
+fn every_path(gateway: &Gateway) -> Vec<Call> {
+    let client = gateway.client();
+    let mut calls: Vec<Call> = [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/models",
+        "/dashboard",
+        "/api/usage",
+        "/nothing",
+        "/v1/responses",
+    ]
+    .map(|path| client.get(path))
+    .into();
+    calls.push(client.post("/v1/responses").json(&responses_body("hi")));
+    calls.push(by_key(&client));
+    calls
+}
+
+#[tokio::test]
+async fn names_that_are_not_ours_are_refused_on_every_path() {
+    let (upstream, gateway) = both(|config| config).await;
+    for host in [
+        "evil.example",
+        "evil.example:8787",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "evil-localhost",
+        "",
+    ] {
+        for call in every_path(&gateway) {
+            let reply = call.set_header("host", host).send().await;
+            assert_eq!(
+                (reply.status, reply.error_code().as_str()),
+                (403, "host_not_allowed"),
+                "`{host}`: {}",
+                reply.text()
+            );
+        }
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn loopback_names_and_addresses_are_accepted() {
+    let (_upstream, gateway) = both(|config| config).await;
+    let port = gateway.address().port();
+    for host in [
+        "localhost",
+        "LOCALHOST",
+        "127.0.0.1",
+        "127.0.0.1:8787",
+        "[::1]",
+        "[::1]:80",
+        "10.1.2.3:8787",
+        "localhost.",
+    ] {
+        let reply = by_key(&gateway.client())
+            .set_header("host", host)
+            .send()
+            .await;
+        assert_eq!(reply.status, 200, "`{host}`: {}", reply.text());
+    }
+    let reply = by_key(&gateway.client())
+        .set_header("host", &format!("localhost:{port}"))
+        .send()
+        .await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn configured_names_are_accepted_exactly() {
+    let (_upstream, gateway) = both(|config| config.server("hosts = [\"gateway.example\"]")).await;
+    for (host, status) in [
+        ("gateway.example", 200),
+        ("GATEWAY.example:8787", 200),
+        ("x.gateway.example", 403),
+        ("gateway.example.evil", 403),
+    ] {
+        let reply = by_key(&gateway.client())
+            .set_header("host", host)
+            .send()
+            .await;
+        assert_eq!(reply.status, status, "`{host}`: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn foreign_origins_are_refused() {
+    let (upstream, gateway) = both(|config| config).await;
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "http://127.0.0.1.evil.example"),
+        ("origin", "null"),
+        ("origin", "chrome-extension://abc"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        for call in every_path(&gateway) {
+            let reply = call.header(name, value).send().await;
+            assert_eq!(
+                (reply.status, reply.error_code().as_str()),
+                (403, "origin_not_allowed"),
+                "{name}: {value}"
+            );
+            assert_eq!(reply.header("access-control-allow-origin"), None);
+        }
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn our_own_origin_is_accepted() {
+    let (_upstream, gateway) = both(|config| config).await;
+    let own = format!("http://{}", gateway.address());
+    let reply = by_key(&gateway.client())
+        .header("origin", &own)
+        .header("sec-fetch-site", "same-origin")
+        .send()
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let reply = gateway
+        .client()
+        .get("/v1/models")
+        .header("sec-fetch-site", "none")
+        .bearer(API_KEY)
+        .send()
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_preflight_gets_no_permission() {
+    let (_upstream, gateway) = both(|config| config).await;
+    let reply = gateway
+        .client()
+        .call("OPTIONS", "/v1/responses")
+        .header("origin", "https://evil.example")
+        .header("access-control-request-method", "POST")
+        .send()
+        .await;
+    assert_eq!(reply.status, 403);
+    assert!(
+        reply
+            .fields
+            .iter()
+            .all(|(name, _)| !name.to_ascii_lowercase().starts_with("access-control-"))
+    );
+}

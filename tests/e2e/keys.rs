@@ -1,0 +1,457 @@
+//! Gateway keys, budgets and limits in the request path, administered from another process while the gateway serves.
+
+use std::time::{Duration, Instant};
+
+use gateway_tests::client::Reply;
+use gateway_tests::gateway::{Config, Gateway, Start, run};
+use gateway_tests::sample::{API_KEY, responses_body, signed_in};
+use gateway_tests::upstream::{Recorded, Script, Upstream, Usage};
+use serde_json::{Value, json};
+
+/// The contract: a change made by any process is known everywhere within so long.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
+
+/// A gateway whose gateway-key route has a credential of its own.
+async fn gateway(upstream: &Upstream) -> Gateway {
+    let tables = format!(
+        "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
+         [routes]\ngateway_key = \"team\"\n",
+        upstream.base_url()
+    );
+    Gateway::start_with(Start {
+        config: Some(Config::to(upstream).rest(&tables).text()),
+        environment: vec![("TEAM_KEY".to_owned(), TEAM_CREDENTIAL.to_owned())],
+        ..Start::default()
+    })
+    .await
+}
+
+/// Runs a command of the gateway's in a process of its own, on the store of a running one.
+fn administer(gateway: &Gateway, arguments: &[&str]) -> String {
+    let place = gateway.data_dir();
+    let place = place.parent().expect("the data lies in the test's place");
+    let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
+    all.extend(arguments);
+    // The upstream's credential has to be there for the configuration to be read.
+    let output = gateway_tests::gateway::command(place, &all)
+        .env("TEAM_KEY", TEAM_CREDENTIAL)
+        .output()
+        .expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// A new key that the gateway already knows.
+async fn key(gateway: &Gateway, arguments: &[&str]) -> (String, String) {
+    let mut all = vec!["keys", "create", "--json"];
+    all.extend(arguments);
+    let made: Value = serde_json::from_str(&administer(gateway, &all)).expect("JSON");
+    let text = |name: &str| made[name].as_str().expect(name).to_owned();
+    let (id, key) = (text("id"), text("key"));
+    until(
+        gateway,
+        || models_by(gateway, &key),
+        |reply| reply.status != 401,
+    )
+    .await;
+    (id, key)
+}
+
+/// The one request for an answer; looking whether a key is known asks for models.
+fn only_model_request(upstream: &Upstream) -> Recorded {
+    let mut requests = upstream.model_requests();
+    assert_eq!(requests.len(), 1);
+    requests.remove(0)
+}
+
+async fn models_by(gateway: &Gateway, key: &str) -> Reply {
+    gateway.client().get("/v1/models").bearer(key).send().await
+}
+
+/// Asks until the answer is as expected; fails when that takes longer than changes may.
+async fn until<F: Future<Output = Reply>>(
+    gateway: &Gateway,
+    ask: impl Fn() -> F,
+    is_expected: impl Fn(&Reply) -> bool,
+) -> Reply {
+    let started = Instant::now();
+    loop {
+        let reply = ask().await;
+        if is_expected(&reply) {
+            return reply;
+        }
+        assert!(
+            started.elapsed() < KNOWN_WITHIN,
+            "still {} {} after {KNOWN_WITHIN:?}\n{}",
+            reply.status,
+            reply.text(),
+            gateway.output()
+        );
+    }
+}
+
+async fn ask_as(gateway: &Gateway, key: &str, body: &Value) -> Reply {
+    gateway
+        .client()
+        .post("/v1/responses")
+        .bearer(key)
+        .json(body)
+        .send()
+        .await
+}
+
+#[tokio::test]
+async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (id, key) = key(&gateway, &["--name", "ci", "--team", "core"]).await;
+    assert!(key.starts_with("cgw_"));
+    let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-gateway-route"), Some("gateway_key"));
+    let sent = only_model_request(&upstream);
+    assert_eq!(
+        sent.header("authorization"),
+        Some(format!("Bearer {TEAM_CREDENTIAL}").as_str())
+    );
+    administer(&gateway, &["keys", "revoke", &id]);
+    let body = responses_body("hi");
+    let refused = until(
+        &gateway,
+        || ask_as(&gateway, &key, &body),
+        |reply| reply.status != 200,
+    )
+    .await;
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (401, "invalid_gateway_key")
+    );
+    assert!(!gateway.output().contains(&key), "the log holds a key");
+}
+
+#[tokio::test]
+async fn a_rotated_key_works_with_its_new_secret_alone() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, old) = key(&gateway, &["--name", "rotating"]).await;
+    let rotated: Value = serde_json::from_str(&administer(
+        &gateway,
+        &["keys", "rotate", "rotating", "--json"],
+    ))
+    .expect("JSON");
+    let new = rotated["key"].as_str().expect("a key").to_owned();
+    until(
+        &gateway,
+        || models_by(&gateway, &old),
+        |reply| reply.status == 401,
+    )
+    .await;
+    assert_eq!(
+        ask_as(&gateway, &new, &responses_body("hi")).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_goes_on() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (id, key) = key(&gateway, &["--name", "person"]).await;
+    let by_header = || {
+        signed_in(gateway.client().post("/v1/responses"))
+            .header("x-gateway-key", &key)
+            .json(&responses_body("hi"))
+            .send()
+    };
+    let reply = by_header().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-gateway-route"), Some("chatgpt"));
+    let sent = only_model_request(&upstream);
+    assert!(sent.header("x-gateway-key").is_none());
+    assert_eq!(
+        sent.header("authorization"),
+        Some(format!("Bearer {}", gateway_tests::sample::chatgpt_token()).as_str())
+    );
+    administer(&gateway, &["keys", "revoke", &id]);
+    let refused = until(&gateway, by_header, |reply| reply.status != 200).await;
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (403, "invalid_gateway_key"),
+        "a 401 would make Codex refresh the user's token"
+    );
+}
+
+#[tokio::test]
+async fn a_key_is_kept_to_its_models_and_routes() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, narrow) = key(&gateway, &["--name", "narrow", "--models", "gpt-5.4*"]).await;
+    let reply = ask_as(&gateway, &narrow, &responses_body("hi")).await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (400, "model_not_found")
+    );
+    assert!(reply.text().contains("gpt-5.4*"), "{}", reply.text());
+    let mut body = responses_body("hi");
+    body["model"] = json!("gpt-5.4-mini");
+    assert_eq!(ask_as(&gateway, &narrow, &body).await.status, 200);
+
+    let (_, routed) = key(&gateway, &["--name", "routed", "--routes", "chatgpt"]).await;
+    let reply = gateway
+        .client()
+        .post("/v1/responses")
+        .bearer(API_KEY)
+        .header("x-gateway-key", &routed)
+        .json(&responses_body("hi"))
+        .send()
+        .await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (403, "key_not_permitted")
+    );
+    assert_eq!(upstream.model_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_spent_budget_answers_as_a_usage_limit() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, key) = key(&gateway, &["--name", "poor", "--budget", "0.000001/day"]).await;
+    let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (429, "usage_limit_reached")
+    );
+    let error = &reply.json()["error"];
+    assert_eq!(
+        (&error["type"], &error["plan_type"]),
+        (&json!("usage_limit_reached"), &json!("team"))
+    );
+    assert!(
+        error["resets_at"]
+            .as_i64()
+            .is_some_and(|at| at > 1_700_000_000),
+        "{error}"
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("`poor`")),
+        "{error}"
+    );
+    assert!(upstream.model_requests().is_empty());
+    let metrics = gateway.client().get("/metrics").send().await.text();
+    assert!(
+        metrics.contains("codex_gateway_limit_rejections_total{kind=\"budget\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_rate_limit_says_when_to_come_again() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, key) = key(&gateway, &["--name", "slow", "--rpm", "1"]).await;
+    let body = responses_body("hi");
+    assert_eq!(ask_as(&gateway, &key, &body).await.status, 200);
+    let reply = ask_as(&gateway, &key, &body).await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (429, "rate_limit_exceeded")
+    );
+    let wait: u64 = reply
+        .header("retry-after")
+        .and_then(|text| text.parse().ok())
+        .expect("retry-after");
+    assert!((1..=60).contains(&wait), "{wait}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_do_not_overspend_a_budget() {
+    const REQUESTS: usize = 200;
+    let upstream = Upstream::with(expensive()).await;
+    let gateway = gateway(&upstream).await;
+    administer(&gateway, &["teams", "create", "core"]);
+    administer(
+        &gateway,
+        &["budgets", "set", "team:core", "1.00/day", "--soft", "50%"],
+    );
+    let (_, key) = key(&gateway, &["--name", "many", "--team", "core"]).await;
+    let body = responses_body("hi");
+    let replies = (0..REQUESTS).map(|_| {
+        let call = gateway
+            .client()
+            .post("/v1/responses")
+            .bearer(&key)
+            .json(&body);
+        tokio::spawn(call.send())
+    });
+    let mut served = 0_i32;
+    for reply in replies.collect::<Vec<_>>() {
+        let reply = reply.await.expect("no request panics");
+        match reply.status {
+            200 => served += 1,
+            429 => assert!(
+                ["usage_limit_reached", "rate_limit_exceeded"]
+                    .contains(&reply.error_code().as_str())
+            ),
+            other => panic!("{other}: {}", reply.text()),
+        }
+    }
+    assert!(served > 0);
+    let budgets: Value =
+        serde_json::from_str(&administer(&gateway, &["budgets", "list", "--json"])).expect("JSON");
+    let spent = budgets[0]["spent_nanos"].as_i64().expect("a figure");
+    let each = spent / i64::from(served);
+    assert!(
+        spent > 0 && spent <= 1_000_000_000 + each,
+        "{served} served, {budgets}"
+    );
+    assert_eq!(
+        budgets[0]["reserved_nanos"],
+        json!(0),
+        "what was set aside is given back: {budgets}"
+    );
+    assert_eq!(
+        gateway
+            .output()
+            .matches("has reached its soft threshold")
+            .count(),
+        1
+    );
+    let metrics = gateway.client().get("/metrics").send().await.text();
+    assert!(
+        metrics.contains("budget_remaining_usd{budget=\"team:core/day/metered\"}"),
+        "{metrics}"
+    );
+}
+
+/// Answers that cost about what is set aside for them.
+fn expensive() -> Script {
+    let mut script = Script::default();
+    script.model.usage = Some(Usage {
+        output: 4096,
+        ..Usage::default()
+    });
+    script.model.delay_ms = 5;
+    script
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_key_is_said() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let place = gateway.data_dir();
+    let place = place.parent().expect("the data lies in the test's place");
+    let ended = run(
+        place,
+        &[
+            "--data-dir",
+            "data",
+            "keys",
+            "create",
+            "--name",
+            "x",
+            "--budget",
+            "5/year",
+        ],
+    );
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("budget `5/year`"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_admin_api_does_what_the_command_line_does() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let token = std::fs::read_to_string(gateway.data_dir().join("admin-token")).expect("a token");
+    let token = token.trim();
+    // Not the checking client: the answer that shows a key is the one place where one may stand.
+    let client = gateway.client();
+    let spec = json!({"name": "api", "team": "core", "models": ["gpt-5*"], "budgets": [{"amount": "5.00/day"}]});
+    let without = client.post("/api/keys").json(&spec).send().await;
+    assert_eq!(
+        (without.status, without.error_code().as_str()),
+        (403, "admin_required")
+    );
+    let form = client
+        .post("/api/keys")
+        .bearer(token)
+        .body(spec.to_string())
+        .send()
+        .await;
+    assert_eq!(
+        (form.status, form.error_code().as_str()),
+        (415, "unsupported_media_type")
+    );
+    let bad = client
+        .post("/api/keys")
+        .bearer(token)
+        .json(&json!({"name": "x", "routes": ["y"]}))
+        .send()
+        .await;
+    assert_eq!(
+        (bad.status, bad.error_code().as_str()),
+        (400, "invalid_request")
+    );
+
+    let made = client
+        .post("/api/keys")
+        .bearer(token)
+        .json(&spec)
+        .send()
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let (id, key) = (
+        made["id"].as_str().expect("an id"),
+        made["key"].as_str().expect("a key"),
+    );
+    let body = responses_body("hi");
+    until(
+        &gateway,
+        || ask_as(&gateway, key, &body),
+        |reply| reply.status == 200,
+    )
+    .await;
+    let listed = client.get("/api/keys").bearer(token).send().await;
+    assert_eq!(listed.json()["items"][0]["id"], json!(id));
+    assert!(!listed.text().contains(key));
+    let budgets = client.get("/api/budgets").bearer(token).send().await.json();
+    assert_eq!(
+        budgets["items"][0]["nanos"],
+        json!(5_000_000_000_i64),
+        "{budgets}"
+    );
+
+    let target = format!("/api/keys/{id}");
+    let revoked = client.call("DELETE", &target).bearer(token).send().await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    until(
+        &gateway,
+        || ask_as(&gateway, key, &body),
+        |reply| reply.status == 401,
+    )
+    .await;
+    let again = client.call("DELETE", &target).bearer(token).send().await;
+    assert_eq!(
+        (again.status, again.error_code().as_str()),
+        (404, "not_found")
+    );
+    let audit = client.get("/api/audit").bearer(token).send().await;
+    let actions: Vec<Value> = audit.json()["items"]
+        .as_array()
+        .expect("records")
+        .iter()
+        .map(|record| record["action"].clone())
+        .collect();
+    assert_eq!(actions, [json!("key.revoke"), json!("key.create")]);
+    assert!(!audit.text().contains(key));
+}

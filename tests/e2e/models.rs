@@ -1,0 +1,195 @@
+//! `GET /v1/models`: the list that ordinary clients read, and the catalogue that Codex reads.
+
+use gateway_tests::gateway::{Config, Gateway, Start};
+use gateway_tests::sample::{API_KEY, signed_in};
+use gateway_tests::upstream::{Payload, Plain, Script, Step, Then, Upstream, When};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const CODEX: &str = "/v1/models?client_version=0.169.0";
+
+/// An entry with everything that Codex 0.169.0 requires.
+fn entry(slug: &str) -> Value {
+    json!({"slug": slug, "display_name": slug, "supported_reasoning_levels": [], "shell_type": "unified_exec",
+        "visibility": "list", "supported_in_api": true, "priority": 1, "support_verbosity": false,
+        "truncation_policy": {"mode": "tokens", "limit": 10000}, "experimental_supported_tools": [],
+        "base_instructions": "Be brief.", "unknown_key": {"kept": [1, 2.50]}})
+}
+
+async fn both(script: Script) -> (Upstream, Gateway) {
+    let upstream = Upstream::with(script).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    (upstream, gateway)
+}
+
+#[tokio::test]
+async fn an_ordinary_client_gets_an_openai_list_also_without_a_key_on_loopback() {
+    let (_upstream, gateway) = both(Script::default()).await;
+    for call in [
+        gateway.client().get("/v1/models"),
+        gateway.client().get("/models").bearer(API_KEY),
+    ] {
+        let reply = call.send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let list = reply.json();
+        assert_eq!(list["object"], "list");
+        let models = list["data"].as_array().expect("a list of models");
+        assert!(
+            models
+                .iter()
+                .all(|model| model["id"].is_string() && model["object"] == "model"),
+            "{list}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_chatgpt_sign_in_the_upstreams_own_catalogue_passes() {
+    let body = format!("{{ \"models\": [{}],\"x\":1.0}}", entry("gpt-5.5"));
+    let plain = Plain {
+        status: 200,
+        headers: vec![],
+        body: Payload::Text(body.clone()),
+    }
+    .header("content-type", "application/json")
+    .header("etag", "W/\"cat-1\"");
+    let (upstream, gateway) =
+        both(Script::default().rule(When::path("/models"), Then::Plain(plain))).await;
+    let reply = signed_in(gateway.client().get(CODEX))
+        .header("if-none-match", "\"old\"")
+        .send()
+        .await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, body.as_str()));
+    assert_eq!(reply.header("etag"), Some("W/\"cat-1\""));
+    assert_eq!(upstream.only_request().target, CODEX);
+    // A tag that was passed on as it came is the upstream's to compare; any other is not.
+    assert_eq!(upstream.only_request().header("if-none-match"), None);
+    upstream.reset();
+    signed_in(gateway.client().get(CODEX))
+        .header("if-none-match", "W/\"cat-1\"")
+        .send()
+        .await;
+    let request = upstream.only_request();
+    assert_eq!(request.header("if-none-match"), Some("W/\"cat-1\""));
+}
+
+#[tokio::test]
+async fn a_broken_catalogue_of_the_upstream_never_becomes_a_server_error() {
+    // Codex asks ten to twenty times and starts ten seconds late after a 5xx.
+    for steps in [
+        vec![Step::Reset],
+        vec![Step::Raw(Payload::Text(
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        ))],
+        vec![Step::Stall],
+    ] {
+        let (_upstream, gateway) =
+            both(Script::default().rule(When::path("/models"), Then::Steps(steps.clone()))).await;
+        let reply = signed_in(gateway.client().get(CODEX)).send().await;
+        assert!(
+            reply.status < 500,
+            "{steps:?}: {} {}",
+            reply.status,
+            reply.text()
+        );
+        assert!(
+            reply.took < Duration::from_secs(5),
+            "Codex waits five seconds, this took {:?}",
+            reply.took
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_catalogue_codex_gets_an_empty_one_by_key() {
+    let (upstream, gateway) = both(Script::default()).await;
+    let reply = gateway.client().get(CODEX).bearer(API_KEY).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(
+        reply.json()["models"],
+        json!([]),
+        "an invented entry would replace Codex's own prompt"
+    );
+    assert!(upstream.requests().is_empty());
+}
+
+async fn with_file(catalogue: &str) -> (Upstream, Gateway) {
+    let upstream = Upstream::start().await;
+    let config = Config::to(&upstream).rest("[catalog]\nfile = \"catalogue.json\"\n");
+    let files = vec![("catalogue.json".to_owned(), catalogue.to_owned())];
+    let gateway = Gateway::start_with(Start {
+        config: Some(config.text()),
+        files,
+        ..Start::default()
+    })
+    .await;
+    (upstream, gateway)
+}
+
+#[tokio::test]
+async fn the_operators_catalogue_is_served_with_an_etag() {
+    let catalogue = json!({"models": [entry("gpt-5.5"), entry("gpt-6.1-sol")]});
+    let (_upstream, gateway) = with_file(&catalogue.to_string()).await;
+    let reply = gateway.client().get(CODEX).bearer(API_KEY).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(
+        reply.json()["models"],
+        catalogue["models"],
+        "entries are served whole, unknown keys included"
+    );
+    let etag = reply.header("etag").expect("an etag").to_owned();
+    let again = gateway
+        .client()
+        .get(CODEX)
+        .bearer(API_KEY)
+        .header("if-none-match", &etag)
+        .send()
+        .await;
+    assert_eq!((again.status, again.text().as_str()), (304, ""));
+    assert_eq!(again.header("etag"), Some(etag.as_str()));
+    let several = format!("\"other\", {etag}");
+    assert_eq!(
+        gateway
+            .client()
+            .get(CODEX)
+            .bearer(API_KEY)
+            .header("if-none-match", &several)
+            .send()
+            .await
+            .status,
+        304
+    );
+    assert_eq!(
+        gateway
+            .client()
+            .get(CODEX)
+            .bearer(API_KEY)
+            .header("if-none-match", "\"other\"")
+            .send()
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn one_model_can_be_asked_for() {
+    let catalogue = json!({"models": [entry("gpt-5.5")]});
+    let (_upstream, gateway) = with_file(&catalogue.to_string()).await;
+    let reply = gateway
+        .client()
+        .get("/v1/models/gpt-5.5")
+        .bearer(API_KEY)
+        .send()
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["id"], "gpt-5.5");
+    let reply = gateway
+        .client()
+        .get("/v1/models/no-such-model")
+        .bearer(API_KEY)
+        .send()
+        .await;
+    assert_eq!(reply.status, 404);
+    assert!(reply.json()["error"]["message"].is_string());
+}

@@ -1,0 +1,135 @@
+//! Signals: an orderly end that cuts nobody off, and a new configuration without a restart.
+
+use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::sample::by_key;
+use gateway_tests::upstream::{Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+fn slow_answer() -> Script {
+    let words = (0..20).map(|number| format!("word{number} ")).collect();
+    Script::answer(Answer::of(vec![Output::Deltas(words)]).delay_ms(25))
+}
+
+async fn refuses(gateway: &Gateway) -> bool {
+    TcpStream::connect(gateway.address()).await.is_err()
+}
+
+#[tokio::test]
+async fn running_streams_finish_while_new_connections_are_refused() {
+    for signal in ["TERM", "INT"] {
+        let upstream = Upstream::with(slow_answer()).await;
+        let mut gateway = Gateway::start(&Config::to(&upstream)).await;
+        let mut streams = Vec::new();
+        for _ in 0..5 {
+            let mut open = by_key(&gateway.client()).open().await;
+            open.until("word1 ").await;
+            streams.push(open);
+        }
+        gateway.signal(signal);
+        while !refuses(&gateway).await {
+            assert!(gateway.is_running(), "it ended with streams running");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        for open in streams {
+            let reply = open.finish().await;
+            assert_eq!(reply.cut, None);
+            assert_eq!(
+                reply.event_types().last().map(String::as_str),
+                Some("response.completed"),
+                "{}",
+                reply.text()
+            );
+        }
+        let status = gateway.wait_for_exit(Duration::from_secs(3)).await;
+        assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_it_up() {
+    let upstream = Upstream::start().await;
+    let mut gateway = Gateway::start(&Config::to(&upstream)).await;
+    let idle = gateway.client().connect().await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!(reply.status, 200);
+    gateway.signal("TERM");
+    let status = gateway.wait_for_exit(Duration::from_secs(3)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    drop(idle);
+}
+
+#[tokio::test]
+async fn streams_that_do_not_finish_are_ended_after_the_grace() {
+    let steps = vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Text(
+                "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n".to_owned(),
+            ),
+            cuts: Cuts::default(),
+            delay_ms: 0,
+        },
+        Step::Stall,
+    ];
+    let upstream = Upstream::with(Script::steps(steps)).await;
+    let mut gateway =
+        Gateway::start(&Config::to(&upstream).server("shutdown_grace = \"400ms\"")).await;
+    let mut open = by_key(&gateway.client()).open().await;
+    open.until("data").await;
+    gateway.signal("TERM");
+    let status = gateway.wait_for_exit(Duration::from_secs(5)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    drop(open);
+}
+
+#[tokio::test]
+async fn a_new_configuration_is_taken_over_and_a_bad_one_is_not() {
+    let old = Upstream::start().await;
+    let new = Upstream::start().await;
+    let mut gateway = Gateway::start(&Config::to(&old)).await;
+    assert_eq!(by_key(&gateway.client()).send().await.status, 200);
+    assert_eq!((old.requests().len(), new.requests().len()), (1, 0));
+
+    let bad = Config::to(&new)
+        .text()
+        .replace("[upstreams.openai]", "[upstreams.openai]\nbase_ulr = \"x\"");
+    std::fs::write(gateway.config_file(), bad).unwrap();
+    gateway.signal("HUP");
+    gateway.wait_for_output("base_ulr").await;
+    assert!(gateway.is_running());
+    assert_eq!(by_key(&gateway.client()).send().await.status, 200);
+    assert_eq!(
+        (old.requests().len(), new.requests().len()),
+        (2, 0),
+        "the old configuration stays"
+    );
+
+    std::fs::write(gateway.config_file(), Config::to(&new).text()).unwrap();
+    gateway.signal("HUP");
+    let started = tokio::time::Instant::now();
+    while new.requests().is_empty() {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "the new configuration never counted:\n{}",
+            gateway.output()
+        );
+        assert_eq!(by_key(&gateway.client()).send().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_running_stream_survives_a_new_configuration() {
+    let old = Upstream::with(slow_answer()).await;
+    let new = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&old)).await;
+    let mut open = by_key(&gateway.client()).open().await;
+    open.until("word1 ").await;
+    std::fs::write(gateway.config_file(), Config::to(&new).text()).unwrap();
+    gateway.signal("HUP");
+    let reply = open.finish().await;
+    assert_eq!(
+        reply.event_types().last().map(String::as_str),
+        Some("response.completed")
+    );
+}

@@ -1,0 +1,432 @@
+//! The real gateway as a child process with a data directory of its own, killed by its process id at the end.
+
+use crate::PATIENCE;
+use crate::client::{Checks, Client};
+use crate::upstream::Upstream;
+use std::fmt::Write as _;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Between two looks at something that cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A configuration file in the making: the two built-in upstreams pointed at scripted ones, and what a test adds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    chatgpt: String,
+    openai: String,
+    server: Vec<String>,
+    upstream: Vec<String>,
+    rest: Vec<String>,
+}
+
+impl Config {
+    /// Both sign-ins go to the same upstream, which checks from now on what a gateway may send.
+    pub fn to(upstream: &Upstream) -> Self {
+        upstream.expect_gateway();
+        Self::of(&upstream.base_url(), &upstream.base_url())
+    }
+
+    /// The base URLs of the ChatGPT and of the API-key route.
+    pub fn of(chatgpt: &str, openai: &str) -> Self {
+        let (chatgpt, openai) = (chatgpt.to_owned(), openai.to_owned());
+        Self {
+            chatgpt,
+            openai,
+            server: Vec::new(),
+            upstream: Vec::new(),
+            rest: Vec::new(),
+        }
+    }
+
+    /// A line of `[server]`.
+    #[must_use]
+    pub fn server(mut self, line: &str) -> Self {
+        self.server.push(line.to_owned());
+        self
+    }
+
+    /// A line of both upstreams' tables.
+    #[must_use]
+    pub fn upstream(mut self, line: &str) -> Self {
+        self.upstream.push(line.to_owned());
+        self
+    }
+
+    /// Whole tables at the end of the file.
+    #[must_use]
+    pub fn rest(mut self, tables: &str) -> Self {
+        self.rest.push(tables.to_owned());
+        self
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!("[server]\n{}\n\n", self.server.join("\n"));
+        let upstreams = [
+            (
+                "chatgpt",
+                &self.chatgpt,
+                "wire_api = \"responses\"",
+                "request_encodings = [\"zstd\"]",
+            ),
+            (
+                "openai",
+                &self.openai,
+                "wire_api = [\"responses\", \"chat\"]",
+                "",
+            ),
+        ];
+        for (name, base_url, wire_api, encodings) in upstreams {
+            let own = self.upstream.join("\n");
+            let _ = write!(
+                text,
+                "[upstreams.{name}]\nbase_url = \"{base_url}\"\n{wire_api}\n"
+            );
+            let _ = write!(text, "credential = \"caller\"\n{encodings}\n{own}\n\n");
+        }
+        text + &self.rest.join("\n")
+    }
+}
+
+/// The program under test: `CODEX_GATEWAY_BIN`, or the one that cargo built beside the running test.
+pub fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("CODEX_GATEWAY_BIN") {
+        return PathBuf::from(program);
+    }
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let program = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/<profile>/deps")
+        .join("gateway-under-test");
+    assert!(
+        program.exists(),
+        "{} is not built; `cargo test` builds it with the tests",
+        program.display()
+    );
+    program
+}
+
+/// The gateway's command line in a clean environment: no variable of the person who runs the tests reaches it.
+pub fn command(place: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command
+        .args(arguments)
+        .current_dir(place)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place)
+        .env("XDG_STATE_HOME", place.join("state"))
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    address: SocketAddr,
+    place: tempfile::TempDir,
+    output: Arc<Mutex<String>>,
+    start: Start,
+}
+
+/// How a gateway starts.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// `None` starts with the built-in defaults and no file. `SELF` stands for the gateway's own address.
+    pub config: Option<String>,
+    /// Names and contents of files beside the configuration.
+    pub files: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
+    pub arguments: Vec<String>,
+}
+
+impl Gateway {
+    /// Starts and waits until it is ready; panics with its output when it is not.
+    pub async fn start(config: &Config) -> Self {
+        Self::start_with(Start {
+            config: Some(config.text()),
+            ..Start::default()
+        })
+        .await
+    }
+
+    pub async fn start_with(start: Start) -> Self {
+        let mut gateway = Self::spawn(&start);
+        gateway.wait_until_ready().await;
+        gateway
+    }
+
+    /// Starts without waiting for anything.
+    pub fn spawn(start: &Start) -> Self {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let address = free_address();
+        if let Some(config) = &start.config {
+            let config = config.replace("SELF", &address.to_string());
+            std::fs::write(place.path().join("gateway.toml"), config)
+                .expect("the config can be written");
+        }
+        for (name, contents) in &start.files {
+            std::fs::write(place.path().join(name), contents).expect("a file can be written");
+        }
+        let output = Arc::new(Mutex::new(String::new()));
+        let child = serve(place.path(), address, start, &output);
+        Self {
+            child,
+            address,
+            place,
+            output,
+            start: start.clone(),
+        }
+    }
+
+    /// Starts it again after its end, on the same address and data, and waits until it is ready.
+    pub async fn start_again(&mut self) {
+        assert!(!self.is_running(), "it has to end first");
+        self.child = serve(self.place.path(), self.address, &self.start, &self.output);
+        self.wait_until_ready().await;
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the gateway can be waited for")
+            {
+                panic!(
+                    "the gateway ended instead of serving ({status}):\n{}",
+                    self.output()
+                );
+            }
+            if is_ready(self.address).await {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        panic!(
+            "the gateway is not ready after {PATIENCE:?}:\n{}",
+            self.output()
+        );
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What goes into Codex's configuration.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// A client that checks every answer; the admin token may appear in none.
+    pub fn client(&self) -> Client {
+        let token =
+            std::fs::read_to_string(self.data_dir().join("admin-token")).unwrap_or_default();
+        let secrets = Some(token.trim().to_owned()).filter(|token| !token.is_empty());
+        Client::checking(
+            self.address,
+            Checks {
+                secrets: secrets.into_iter().collect(),
+            },
+        )
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.place.path().join("data")
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.place.path().join("gateway.toml")
+    }
+
+    /// Everything it wrote to stdout and stderr so far.
+    pub fn output(&self) -> String {
+        self.output
+            .lock()
+            .expect("the reading threads do not panic")
+            .clone()
+    }
+
+    /// Waits until the output contains a text.
+    pub async fn wait_for_output(&self, text: &str) {
+        let started = Instant::now();
+        while !self.output().contains(text) {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the gateway never wrote `{text}`:\n{}",
+                self.output()
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Sends a signal such as `TERM` or `HUP`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("there is a shell");
+        assert!(sent.success(), "`{kill}` failed");
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn wait_for_exit(&mut self, within: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the gateway can be waited for")
+            {
+                return status;
+            }
+            assert!(
+                started.elapsed() < within,
+                "the gateway has not ended within {within:?}:\n{}",
+                self.output()
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("the gateway can be waited for")
+            .is_none()
+    }
+
+    /// The most memory it ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory it holds, in bytes.
+    pub fn present_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process is there");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .expect("the kernel tells the memory");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number of kilobytes")
+            * 1024
+    }
+
+    /// The processor time it has used, all its threads together.
+    pub fn cpu_time(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .expect("the process is there");
+        let nanos = threads.filter_map(|thread| {
+            let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// How many files and sockets it holds open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .expect("the process is there")
+            .count()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() {
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- output of the gateway ---\n{}", self.output());
+        }
+    }
+}
+
+/// What a command of the gateway's that ends by itself wrote.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command such as `check` to its end.
+pub fn run(place: &Path, arguments: &[&str]) -> Ended {
+    let output = command(place, arguments)
+        .output()
+        .expect("the gateway's program starts");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn serve(place: &Path, address: SocketAddr, start: &Start, output: &Arc<Mutex<String>>) -> Child {
+    let listen = address.to_string();
+    let mut arguments = vec!["--data-dir", "data", "serve", "--listen", listen.as_str()];
+    if start.config.is_some() {
+        arguments.extend(["--config", "gateway.toml"]);
+    }
+    arguments.extend(start.arguments.iter().map(String::as_str));
+    let mut child = command(place, &arguments)
+        .envs(start.environment.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the gateway's program starts");
+    collect(
+        child.stdout.take().expect("stdout is piped"),
+        Arc::clone(output),
+    );
+    collect(
+        child.stderr.take().expect("stderr is piped"),
+        Arc::clone(output),
+    );
+    child
+}
+
+fn collect(mut stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]);
+            output
+                .lock()
+                .expect("no thread panics while it writes")
+                .push_str(&text);
+        }
+    });
+}
+
+/// A port that was free a moment ago; the kernel hands out others first, so it stays free for a while.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    listener
+        .local_addr()
+        .expect("a bound listener has an address")
+}
+
+async fn is_ready(address: SocketAddr) -> bool {
+    if tokio::net::TcpStream::connect(address).await.is_err() {
+        return false;
+    }
+    Client::direct(address).get("/readyz").send().await.status == 200
+}
