@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 
 use super::record::Exchange;
 use crate::app::App;
+use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::keys::Grant;
 
 /// Bytes of JSON per token.
 const PER_TOKEN: u64 = 4;
@@ -56,10 +58,7 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     let Some(caller) = &exchange.caller else {
         return Ok(());
     };
-    let grant = caller
-        .key
-        .as_ref()
-        .map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant));
+    let grant = grant(app, caller);
     if grant.limits().is_empty() {
         return Ok(());
     }
@@ -90,6 +89,17 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
             Err(refused(app, &refusal))
         }
     }
+}
+
+/// Whether anything limits the caller.
+pub fn is_limited(app: &App, exchange: &Exchange) -> bool {
+    let caller = exchange.caller.as_ref();
+    caller.is_some_and(|caller| !grant(app, caller).limits().is_empty())
+}
+
+fn grant(app: &App, caller: &Caller) -> Arc<Grant> {
+    let key = caller.key.as_ref();
+    key.map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant))
 }
 
 /// Which budgets count a route's money.
