@@ -2,6 +2,7 @@
 //! [`Ledger::changes`] says so; looking a key up touches no store.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
 use gateway_policy::{AuthRoute, Billing};
@@ -149,12 +150,15 @@ const KEYS: &str = "SELECT id, hash, ending, name, owner, team, created_at, expi
 const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_minute, concurrency FROM teams ORDER BY name";
 const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets ORDER BY scope, billing, period";
 
+/// How long reading all keys may take. Above what thousands of them take on a busy machine.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 impl Ledger {
     /// Reads keys, teams and budgets.
     pub async fn directory(&self) -> Result<Directory, LedgerError> {
-        let mut connection = self.pool().acquire().await?;
-        let mut link = connection.link();
-        read(&mut link).await
+        self.pool()
+            .briefly(READ_DEADLINE, async |link| read(link).await)
+            .await
     }
 }
 
