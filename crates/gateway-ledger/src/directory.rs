@@ -116,7 +116,11 @@ impl Directory {
 
     /// Everything that limits a caller: its key, its team and the gateway, as far as they limit anything.
     pub fn limits(&self, key: Option<&KeyRecord>) -> Vec<ScopeLimits> {
-        let team = key.and_then(|key| key.team.as_ref());
+        self.limits_of(key, key.and_then(|key| key.team.as_ref()))
+    }
+
+    /// The same for a key that is thought to be in a team.
+    pub fn limits_of(&self, key: Option<&KeyRecord>, team: Option<&String>) -> Vec<ScopeLimits> {
         let team_limits = team.and_then(|name| self.teams.iter().find(|team| team.name == *name));
         let scopes = [
             key.map(|key| (Scope::Key(key.id.clone()), key.limits)),

@@ -67,7 +67,7 @@ pub fn who(
         plan: presented.plan,
         key,
     };
-    exchange.caller = Some(caller.clone());
+    exchange.ask_by(caller.clone());
     exchange.client = client(&parts.headers).map(str::to_owned);
     exchange.turn = TurnMetadata::read(&parts.headers, None);
     Ok(caller)
@@ -192,7 +192,7 @@ pub fn decide(
             let upstream = policy
                 .route_upstream(caller.route)
                 .ok_or_else(|| no_route(caller.route))?;
-            exchange.upstream = Some(upstream.name.to_string());
+            exchange.send_to(upstream);
             is_allowed_on(live, exchange.endpoint, caller, upstream)?;
             return Ok(Route::Direct {
                 upstream: Arc::clone(upstream),
@@ -297,17 +297,10 @@ fn is_allowed_on(
 
 /// A key that is limited to some routes works on those alone.
 fn is_route_permitted(key: &KeyIdentity, route: AuthRoute) -> Result<(), GatewayError> {
-    if key.grant.permits_route(route) {
-        return Ok(());
+    match key.grant.refuse_route(&key.name, route) {
+        None => Ok(()),
+        Some(message) => Err(GatewayError::new(ErrorCode::KeyNotPermitted, message)),
     }
-    Err(GatewayError::new(
-        ErrorCode::KeyNotPermitted,
-        format!(
-            "gateway key `{}` may not be used on the {route} route; it is for: {}",
-            key.name,
-            key.grant.routes()
-        ),
-    ))
 }
 
 /// Leaves of a plan what the key may use. It is the model that rules chose which counts, and each fallback by itself.
@@ -316,18 +309,9 @@ fn keep_permitted(
     plan: &mut Plan,
     exchange: &mut Exchange,
 ) -> Result<(), GatewayError> {
-    if !key.grant.permits_model(&plan.head.model) {
+    if let Some(message) = key.grant.refuse_model(&key.name, &plan.head.model) {
         exchange.decision = Some(gateway_policy::DecisionKind::Rejected);
-        return Err(GatewayError::new(
-            ErrorCode::ModelNotFound,
-            format!(
-                "gateway key `{}` may not use {}. Models it may use: {}",
-                key.name,
-                plan.head.model,
-                key.grant.models()
-            ),
-        )
-        .param("model"));
+        return Err(GatewayError::new(ErrorCode::ModelNotFound, message).param("model"));
     }
     if !key.grant.permits_model(&plan.first.model) {
         // Memory proposes a model that this key may not use: the one that the rules chose is asked.
