@@ -120,7 +120,7 @@ async fn a_spent_budget_is_codexs_own_limit_screen_with_the_time_it_begins_anew(
             .build()
             .expect("a moment");
         let shown = format!(
-            "You've hit your usage limit. To get more access now, send a request to your admin or try again at {}.",
+            "You’ve hit your usage limit. To get more access now, send a request to your admin or try again at {}.",
             as_codex_writes(&begins)
         );
         assert!(!turn.status.success());
@@ -131,6 +131,16 @@ async fn a_spent_budget_is_codexs_own_limit_screen_with_the_time_it_begins_anew(
             "one request, no reconnects"
         );
     }
+    // A budget that never begins anew has no time to tell.
+    let (_, total) = gateway
+        .new_key(&["--name", "once", "--budget", "0.000001/total"])
+        .await;
+    let before = exchanges(&gateway);
+    let turn = turn(&gateway, &SetUp::env_key(&total), SAY_HI).await;
+    let last = turn.errors().pop().unwrap_or_default();
+    assert!(last.starts_with("You’ve hit your usage limit"), "{last}");
+    println!("{last}");
+    assert_eq!(exchanges(&gateway) - before, 1);
     assert!(upstream.model_requests().is_empty());
 }
 
@@ -173,7 +183,8 @@ async fn a_full_house_is_a_pause_and_the_turn_goes_on() {
             requests.iter().any(|request| request.method == "POST")
         })
         .await;
-    let (turn, ()) = tokio::join!(turn(&gateway, &SetUp::env_key(&key), SAY_HI), async {
+    let set_up = SetUp::env_key(&key);
+    let (turn, ()) = tokio::join!(turn(&gateway, &set_up, SAY_HI), async {
         gateway.wait_for_output("rate_limit_exceeded").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         holder.abort();
