@@ -14,9 +14,14 @@ const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
 
 /// A gateway whose gateway-key route has a credential of its own.
 async fn gateway(upstream: &Upstream) -> Gateway {
+    gateway_with(upstream, "").await
+}
+
+/// The same with more tables.
+pub(crate) async fn gateway_with(upstream: &Upstream, more: &str) -> Gateway {
     let tables = format!(
         "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
-         [routes]\ngateway_key = \"team\"\n",
+         [routes]\ngateway_key = \"team\"\n\n{more}\n",
         upstream.base_url()
     );
     Gateway::start_with(Start {

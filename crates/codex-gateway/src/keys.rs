@@ -155,12 +155,27 @@ impl Keys {
         } else {
             " (keys of this gateway begin with `cgw_`)"
         };
-        Err(GatewayError::new(
-            ErrorCode::InvalidGatewayKey,
-            format!(
-                "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
-            ),
-        ))
+        Err(refused(hint))
+    }
+
+    /// Whether a key that was looked up is still good: a body can take longer to arrive than a revocation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidGatewayKey`] when it is not.
+    pub fn is_still_good(&self, id: &str) -> Result<(), GatewayError> {
+        let known = self.known.load();
+        let now = self.clock.now();
+        let is_good = known.directory.key(id).is_some_and(|key| {
+            key.revoked_at.is_none() && key.expires_at.is_none_or(|expires_at| expires_at > now)
+        });
+        if is_good {
+            return Ok(());
+        }
+        tracing::info!(
+            key = id,
+            "a gateway key was refused that was good when its request began"
+        );
+        Err(refused(""))
     }
 
     /// What holds for callers without a gateway key.
@@ -214,6 +229,16 @@ impl Keys {
             }
         }
     }
+}
+
+/// The same words for each reason.
+fn refused(hint: &str) -> GatewayError {
+    GatewayError::new(
+        ErrorCode::InvalidGatewayKey,
+        format!(
+            "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
+        ),
+    )
 }
 
 impl Known {

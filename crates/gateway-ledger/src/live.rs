@@ -126,6 +126,7 @@ impl Live {
                 done: std::mem::take(&mut unfinished),
                 ..Group::default()
             };
+            group.done.extend(self.shared.to_take_back());
             for op in ops.drain(..) {
                 match op {
                     LiveOp::Intend(row, reply) => group.intents.push((row, reply)),

@@ -7,6 +7,7 @@ use gateway_policy::{Ask, AuthRoute, Decision, Endpoint as PolicyEndpoint, Model
 use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
+use http_body::Body as _;
 
 use super::admission::{self, Turn};
 use super::body::{self, ReadLimits, RequestBody, Tail};
@@ -86,6 +87,7 @@ pub enum Content {
 
 /// Step 3. Reads the body as far as the rules ask.
 pub async fn what(
+    app: &App,
     live: &Live,
     exchange: &mut Exchange,
     parts: &Parts,
@@ -99,9 +101,13 @@ pub async fn what(
     }
     is_json(&parts.headers)?;
     let codings = decode::codings(&parts.headers)?;
+    // What a body without a length costs is known when it is here.
+    let is_size_needed =
+        body.size_hint().exact().is_none() && !admission::grant(app, exchange).limits().is_empty();
     let limits = ReadLimits {
         max,
-        is_whole_needed: live.settings.policy.reads_whole_body()
+        is_whole_needed: is_size_needed
+            || live.settings.policy.reads_whole_body()
             || has_own_compaction(&live.settings.policy),
     };
     let body = body::read(body, codings, limits).await?;
@@ -324,6 +330,14 @@ fn keep_permitted(
 
 /// Step 5a. Limits and budgets: reserves at the decided model's price.
 pub async fn admit(app: &App, exchange: &mut Exchange) -> Result<(), GatewayError> {
+    if let Some(caller) = &exchange.caller
+        && let Some(key) = &caller.key
+    {
+        let is_chatgpt = caller.route == AuthRoute::Chatgpt;
+        app.keys
+            .is_still_good(&key.id)
+            .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+    }
     admission::admit(app, exchange, Turn::First).await
 }
 

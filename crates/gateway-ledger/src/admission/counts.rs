@@ -140,6 +140,7 @@ impl<'s> Counts<'s> {
             tokens,
             billing,
             at,
+            arrived_at: claim.at,
             is_repriced: *is_repriced,
         };
         let mut granted = Vec::with_capacity(claim.scopes.len());
