@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{Places, Settings};
-use crate::exchange::admission::SoftWarnings;
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::models::CatalogFile;
 use crate::http::models::picker::Catalogues;
 use crate::keys::Keys;
@@ -34,6 +34,7 @@ pub struct App {
     pub keys: Keys,
     /// Budgets of which was said that they are nearly spent.
     pub soft_warnings: SoftWarnings,
+    pub unpriced_warnings: UnpricedWarnings,
     pub learned: Learned,
     pub plan_limits: PlanWatch,
     pub catalogues: Catalogues,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use gateway_policy::problem::{Problem, Severity};
 
 pub use places::Places;
-pub use settings::{OnDisconnect, Settings, ShareKeys};
+pub use settings::{OnDisconnect, Settings, ShareKeys, Unpriced};
 
 /// Where the configuration came from, and its text for carets.
 #[derive(Debug, Clone)]

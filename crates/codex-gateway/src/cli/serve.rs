@@ -20,7 +20,7 @@ use crate::books::Books;
 use crate::clock::{self, Clock};
 use crate::config::{self, Loaded, Overrides, Places};
 use crate::data_dir::DataDir;
-use crate::exchange::admission::SoftWarnings;
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::models::picker::Catalogues;
 use crate::http::router::router;
 use crate::keys::Keys;
@@ -214,6 +214,7 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         books: Books::new(ledger, InstanceId::new(instance.clone())),
         keys: Keys::new(Clock, directory),
         soft_warnings: SoftWarnings::default(),
+        unpriced_warnings: UnpricedWarnings::default(),
         upstream: UpstreamClient::new(gateway_policy::upstream::CONNECT_TIMEOUT)
             .context("cannot set up TLS toward upstreams")?,
         metrics: Metrics::new()?,

@@ -36,6 +36,17 @@ pub enum OnDisconnect {
     Drain,
 }
 
+/// What becomes of a model without a price where a budget counts the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpriced {
+    /// It goes on and costs the budget nothing; the log says so once.
+    #[default]
+    Allow,
+    /// It is refused.
+    Refuse,
+}
+
 /// Who may use an upstream's own credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShareKeys {
@@ -61,6 +72,7 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     pub policy: Policy,
     pub prices: PriceTable,
+    pub unpriced: Unpriced,
     /// The credentials of upstreams that have one of their own, by upstream name.
     pub credentials: HashMap<String, OwnCredential>,
 }
@@ -120,6 +132,7 @@ pub fn compile(
         .as_ref()
         .and_then(|spec| reader.admin_token(spec, base));
     let credentials = reader.credentials(&file, base);
+    let unpriced = file.prices.unpriced.unwrap_or_default();
     let prices = prices(&file, base, problems)?;
     let catalog = catalog(&file, base, problems)?;
     let catalog_entries =
@@ -155,6 +168,7 @@ pub fn compile(
         admin_token,
         policy: policy?,
         prices,
+        unpriced,
         credentials,
     })
 }

@@ -11,7 +11,7 @@ use http::Uri;
 use super::params::{Params, known, ledger_error};
 use crate::app::App;
 use crate::http::error::GatewayError;
-use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::explain::{Explained, Question, explain, explain_for_holder};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;
 
@@ -54,9 +54,15 @@ pub(super) async fn explained(
             .unwrap_or_default(),
     };
     params.done()?;
-    let live = app.live.load();
+    let live = app.live.load_full();
     let day = app.clock.date();
-    Ok(Json(explain(&live.settings, &live.places, &question, day)))
+    let (settings, places) = (&live.settings, &live.places);
+    if question.key.is_none() && question.team.is_none() {
+        return Ok(Json(explain(settings, places, &question, day)));
+    }
+    let when = (day, app.clock.now());
+    let answer = explain_for_holder(app.books.ledger(), settings, places, &question, when).await;
+    answer.map(Json).map_err(super::team::refused)
 }
 
 /// `GET /api/models[?route=R]`.
