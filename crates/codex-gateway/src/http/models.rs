@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::caller::{Caller, Presented};
+use super::caller::{Caller, Presented, is_local};
 use super::catalogue_entries;
 use super::error::{ErrorCode, GatewayError};
 use crate::app::{App, Live};
@@ -252,7 +252,7 @@ fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
         key.is_none()
     } else {
         presented.route == AuthRoute::Anonymous
-            && !live.settings.listen.ip().is_loopback()
+            && !(is_local(parts) && live.settings.listen.ip().is_loopback())
             && live
                 .settings
                 .policy
@@ -272,6 +272,7 @@ fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
         credential_digest: presented.credential_digest,
         account: presented.account,
         plan: presented.plan,
+        is_local: is_local(parts),
         key,
     })
 }
@@ -304,7 +305,8 @@ async fn ask(
     let route = viewer.caller.route;
     let is_catalogue = route == AuthRoute::Chatgpt && is_codex(parts);
     let own = live.settings.credentials.get(upstream.name.as_str());
-    if own.is_some() && route != AuthRoute::GatewayKey && !live.settings.share.is_open {
+    let is_open = live.settings.share.is_open && viewer.caller.is_local;
+    if own.is_some() && route != AuthRoute::GatewayKey && !is_open {
         return None;
     }
     let mut out = headers::toward_upstream(&parts.headers, &app.instance);
