@@ -14,7 +14,7 @@ use super::body::{self, ReadLimits, RequestBody, Tail};
 use super::record::Exchange;
 use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
-use crate::http::caller::{Caller, KeyIdentity, Presented};
+use crate::http::caller::{Caller, KeyIdentity, Presented, is_local};
 use crate::http::decode;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::upstream::headers;
@@ -61,6 +61,7 @@ pub fn who(
         credential_digest: presented.credential_digest,
         account: presented.account,
         plan: presented.plan,
+        is_local: is_local(parts),
         key,
     };
     exchange.ask_by(caller.clone());
@@ -300,7 +301,7 @@ fn is_allowed_on(
             ),
         ));
     }
-    if caller.key.is_some() || live.settings.share.is_open {
+    if caller.key.is_some() || caller.is_local && live.settings.share.is_open {
         return Ok(());
     }
     Err(GatewayError::new(

@@ -25,6 +25,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "administration",
         include_str!("../../migrations/sqlite/0002_administration.sql"),
     ),
+    (
+        3,
+        "audit_address",
+        include_str!("../../migrations/sqlite/0003_audit_address.sql"),
+    ),
 ];
 const SQLITE_LIVE: &[(i64, &str, &str)] = &[(
     1,
@@ -46,6 +51,11 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         3,
         "administration",
         include_str!("../../migrations/postgres/0003_administration.sql"),
+    ),
+    (
+        4,
+        "audit_address",
+        include_str!("../../migrations/postgres/0004_audit_address.sql"),
     ),
 ];
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
 use http::Uri;
 
+use super::gate::Admitted;
 use super::params::{Params, known, ledger_error};
 use crate::app::App;
 use crate::http::error::GatewayError;
@@ -101,13 +102,14 @@ pub(super) async fn facts(
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
 pub(super) async fn clear_facts(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     uri: Uri,
 ) -> Result<Json<Cleared>, GatewayError> {
     let mut params = Params::read(&uri)?;
     let model = params.read_as("model", model)?;
     params.done()?;
     let named = model.as_ref().map(ModelId::as_str);
-    let cleared = app.books.ledger().clear_facts(named).await;
+    let cleared = app.books.ledger().clear_facts(named, &by.actor).await;
     let cleared = cleared.map_err(|error| ledger_error(&error))?;
     app.learned.clear(model.as_ref());
     Ok(Json(Cleared { cleared }))
