@@ -31,6 +31,8 @@ pub struct RelaySettings {
     pub model_echo: Option<String>,
     /// Remove `x-models-etag` from events' headers.
     pub strip_models_etag: bool,
+    /// Leave out the token counts of a Chat stream, which the gateway asked for and the client did not.
+    pub hide_usage: bool,
 }
 
 /// Passes one stream on.
@@ -99,7 +101,7 @@ impl Relay {
             splitter: Splitter::new(settings.max_event),
             watch: match settings.wire {
                 WireApi::Responses => Watch::Responses(ResponsesWatch::new(edits)),
-                WireApi::Chat => Watch::Chat(ChatWatch::default()),
+                WireApi::Chat => Watch::Chat(ChatWatch::new(settings.hide_usage)),
             },
             summary: StreamSummary::default(),
             is_over: false,
@@ -164,7 +166,10 @@ impl Relay {
                 let raw = with_blank_line(&frame.raw);
                 let seen = self.watch.see(&raw, data_of(&raw), &mut self.summary);
                 self.is_over = seen.kind == Kind::Terminal;
-                steps.push(seen.kind.step(seen.rewritten.unwrap_or(raw)));
+                let bytes = seen.rewritten.unwrap_or(raw);
+                if !bytes.is_empty() {
+                    steps.push(seen.kind.step(bytes));
+                }
             }
         }
         self.note_framing();
@@ -213,7 +218,7 @@ impl Watch {
         summary.events += 1;
         match self {
             Self::Responses(watch) => watch.see(raw, &data, summary),
-            Self::Chat(watch) => watch.see(&data, summary),
+            Self::Chat(watch) => watch.see(raw, &data, summary),
         }
     }
 }
@@ -239,7 +244,10 @@ impl Run<'_> {
 
     fn interrupt(&mut self, kind: Kind, bytes: Bytes, steps: &mut Vec<Step>) {
         self.flush(steps);
-        steps.push(kind.step(bytes));
+        // An event that is left out leaves nothing.
+        if !bytes.is_empty() {
+            steps.push(kind.step(bytes));
+        }
     }
 
     fn flush(&mut self, steps: &mut Vec<Step>) {

@@ -86,6 +86,7 @@ mod tests {
             max_event: 1 << 20,
             model_echo: None,
             strip_models_etag: false,
+            hide_usage: false,
         });
         let mut steps = Vec::new();
         relay.push(bytes, &mut steps).unwrap();

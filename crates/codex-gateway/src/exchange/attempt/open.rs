@@ -69,6 +69,8 @@ pub struct View<'a> {
     pub upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
     pub plan: Option<&'a ReplyPlan>,
+    /// Whether the gateway asked for token counts that the client did not ask for.
+    pub hides_usage: bool,
 }
 
 impl View<'_> {
@@ -244,6 +246,7 @@ fn begin_stream(
                 .filter(|_| is_changed)
                 .map(ToString::to_string),
             strip_models_etag: !is_catalogue_passed_on,
+            hide_usage: view.hides_usage,
         })))
     };
     let mut held = Vec::new();
