@@ -27,6 +27,7 @@ fn relayed(wire: WireApi, event: &str) -> (Vec<u8>, UsageReading) {
         model_echo: None,
         strip_models_etag: false,
         hide_usage: false,
+        ends_with_connection: false,
     });
     let mut steps = Vec::new();
     relay

@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod mending;
+mod metering;
 mod models;
 mod passthrough;
 mod requests;

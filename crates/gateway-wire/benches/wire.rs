@@ -48,6 +48,7 @@ fn relay(model_echo: Option<&str>) -> Relay {
         model_echo: model_echo.map(str::to_owned),
         strip_models_etag: true,
         hide_usage: false,
+        ends_with_connection: false,
     })
 }
 
@@ -169,6 +170,7 @@ fn relay_208_chat_events_in_one_chunk(bencher: Bencher<'_, '_>) {
             model_echo: None,
             strip_models_etag: false,
             hide_usage: false,
+            ends_with_connection: false,
         });
         let mut steps = Vec::with_capacity(8);
         relay

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::sse::{EventTooLarge, Go, Piece, Splitter, data_of};
-use crate::stream::{Step, StreamSummary};
+use crate::stream::{Step, StreamSummary, Terminal};
 use crate::wire_api::WireApi;
 
 mod chat;
@@ -33,6 +33,8 @@ pub struct RelaySettings {
     pub strip_models_etag: bool,
     /// Leave out the token counts of a Chat stream, which the gateway asked for and the client did not.
     pub hide_usage: bool,
+    /// The stream is none of answers to a model's request: no event ends it, only its connection does.
+    pub ends_with_connection: bool,
 }
 
 /// Passes one stream on.
@@ -41,6 +43,7 @@ pub struct Relay {
     splitter: Splitter,
     watch: Watch,
     summary: StreamSummary,
+    ends_with_connection: bool,
     is_over: bool,
 }
 
@@ -104,6 +107,7 @@ impl Relay {
                 WireApi::Chat => Watch::Chat(ChatWatch::new(settings.hide_usage)),
             },
             summary: StreamSummary::default(),
+            ends_with_connection: settings.ends_with_connection,
             is_over: false,
         }
     }
@@ -122,6 +126,7 @@ impl Relay {
             watch,
             summary,
             is_over,
+            ends_with_connection: _,
         } = self;
         let mut run = Run {
             chunk: &chunk,
@@ -173,13 +178,29 @@ impl Relay {
             }
         }
         self.note_framing();
-        if !self.is_over
-            && let Watch::Chat(chat) = &mut self.watch
-            && let Some(bytes) = chat.end(&mut self.summary)
-        {
-            self.is_over = true;
-            steps.push(Step::Terminal(bytes));
+        if self.is_over {
+            return;
         }
+        let last = match &self.watch {
+            Watch::Chat(chat) => chat.end(&mut self.summary),
+            Watch::Responses(_) if self.ends_with_connection => {
+                self.summary.terminal = Some(match self.summary.pending_error.take() {
+                    Some(failure) => Terminal::Failed(failure),
+                    None => Terminal::Completed,
+                });
+                Some(Bytes::new())
+            }
+            Watch::Responses(_) => None,
+        };
+        if let Some(last) = last {
+            self.is_over = true;
+            steps.push(Step::Terminal(last));
+        }
+    }
+
+    /// Whether only the connection ends this stream, so that nothing of ours belongs into it.
+    pub const fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
     }
 
     /// What is known so far.

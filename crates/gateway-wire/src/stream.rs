@@ -14,7 +14,8 @@ pub enum Step {
     Preamble(Bytes),
     /// Real output: from here on the exchange is committed.
     Output(Bytes),
-    /// The terminal event: released only after the ledger took the entry. Nothing follows it.
+    /// The terminal event: released only after the ledger took the entry. Nothing follows it. Empty where the stream has ended
+    /// without one and needs none.
     Terminal(Bytes),
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway_ledger::{Admission, Claim, EntryId};
+use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Period, Refusal, RefusedBy, Scope};
-use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
 use tokio::sync::oneshot;
 
@@ -70,7 +70,7 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     let claim = Claim {
         id,
         at: exchange.started_at,
-        billing: billing(caller.route),
+        billing: exchange.billing(),
         nanos: likely.nanos,
         tokens: likely.tokens,
         scopes: grant.limits().to_vec(),
@@ -89,14 +89,6 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
                 .inc();
             Err(refused(app, &refusal))
         }
-    }
-}
-
-/// Which budgets count a route's money.
-fn billing(route: AuthRoute) -> Billing {
-    match route {
-        AuthRoute::Chatgpt => Billing::Plan,
-        AuthRoute::ApiKey | AuthRoute::GatewayKey | AuthRoute::Anonymous => Billing::Metered,
     }
 }
 

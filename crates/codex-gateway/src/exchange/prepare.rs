@@ -10,7 +10,7 @@ use http::{HeaderMap, header};
 
 use super::admission::{self, Turn};
 use super::body::{self, ReadLimits, RequestBody, Tail};
-use super::record::Exchange;
+use super::record::{Exchange, Payer};
 use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
 use crate::http::caller::{Caller, KeyIdentity, Presented};
@@ -193,6 +193,7 @@ pub fn decide(
                 .route_upstream(caller.route)
                 .ok_or_else(|| no_route(caller.route))?;
             exchange.upstream = Some(upstream.name.to_string());
+            exchange.payer = Payer::of(upstream);
             is_allowed_on(live, exchange.endpoint, caller, upstream)?;
             return Ok(Route::Direct {
                 upstream: Arc::clone(upstream),

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_ledger::{AttemptRecord, Outcome};
-use gateway_policy::{Attempt, DecisionKind, ModelId, Plan, RequestKind};
+use gateway_policy::{
+    Attempt, AuthRoute, Billing, DecisionKind, ModelId, Plan, RequestKind, Upstream,
+};
 use gateway_wire::Usage;
 use gateway_wire::codex::{PlanLimits, TurnMetadata};
 use gateway_wire::stream::Mended;
@@ -36,6 +38,25 @@ impl Counted {
     }
 }
 
+/// Whose credential an upstream gets, and so who pays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payer {
+    Caller,
+    /// The gateway, with its own credential or none.
+    Gateway,
+}
+
+impl Payer {
+    /// Who pays an upstream.
+    pub fn of(upstream: &Upstream) -> Self {
+        if upstream.credential.is_callers() {
+            Self::Caller
+        } else {
+            Self::Gateway
+        }
+    }
+}
+
 /// The exchange.
 #[derive(Debug, Clone)]
 pub struct Exchange {
@@ -52,6 +73,8 @@ pub struct Exchange {
     pub model_requested: Option<ModelId>,
     pub model_served: Option<ModelId>,
     pub upstream: Option<String>,
+    /// Whose credential that upstream gets.
+    pub payer: Payer,
     pub decision: Option<DecisionKind>,
     pub rule: Option<String>,
     /// The request's own bound on its output.
@@ -104,6 +127,7 @@ impl Exchange {
             model_requested: None,
             model_served: None,
             upstream: None,
+            payer: Payer::Caller,
             decision: None,
             rule: None,
             max_output_tokens: None,
@@ -133,7 +157,22 @@ impl Exchange {
     pub fn serve_by(&mut self, plan: &Plan, attempt: &Attempt) {
         self.model_served = Some(attempt.model.clone());
         self.upstream = Some(attempt.upstream.name.to_string());
+        self.payer = Payer::of(&attempt.upstream);
         self.decision = Some(plan.decision(attempt));
+    }
+
+    /// Which of the two kinds of money it costs: what a ChatGPT sign-in pays for is covered by its plan, what the gateway's own credential
+    /// pays for stands on a bill, whoever asked.
+    pub fn billing(&self) -> Billing {
+        let is_chatgpt = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
+        if is_chatgpt && self.payer == Payer::Caller {
+            Billing::Plan
+        } else {
+            Billing::Metered
+        }
     }
 
     /// How often each kind of loss happened, in the order of the documentation.

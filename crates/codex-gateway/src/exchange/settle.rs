@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
-use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
 use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
@@ -155,15 +155,7 @@ pub struct Money {
 }
 
 fn price(live: &Live, exchange: &Exchange) -> Money {
-    let is_plan = exchange
-        .caller
-        .as_ref()
-        .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
-    let billing = if is_plan {
-        Billing::Plan
-    } else {
-        Billing::Metered
-    };
+    let billing = exchange.billing();
     let unpriced = Money {
         billing,
         source: CostSource::Unpriced,
@@ -182,7 +174,7 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
         return unpriced;
     };
     // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
-    let tier = if is_plan {
+    let tier = if billing == Billing::Plan {
         exchange.service_tier_requested.as_deref()
     } else {
         let served = exchange.service_tier.as_deref();

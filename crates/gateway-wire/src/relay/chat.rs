@@ -92,15 +92,15 @@ impl ChatWatch {
         self.has_head = summary.response_id.is_some() && summary.model.is_some();
     }
 
-    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error none is
-    /// given, for a client that overlooked the error would take it for success.
+    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error nothing is
+    /// added, for a client that overlooked the error would take it for success.
     pub(super) fn end(&self, summary: &mut StreamSummary) -> Option<Bytes> {
         if self.finish_reason.is_none() && summary.pending_error.is_none() {
             return None;
         }
         self.conclude(summary);
         if matches!(summary.terminal, Some(Terminal::Failed(_))) {
-            return None;
+            return Some(Bytes::new());
         }
         summary.mended.ending += 1;
         Some(Bytes::from_static(CHAT_DONE))

@@ -9,6 +9,7 @@ fn settings(wire: WireApi) -> RelaySettings {
         model_echo: None,
         strip_models_etag: false,
         hide_usage: false,
+        ends_with_connection: false,
     }
 }
 

@@ -41,6 +41,7 @@ fn settings(name: &str) -> RelaySettings {
         model_echo: is_rewritten.then(|| "gpt-5.5".to_owned()),
         strip_models_etag: is_rewritten,
         hide_usage: false,
+        ends_with_connection: false,
     }
 }
 
@@ -222,6 +223,7 @@ proptest! {
             model_echo: echo.then(|| "asked".to_owned()),
             strip_models_etag: echo,
         hide_usage: false,
+        ends_with_connection: false,
         };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);

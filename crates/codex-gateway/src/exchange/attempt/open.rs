@@ -247,6 +247,7 @@ fn begin_stream(
                 .map(ToString::to_string),
             strip_models_etag: !is_catalogue_passed_on,
             hide_usage: view.hides_usage,
+            ends_with_connection: !exchange.endpoint.has_terminal_event(),
         })))
     };
     let mut held = Vec::new();
@@ -343,6 +344,14 @@ async fn open_whole(
             });
         }
     };
+    if exchange.endpoint.answers_in_json() && status == StatusCode::OK && !begins_an_object(&pieces)
+    {
+        return Err(Unusable {
+            code: ErrorCode::UpstreamUnreadable,
+            detail: "answered with something that is no JSON; see whether its base_url is right"
+                .to_owned(),
+        });
+    }
     Ok(Opened::Served(Reached::Whole(Box::new(WholeReply {
         status,
         headers,
@@ -352,6 +361,15 @@ async fn open_whole(
         idle,
         translation: None,
     }))))
+}
+
+/// Whether the first byte that is no white space opens an object.
+fn begins_an_object(pieces: &[Bytes]) -> bool {
+    pieces
+        .iter()
+        .flat_map(|piece| piece.iter())
+        .find(|byte| !byte.is_ascii_whitespace())
+        == Some(&b'{')
 }
 
 pub(super) fn truncated(detail: &str) -> Unusable {
