@@ -1,8 +1,9 @@
 # What people and CI run. `make help` lists it; each target is one command, or a script that says what it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
+SECONDS_EACH ?= 60
 
-.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke doc clean
+.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ bench: ## Benchmarks: added latency and CPU time beside a direct call
 
 fuzz-smoke: ## The property tests with a hundred times as many cases
 	PROPTEST_CASES=25600 cargo test --locked --release -p gateway-wire -p gateway-policy
+
+fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; installs cargo-fuzz
+	scripts/fuzz.sh $(SECONDS_EACH)
 
 doc: ## The API documentation, target/doc; broken links are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

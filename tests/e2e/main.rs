@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod manners;
 mod mending;
+mod metering;
 mod models;
 mod passthrough;
 mod requests;

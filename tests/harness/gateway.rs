@@ -1,8 +1,9 @@
 //! The real gateway as a child process with a data directory of its own, killed by its process id at the end.
 
 use crate::PATIENCE;
-use crate::client::{Checks, Client};
+use crate::client::{Checks, Client, Reply};
 use crate::upstream::Upstream;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -237,6 +238,30 @@ impl Gateway {
                 secrets: secrets.into_iter().collect(),
             },
         )
+    }
+
+    /// All ledger entries so far as scripts get them, the newest first.
+    pub async fn entries(&self) -> Vec<Value> {
+        let token = std::fs::read_to_string(self.data_dir().join("admin-token"))
+            .expect("a gateway that serves has made its admin token");
+        let reply = self
+            .client()
+            .get("/api/exchanges?limit=1000")
+            .bearer(token.trim())
+            .send()
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let items = reply.json()["items"].as_array().cloned();
+        items.expect("a list of entries")
+    }
+
+    /// The one entry of the exchange that a reply belongs to.
+    pub async fn entry_of(&self, reply: &Reply) -> Value {
+        let id = reply.header("x-gateway-request-id");
+        let mut entries = self.entries().await;
+        entries.retain(|entry| entry["id"].as_str() == id);
+        assert_eq!(entries.len(), 1, "entries of {id:?}");
+        entries.remove(0)
     }
 
     pub fn data_dir(&self) -> PathBuf {

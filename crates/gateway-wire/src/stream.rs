@@ -15,6 +15,7 @@ pub enum Step {
     /// Real output: from here on the exchange is committed.
     Output(Bytes),
     /// The terminal event, and what the upstream says behind it: released only after the ledger took the entry. No other kind follows.
+    /// Empty where the stream has ended without one and needs none.
     Terminal(Bytes),
 }
 

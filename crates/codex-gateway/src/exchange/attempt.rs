@@ -124,6 +124,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: None,
+            hides_usage: false,
         };
         match open::open(view, exchange, reply, None).await {
             Ok(Opened::Served(reached)) => Ok(reached),
@@ -146,7 +147,14 @@ impl Walk<'_> {
         let is_translated = plan.first.wire != client_wire;
         // Lite requests are collected too: a model can refuse the header, and is then asked again without it.
         let is_lite = self.parts.headers.contains_key(LITE_HEADER);
-        if !plan.rest.is_empty() || is_remembered || is_rewritten || is_lite || is_translated {
+        let may_ask_usage = outgoing::may_ask_usage(exchange, &plan.first, &request.head);
+        if !plan.rest.is_empty()
+            || is_remembered
+            || is_rewritten
+            || is_lite
+            || is_translated
+            || may_ask_usage
+        {
             request.collect().await?;
         }
         if client_wire == WireApi::Responses
@@ -346,6 +354,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: reply_plan.as_ref(),
+            hides_usage: outgoing.asks_usage,
         };
         open::open(view, exchange, reply, hold)
             .await

@@ -330,7 +330,14 @@ async fn deliver_large(
     };
     if end.is_ok() && kept_bytes <= KEPT_FOR_USAGE {
         read_whole(&mut exchange, large.status, &kept);
-    } else if end.is_err() {
+    } else if end.is_ok() {
+        // Too large to be read for its usage, which is not to say that it went wrong.
+        exchange.outcome = if large.status.is_success() {
+            Outcome::Completed
+        } else {
+            Outcome::Failed
+        };
+    } else {
         exchange.outcome = Outcome::UpstreamTruncated;
         exchange.error = Some(ErrorCode::UpstreamTruncated.as_str().to_owned());
     }

@@ -40,6 +40,8 @@ fn settings(name: &str) -> RelaySettings {
         max_event: 1 << 20,
         model_echo: is_rewritten.then(|| "gpt-5.5".to_owned()),
         strip_models_etag: is_rewritten,
+        hide_usage: false,
+        ends_with_connection: false,
     }
 }
 
@@ -221,6 +223,8 @@ proptest! {
             max_event: 1 << 20,
             model_echo: echo.then(|| "asked".to_owned()),
             strip_models_etag: echo,
+        hide_usage: false,
+        ends_with_connection: false,
         };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);

@@ -69,6 +69,8 @@ pub struct View<'a> {
     pub upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
     pub plan: Option<&'a ReplyPlan>,
+    /// Whether the gateway asked for token counts that the client did not ask for.
+    pub hides_usage: bool,
 }
 
 impl View<'_> {
@@ -244,6 +246,8 @@ fn begin_stream(
                 .filter(|_| is_changed)
                 .map(ToString::to_string),
             strip_models_etag: !is_catalogue_passed_on,
+            hide_usage: view.hides_usage,
+            ends_with_connection: !exchange.endpoint.has_terminal_event(),
         })))
     };
     let mut held = Vec::new();
@@ -334,6 +338,14 @@ async fn open_whole(
         Err(Unread::Broken(detail)) => return Err(truncated(&detail)),
         Err(Unread::Silent) => return Err(silent()),
     };
+    if exchange.endpoint.answers_in_json() && status == StatusCode::OK && !begins_an_object(&pieces)
+    {
+        return Err(Unusable {
+            code: ErrorCode::UpstreamUnreadable,
+            detail: "answered with something that is no JSON; see whether its base_url is right"
+                .to_owned(),
+        });
+    }
     Ok(Opened::Served(Reached::Whole(Box::new(WholeReply {
         status,
         headers,
@@ -343,6 +355,15 @@ async fn open_whole(
         idle,
         translation: None,
     }))))
+}
+
+/// Whether the first byte that is no white space opens an object.
+fn begins_an_object(pieces: &[Bytes]) -> bool {
+    pieces
+        .iter()
+        .flat_map(|piece| piece.iter())
+        .find(|byte| !byte.is_ascii_whitespace())
+        == Some(&b'{')
 }
 
 pub(super) fn truncated(detail: &str) -> Unusable {
