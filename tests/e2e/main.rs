@@ -1,5 +1,6 @@
 //! End-to-end tests: the real gateway process between a raw client and the scripted upstream.
 
+mod admission;
 mod chat;
 mod config_errors;
 mod connections;

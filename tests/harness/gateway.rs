@@ -247,6 +247,41 @@ impl Gateway {
         self.place.path().join("gateway.toml")
     }
 
+    /// Runs a command in a process of its own, on the store of this one and with its environment; panics when it fails.
+    pub fn administer(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
+        all.extend(arguments);
+        let output = command(self.place.path(), &all)
+            .envs(self.start.environment.iter().cloned())
+            .output()
+            .expect("the gateway's program starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// Makes a gateway key and waits until it is known here; answers its id and the key.
+    pub async fn new_key(&self, arguments: &[&str]) -> (String, String) {
+        let mut all = vec!["keys", "create", "--json"];
+        all.extend(arguments);
+        let made: serde_json::Value =
+            serde_json::from_str(&self.administer(&all)).expect("the command answers JSON");
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        let (id, key) = (text("id"), text("key"));
+        let started = Instant::now();
+        let client = self.client();
+        let known = || client.get("/v1/models").bearer(&key).send();
+        while known().await.status == 401 {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the key is never known\n{}",
+                self.output()
+            );
+        }
+        (id, key)
+    }
+
     /// Everything it wrote to stdout and stderr so far.
     pub fn output(&self) -> String {
         self.output

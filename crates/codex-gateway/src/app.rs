@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{Places, Settings};
-use crate::exchange::admission::SoftWarnings;
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
+use crate::http::admin::gate::Gate;
 use crate::http::models::CatalogFile;
 use crate::http::models::picker::Catalogues;
 use crate::keys::Keys;
@@ -18,9 +19,9 @@ use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::plan_limits::PlanWatch;
 use crate::reasoning::ReasoningMemory;
-use crate::secret::Secret;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
+use crate::tls::Tls;
 use crate::traces::Traces;
 use crate::upstream::client::UpstreamClient;
 
@@ -34,6 +35,7 @@ pub struct App {
     pub keys: Keys,
     /// Budgets of which was said that they are nearly spent.
     pub soft_warnings: SoftWarnings,
+    pub unpriced_warnings: UnpricedWarnings,
     pub learned: Learned,
     pub plan_limits: PlanWatch,
     pub catalogues: Catalogues,
@@ -47,7 +49,9 @@ pub struct App {
     /// Id of this data directory: marks forwarded requests and ledger entries.
     pub instance: String,
     /// Opens `/api`.
-    pub admin_token: Secret,
+    pub admin: Gate,
+    /// The certificate in force.
+    pub tls: Option<Tls>,
     /// Cancelled when running streams may not go on.
     pub deadline: CancellationToken,
 }

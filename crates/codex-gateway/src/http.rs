@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod caller;
 pub mod catalogue_entries;
+pub mod dashboard;
 pub mod decode;
 pub mod error;
 pub mod guard;
@@ -10,3 +11,4 @@ pub mod models;
 pub mod ops;
 pub mod router;
 pub mod unreadable;
+pub mod visitor;

@@ -37,5 +37,6 @@ pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod traces;
 pub mod upstream;

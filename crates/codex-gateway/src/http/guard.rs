@@ -33,6 +33,11 @@ impl AllowedHosts {
         }
     }
 
+    /// The name that other machines use, if there is one.
+    pub fn first(&self) -> Option<&str> {
+        self.hosts.first().map(String::as_str)
+    }
+
     /// Checks sizes, Host and Origin, in this order.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         check_sizes(uri, headers)?;

@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::caller::{Caller, Presented};
+use super::caller::{Caller, Presented, is_local};
 use super::catalogue_entries;
 use super::error::{ErrorCode, GatewayError};
 use super::router::RequestId;
@@ -273,7 +273,7 @@ fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
         key.is_none()
     } else {
         presented.route == AuthRoute::Anonymous
-            && !live.settings.listen.ip().is_loopback()
+            && !(is_local(parts) && live.settings.listen.ip().is_loopback())
             && live
                 .settings
                 .policy
@@ -293,6 +293,7 @@ fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
         credential_digest: presented.credential_digest,
         account: presented.account,
         plan: presented.plan,
+        is_local: is_local(parts),
         key,
     })
 }
@@ -331,7 +332,8 @@ async fn ask(
     let route = viewer.caller.route;
     let is_catalogue = route == AuthRoute::Chatgpt && is_codex(parts);
     let own = live.settings.credentials.get(upstream.name.as_str());
-    if own.is_some() && route != AuthRoute::GatewayKey && !live.settings.share.is_open {
+    let is_open = live.settings.share.is_open && viewer.caller.is_local;
+    if own.is_some() && route != AuthRoute::GatewayKey && !is_open {
         return None;
     }
     // A place like any other call's. Without one the gateway answers by itself: a refusal makes Codex ask again and again.

@@ -7,6 +7,10 @@ use serde::Serialize;
 use super::price_tag::PriceTag;
 use crate::config::{Places, Settings};
 
+mod holder;
+
+pub use holder::{FoundKey, Holder, KeyState, SpeedLine, explain_for_holder};
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -29,6 +33,9 @@ pub struct Explained {
     pub price: Option<PriceTag>,
     /// The configuration that was asked.
     pub config: String,
+    /// What the store says of the key and the team; absent when neither was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
 }
 
 /// Explains. `day` is the day whose prices hold.
@@ -55,6 +62,7 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
         explanation,
         price,
         config: places.path().to_owned(),
+        holder: None,
     }
 }
 

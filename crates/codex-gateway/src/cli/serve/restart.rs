@@ -12,6 +12,8 @@ pub(super) fn keep_started(
     let (was, wish) = (&old.storage, &wished.storage);
     let differs = [
         ("server.listen", wished.listen != old.listen),
+        ("server.tls", wished.tls.is_some() != old.tls.is_some()),
+        ("admin.listen", wished.admin.listen != old.admin.listen),
         ("storage.url", wish.url != was.url),
         ("storage.durability", wish.durability != was.durability),
         ("storage.retention", wish.retention != was.retention),
@@ -20,6 +22,10 @@ pub(super) fn keep_started(
     ];
     new.storage = old.storage.clone();
     new.log_format = old.log_format;
+    new.admin.listen = old.admin.listen;
+    if new.tls.is_some() != old.tls.is_some() {
+        new.tls.clone_from(&old.tls);
+    }
     differs
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
