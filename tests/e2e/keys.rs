@@ -424,3 +424,37 @@ async fn the_admin_api_does_what_the_command_line_does() {
     assert_eq!(actions, [json!("key.revoke"), json!("key.create")]);
     assert!(!audit.text().contains(key));
 }
+
+#[tokio::test]
+async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    // Enough for the first 64 KiB and an answer of ordinary length, not for 800,000 bytes.
+    let (_, key) = key(&gateway, &["--name", "small", "--budget", "0.50/day"]).await;
+    let body = responses_body(&"x".repeat(800_000)).to_string();
+    let ask = |body: &str| {
+        let call = gateway.client().post("/v1/responses").bearer(&key);
+        call.header("content-type", "application/json").body(body)
+    };
+    let reply = ask(&body).chunked(8 << 10).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (429, "usage_limit_reached"),
+        "{}",
+        reply.text()
+    );
+    assert!(upstream.model_requests().is_empty());
+    // A bound on the output that stands behind the input counts as well.
+    let mut long = responses_body(&"x".repeat(100_000));
+    long["zz"] = json!(0);
+    let long = long
+        .to_string()
+        .replace("\"zz\":0", "\"max_output_tokens\":100000");
+    assert!(
+        long.find("max_output_tokens").unwrap() > 100_000,
+        "it stands behind the input"
+    );
+    assert_eq!(ask(&long).send().await.status, 429);
+    let fits = responses_body(&"x".repeat(100_000)).to_string();
+    assert_eq!(ask(&fits).chunked(8 << 10).send().await.status, 200);
+}

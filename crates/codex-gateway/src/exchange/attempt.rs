@@ -25,10 +25,7 @@ use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::upstream::client::{
-    CallTimes, Pieces, Reply, ReplyBody, TransportFailure, TransportKind, UploadBody,
-    UpstreamRequest,
-};
+use crate::upstream::client::{CallTimes, Pieces, Reply, ReplyBody, UploadBody, UpstreamRequest};
 use crate::upstream::headers::LITE_HEADER;
 use look::Look;
 use open::{Hold, Opened, is_refused_credential};
@@ -464,7 +461,7 @@ impl Walk<'_> {
             }
             self.app.metrics.upstream_failures.with_label_values(&[name, "transport"]).inc();
             tracing::warn!(upstream.name = name, detail = %failure.detail, request.id = %exchange.id, "upstream `{name}` gave no answer");
-            no_answer(name, &failure)
+            failure.as_error(name)
         })
     }
 }
@@ -484,26 +481,5 @@ const fn ledger_word(state: SendState) -> gateway_ledger::SendState {
         SendState::NotSent => gateway_ledger::SendState::NotSent,
         SendState::Sent => gateway_ledger::SendState::Sent,
         SendState::Ambiguous => gateway_ledger::SendState::Ambiguous,
-    }
-}
-
-/// No answer arrived at all.
-fn no_answer(name: &str, failure: &TransportFailure) -> GatewayError {
-    let detail = &failure.detail;
-    match failure.kind {
-        TransportKind::Connect => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!(
-                "cannot connect to upstream `{name}`: {detail}; check its base_url and the network of the gateway"
-            ),
-        ),
-        TransportKind::HeadersTimeout => GatewayError::new(
-            ErrorCode::UpstreamTimeout,
-            format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
-        ),
-        TransportKind::Reset => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!("upstream `{name}` closed the connection before it answered: {detail}"),
-        ),
     }
 }

@@ -194,7 +194,7 @@ mod tests {
                 encoder.write_all(plain).unwrap();
                 encoder.finish().unwrap();
             }
-            "zstd" => out = zstd::encode_all(plain, 19).unwrap(),
+            "zstd" => out = zstd::encode_all(plain, 3).unwrap(),
             _ => {
                 let mut encoder = brotli::CompressorWriter::new(&mut out, 4096, 5, 22);
                 encoder.write_all(plain).unwrap();
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_comes_out_whole_however_it_is_cut() {
-        let plain: Vec<u8> = (0..400_000u32)
+        let plain: Vec<u8> = (0..100_000u32)
             .flat_map(|n| n.wrapping_mul(n).to_le_bytes())
             .collect();
         for coding in CODINGS {
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bomb_comes_out_in_pieces_of_bounded_size() {
-        let plain = vec![b' '; 64 << 20];
+        let plain = vec![b' '; 24 << 20];
         for coding in CODINGS {
             let body = encoded(coding, &plain);
             assert!(body.len() < 100_000, "{coding}: {}", body.len());
