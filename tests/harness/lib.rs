@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod http1;
 pub mod normalise;
 pub mod sample;
+pub mod secrets;
 pub mod upstream;
 
 /// How long anything in a test may take before it counts as hanging.
