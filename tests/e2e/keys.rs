@@ -430,7 +430,9 @@ async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
     // Enough for the first 64 KiB and an answer of ordinary length, not for 800,000 bytes.
-    let (_, key) = key(&gateway, &["--name", "small", "--budget", "0.50/day"]).await;
+    let (_, key) = gateway
+        .new_key(&["--name", "small", "--budget", "0.50/day"])
+        .await;
     let body = responses_body(&"x".repeat(800_000)).to_string();
     let ask = |body: &str| {
         let call = gateway.client().post("/v1/responses").bearer(&key);

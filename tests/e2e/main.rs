@@ -1,5 +1,6 @@
 //! End-to-end tests: the real gateway process between a raw client and the scripted upstream.
 
+mod administration;
 mod admission;
 mod chat;
 mod config_errors;
@@ -11,6 +12,7 @@ mod examples;
 mod fallback;
 mod host_origin;
 mod keys;
+mod leaks;
 mod lifecycle;
 mod limits;
 mod manners;
@@ -18,10 +20,12 @@ mod mending;
 mod metering;
 mod models;
 mod passthrough;
+mod proxies;
 mod requests;
 mod rewrite;
 mod routes;
 mod shutdown;
+mod tls;
 mod traces;
 mod translate;
 mod upstream;
