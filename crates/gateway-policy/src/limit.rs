@@ -349,6 +349,15 @@ impl Refusal {
         }
     }
 
+    /// Every word of [`Refusal::kind`].
+    pub const KINDS: [&'static str; 5] = [
+        "budget",
+        "reservations",
+        "requests",
+        "tokens",
+        "concurrency",
+    ];
+
     /// A word for metrics.
     pub const fn kind(&self) -> &'static str {
         match self.limit {
