@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gateway_policy::{Asker, AuthRoute, ModelId, NoMemory};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::books::Books;
@@ -21,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::plan_limits::PlanWatch;
 use crate::reasoning::ReasoningMemory;
 use crate::secret::Secret;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::traces::Traces;
 use crate::upstream::client::UpstreamClient;
@@ -44,8 +43,8 @@ pub struct App {
     pub upstream: UpstreamClient,
     pub metrics: Metrics,
     pub traces: Traces,
-    /// One permit an exchange, held until its last byte.
-    pub slots: Arc<Semaphore>,
+    /// One place an exchange, held until its last byte.
+    pub slots: Slots,
     /// Id of this data directory: marks forwarded requests and ledger entries.
     pub instance: String,
     /// Opens `/api`.

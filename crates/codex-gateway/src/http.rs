@@ -9,3 +9,4 @@ pub mod guard;
 pub mod models;
 pub mod ops;
 pub mod router;
+pub mod unreadable;

@@ -15,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::client_socket::{ClientSocket, Talk};
+use crate::http::unreadable;
 use crate::socket::{self, Protocol, WriteIdle};
 use crate::tasks::Tasks;
 
@@ -87,22 +89,28 @@ fn accept(
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request.map(Body::new)
-    });
+    let talk = Arc::new(Talk::default());
+    let (asked, told) = (Arc::clone(&talk), Arc::clone(&talk));
+    let service = router
+        .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            asked.begin(request).map(Body::new)
+        })
+        .map_response(move |response| told.answered(response));
     let watcher = graceful.watcher();
     tasks.spawn_connection(async move {
         let protocol = tokio::select! {
             protocol = socket::protocol(&socket, HEAD_TIMEOUT) => protocol,
             () = stop.cancelled() => None,
         };
+        let is_bare = matches!(protocol, Some(Protocol::Http1));
         let builder = match protocol {
             Some(Protocol::Http1) => builder().http1_only(),
             Some(Protocol::Http2) => builder().http2_only(),
             None => return,
         };
-        let socket = TokioIo::new(WriteIdle::new(socket, WRITE_IDLE));
+        let socket = WriteIdle::new(socket, WRITE_IDLE);
+        let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, is_bare));
         let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended early");

@@ -10,8 +10,9 @@ use gateway_ledger::{InstanceId, Ledger, OpenOptions, Opened};
 use gateway_policy::problem::Severity;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+mod restart;
 
 use super::{EXIT_CONFIG, complain, say};
 use crate::app::{App, Live};
@@ -28,6 +29,7 @@ use crate::learned::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::traces::Traces;
 use crate::upstream::client::UpstreamClient;
@@ -102,7 +104,7 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     let (app, listener) = build(live, &data_dir).await?;
     let address = listener.local_addr()?;
     say(&banner(address, config_path, data_dir.path()));
-    let stop = CancellationToken::new();
+    let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
     app.tasks.spawn_background(
         "signals",
@@ -112,19 +114,18 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     app.tasks.spawn_background("keys", async move {
         keys.keys.follow(keys.books.ledger()).await;
     });
-    let grace = app.live.load().settings.limits.shutdown_grace;
     let served = server::serve(listener, router(Arc::clone(&app)), &app.tasks, stop.clone());
     tokio::pin!(served);
     tokio::select! {
         () = &mut served => {}
-        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => app.deadline.cancel(),
+        () = async { stop.cancelled().await; tokio::time::sleep(grace(&app)).await } => app.deadline.cancel(),
         () = app.deadline.cancelled() => {}
     }
     // What is still running gets to settle, whatever happens to its connection.
     let wait = if app.deadline.is_cancelled() {
         LAST_WORDS
     } else {
-        grace
+        grace(&app)
     };
     if tokio::time::timeout(wait, app.tasks.drained())
         .await
@@ -140,6 +141,11 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     drop(tokio::task::spawn_blocking(move || last.traces.finish()).await);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long running streams may take, by the configuration that is in force when the process stops.
+fn grace(app: &App) -> Duration {
+    app.live.load().settings.limits.shutdown_grace
 }
 
 /// Everything the process shares, and the socket.
@@ -213,7 +219,7 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
             .context("cannot set up TLS toward upstreams")?,
         metrics: Metrics::new()?,
         traces: Traces::from_environment(&instance)?,
-        slots: Arc::new(Semaphore::new(settings.limits.max_concurrent)),
+        slots: Slots::default(),
         instance,
         admin_token,
         deadline: CancellationToken::new(),
@@ -321,15 +327,20 @@ fn reload(app: &App, overrides: &Overrides) {
     }
     let path = source.path.clone();
     let places = Places::new(source);
-    let Some(settings) = loaded.settings else {
+    let Some(mut settings) = loaded.settings else {
         return tracing::error!("reload: {path} cannot be used; {kept}");
     };
     let wished = config::load(overrides)
         .ok()
         .and_then(|wished| wished.settings);
-    let is_moved = wished.is_none_or(|wished| wished.listen != old.settings.listen);
-    if is_moved || settings.storage.url != old.settings.storage.url {
-        tracing::warn!("reload: `listen` and `storage` take effect at the next start only");
+    // The file as it will be read at the next start; where only that fails, it is compared as it is read now.
+    let waiting = match &wished {
+        Some(wished) => restart::keep_started(&old.settings, wished, &mut settings),
+        None => vec!["server.listen"],
+    };
+    if !waiting.is_empty() {
+        let keys = waiting.join("`, `");
+        tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
     }
     match Live::new(settings, places) {
         Ok(live) => {

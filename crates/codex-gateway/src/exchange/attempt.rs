@@ -26,7 +26,8 @@ use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::upstream::client::{
-    Pieces, Reply, ReplyBody, TransportFailure, TransportKind, UploadBody, UpstreamRequest,
+    CallTimes, Pieces, Reply, ReplyBody, TransportFailure, TransportKind, UploadBody,
+    UpstreamRequest,
 };
 use crate::upstream::headers::LITE_HEADER;
 use look::Look;
@@ -322,6 +323,7 @@ impl Walk<'_> {
             headers,
             body: outgoing.body,
         };
+        exchange.tail.clone_from(&outgoing.watch);
         let reply = self
             .send(exchange, upstream, call, outgoing.watch.as_ref())
             .await?;
@@ -428,7 +430,7 @@ impl Walk<'_> {
             .upstream
             .send(
                 request,
-                upstream.headers_timeout,
+                CallTimes::from(upstream),
                 upstream.request_max_retries,
             )
             .await;

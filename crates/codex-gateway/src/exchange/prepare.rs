@@ -7,7 +7,6 @@ use gateway_policy::{Ask, AuthRoute, Decision, Endpoint as PolicyEndpoint, Model
 use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use http_body::Body as _;
 
 use super::admission::{self, Turn};
 use super::body::{self, ReadLimits, RequestBody, Tail};
@@ -26,12 +25,7 @@ pub fn who(
     exchange: &mut Exchange,
     parts: &Parts,
 ) -> Result<Caller, GatewayError> {
-    if headers::is_loop(&parts.headers, &app.instance) {
-        return Err(GatewayError::new(
-            ErrorCode::LoopDetected,
-            "this request has already passed this gateway: an upstream's base_url leads back here; correct it in the configuration",
-        ));
-    }
+    refuse_loops(app, &parts.headers)?;
     let presented = Presented::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
     let key = app
@@ -74,6 +68,17 @@ pub fn who(
     Ok(caller)
 }
 
+/// A request that this gateway forwarded to itself would go round for ever.
+pub fn refuse_loops(app: &App, request: &HeaderMap) -> Result<(), GatewayError> {
+    if !headers::is_loop(request, &app.instance) {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        ErrorCode::LoopDetected,
+        "this request has already passed this gateway: an upstream's base_url leads back here; correct it in the configuration",
+    ))
+}
+
 /// What the walk knows of the request's content.
 pub enum Content {
     /// A JSON object that names a model.
@@ -87,7 +92,6 @@ pub enum Content {
 
 /// Step 3. Reads the body as far as the rules ask.
 pub async fn what(
-    app: &App,
     live: &Live,
     exchange: &mut Exchange,
     parts: &Parts,
@@ -101,27 +105,14 @@ pub async fn what(
     }
     is_json(&parts.headers)?;
     let codings = decode::codings(&parts.headers)?;
-    // What a body without a length costs is known when it is here.
-    let is_size_needed =
-        body.size_hint().exact().is_none() && !admission::grant(app, exchange).limits().is_empty();
     let limits = ReadLimits {
         max,
-        is_whole_needed: is_size_needed
-            || live.settings.policy.reads_whole_body()
+        is_whole_needed: live.settings.policy.reads_whole_body()
             || has_own_compaction(&live.settings.policy),
     };
     let body = body::read(body, codings, limits).await?;
-    exchange.is_stream = body.head.stream == Some(true);
-    exchange.max_output_tokens = body.head.max_output_tokens;
-    exchange
-        .service_tier_requested
-        .clone_from(&body.head.service_tier);
+    note_body(exchange, &body);
     exchange.turn = TurnMetadata::read(&parts.headers, body.head.client_metadata.as_ref());
-    exchange.request_bytes = match &body.tail {
-        Tail::Replayable { plain, .. } => plain.len() as u64,
-        Tail::Streamed(streamed) => streamed.announced_bytes(),
-        Tail::Sent => 0,
-    };
     let Some(model) = &body.head.model else {
         return Err(GatewayError::new(
             ErrorCode::InvalidRequest,
@@ -141,6 +132,20 @@ pub async fn what(
         model,
         body: Box::new(body),
     })
+}
+
+/// Takes over what is known of a body.
+fn note_body(exchange: &mut Exchange, body: &RequestBody) {
+    exchange.is_stream = body.head.stream == Some(true);
+    exchange.max_output_tokens = body.head.max_output_tokens;
+    exchange
+        .service_tier_requested
+        .clone_from(&body.head.service_tier);
+    exchange.request_bytes = match &body.tail {
+        Tail::Replayable { plain, .. } => plain.len() as u64,
+        Tail::Streamed(streamed) => streamed.announced_bytes(),
+        Tail::Sent => 0,
+    };
 }
 
 /// Whether conversations that this gateway compacted can come back: they have to be found wherever they stand in a body.
@@ -326,6 +331,22 @@ fn keep_permitted(
     plan.rest
         .retain(|attempt| key.grant.permits_model(&attempt.model));
     Ok(())
+}
+
+/// Reads a body to its end where a limit has to know how much it asks for: its size, and what stands behind its input.
+pub async fn weigh(
+    app: &App,
+    exchange: &mut Exchange,
+    mut route: Route,
+) -> Result<Route, GatewayError> {
+    if let Route::Plan { body, .. } = &mut route
+        && !body.is_replayable()
+        && admission::is_limited(app, exchange)
+    {
+        body.collect().await?;
+        note_body(exchange, body);
+    }
+    Ok(route)
 }
 
 /// Step 5a. Limits and budgets: reserves at the decided model's price.

@@ -14,6 +14,7 @@ use gateway_wire::translate::{Loss, LossKind};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
+use super::body::TailWatch;
 use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 
@@ -75,6 +76,8 @@ pub struct Exchange {
     pub first_token: Option<Duration>,
     /// Bytes of the plain request body, for estimates.
     pub request_bytes: u64,
+    /// Tells how many they really are, where the body was sent on while it came.
+    pub tail: Option<TailWatch>,
     /// Characters of generated text that were seen, for estimates.
     pub output_chars: u64,
     /// Whether an intent was written, so that the ledger expects an entry.
@@ -123,6 +126,7 @@ impl Exchange {
             upstream_response_id: None,
             first_token: None,
             request_bytes: 0,
+            tail: None,
             output_chars: 0,
             is_dispatched: false,
             is_stream: false,

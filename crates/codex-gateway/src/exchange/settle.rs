@@ -99,6 +99,9 @@ pub async fn panicked(app: &App, mut exchange: Exchange) {
 
 /// Books the exchange. Returns when the ledger has the entry as durably as configured.
 pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+    if let Some(tail) = &exchange.tail {
+        exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
+    }
     estimate(&mut exchange);
     if exchange.outcome == Outcome::Completed {
         // What an attempt before the last one said is in its record.

@@ -1,5 +1,6 @@
 //! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and [`Reply`], not the library behind them.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use gateway_policy::Upstream;
 use gateway_wire::failure::SendState;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -74,6 +76,15 @@ pub enum TransportKind {
     Reset,
 }
 
+impl From<&Upstream> for CallTimes {
+    fn from(upstream: &Upstream) -> Self {
+        Self {
+            connect: upstream.connect_timeout,
+            headers: upstream.headers_timeout,
+        }
+    }
+}
+
 /// An upstream's answer; the body arrives in pieces.
 pub struct Reply {
     pub status: StatusCode,
@@ -106,9 +117,25 @@ impl ReplyBody {
 }
 
 /// Sends requests; holds the connection pools.
+///
+/// The library knows one time to connect per pool, so upstreams with the same time share one.
 pub struct UpstreamClient {
+    pools: Mutex<HashMap<Duration, Pool>>,
+}
+
+#[derive(Clone)]
+struct Pool {
     outside: reqwest::Client,
     loopback: reqwest::Client,
+}
+
+/// Times of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallTimes {
+    /// For the connection.
+    pub connect: Duration,
+    /// For the head of the answer, since the request was sent.
+    pub headers: Duration,
 }
 
 /// Before the first repeated attempt to connect; doubles each time.
@@ -117,24 +144,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
 impl UpstreamClient {
-    /// Builds the pools. Fails when the TLS roots of the system cannot be loaded.
+    /// Builds the first pool. Fails when the TLS roots of the system cannot be loaded.
     pub fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                // A redirect would carry the credential to a place nobody configured.
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(connect_timeout)
-                .pool_idle_timeout(POOL_IDLE)
-                .tcp_nodelay(true)
-                .tcp_keepalive(Duration::from_secs(60))
-                .http2_adaptive_window(true)
-                .referer(false)
-        };
+        let pool = Pool::new(connect_timeout)?;
         Ok(Self {
-            outside: builder().build()?,
-            // Proxies of the environment are for the world outside.
-            loopback: builder().no_proxy().build()?,
+            pools: Mutex::new(HashMap::from([(connect_timeout, pool)])),
         })
+    }
+
+    /// The pool of a time, built when it is first needed. Reloads with ever new times do not make ever more.
+    fn pool(&self, connect_timeout: Duration) -> Result<Pool, reqwest::Error> {
+        const MOST: usize = 64;
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&connect_timeout) {
+            return Ok(pool.clone());
+        }
+        if pools.len() >= MOST {
+            pools.clear();
+        }
+        let pool = Pool::new(connect_timeout)?;
+        pools.insert(connect_timeout, pool.clone());
+        Ok(pool)
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -144,7 +174,7 @@ impl UpstreamClient {
     pub async fn send(
         &self,
         request: UpstreamRequest,
-        headers_timeout: Duration,
+        times: CallTimes,
         retries: u32,
     ) -> Result<Reply, TransportFailure> {
         let UpstreamRequest {
@@ -162,7 +192,7 @@ impl UpstreamClient {
                     headers: headers.clone(),
                     body: UploadBody::Pieces(pieces.clone()),
                 };
-                match self.once(again, headers_timeout).await {
+                match self.once(again, times).await {
                     Err(failure) if failure.send_state == SendState::NotSent => {
                         tokio::time::sleep(pause).await;
                         pause *= 2;
@@ -178,7 +208,7 @@ impl UpstreamClient {
                 headers,
                 body,
             },
-            headers_timeout,
+            times,
         )
         .await
     }
@@ -186,12 +216,14 @@ impl UpstreamClient {
     async fn once(
         &self,
         request: UpstreamRequest,
-        headers_timeout: Duration,
+        times: CallTimes,
     ) -> Result<Reply, TransportFailure> {
+        let headers_timeout = times.headers;
+        let pool = self.pool(times.connect).map_err(|error| failure(&error))?;
         let client = if is_loopback(&request.url) {
-            &self.loopback
+            pool.loopback
         } else {
-            &self.outside
+            pool.outside
         };
         let over = match &request.body {
             UploadBody::Pieces(_) => None,
@@ -238,6 +270,27 @@ impl UpstreamClient {
             status,
             headers,
             body: ReplyBody::from_stream(body),
+        })
+    }
+}
+
+impl Pool {
+    fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                // A redirect would carry the credential to a place nobody configured.
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(60))
+                .http2_adaptive_window(true)
+                .referer(false)
+        };
+        Ok(Self {
+            outside: builder().build()?,
+            // Proxies of the environment are for the world outside.
+            loopback: builder().no_proxy().build()?,
         })
     }
 }
