@@ -208,10 +208,23 @@ async fn an_expired_refusal_is_probed_and_a_live_session_does_not_move() {
 #[tokio::test]
 async fn the_first_answer_comes_back_byte_for_byte_when_the_chain_is_exhausted() {
     let second = r#"{"detail":"The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}"#;
+    // A refusal in the stream of the chain's last model gives way as well.
+    let in_stream = Then::Steps(vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Events(vec![
+                json!({"type": "response.created", "response": {"id": "resp_1"}}),
+                json!({"type": "error", "status": 400, "error": {"type": "invalid_request_error", "message": "The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}}),
+            ]),
+            cuts: Cuts::Whole,
+            delay_ms: 0,
+        },
+    ]);
     for last in [
         refusing(400, second),
         refusing(500, "{}"),
         refusing(429, "{}"),
+        in_stream,
     ] {
         let script =
             only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(When::model("gpt-5.4"), last);

@@ -235,21 +235,22 @@ impl Walk<'_> {
                         .fallbacks
                         .with_label_values(&[from, to, verdict.failure.as_str()])
                         .inc();
-                    tracing::info!(from, to, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
+                    tracing::info!(from = %attempt.model, to = %hop.model, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
                 }
-                *changes = adjust;
-                // What an earlier refusal made necessary stays necessary: it changed the request, not the model.
-                if look.is_reasoning_stripped && !changes.contains(&Adjustment::StripReasoning) {
-                    changes.push(Adjustment::StripReasoning);
-                }
-                if look.is_lite_dropped {
-                    *changes = plan.adjustments(
+                *changes = if look.is_lite_dropped {
+                    plan.adjustments(
                         &hop,
                         &RequestNeeds {
                             lite: true,
                             ..look.needs()
                         },
-                    );
+                    )
+                } else {
+                    adjust
+                };
+                // What an earlier refusal made necessary stays necessary: it changed the request, not the model.
+                if look.is_reasoning_stripped && !changes.contains(&Adjustment::StripReasoning) {
+                    changes.push(Adjustment::StripReasoning);
                 }
                 *attempt = hop;
             }
@@ -335,7 +336,10 @@ impl Walk<'_> {
                 .rest
                 .last()
                 .is_some_and(|last| !last.is_same_target(attempt));
-        let hold = can_hop.then_some(Hold {
+        // The end of a chain is held too, since its refusal gives way to the first answer; and so is a probe, which has to find
+        // out whether the model is served.
+        let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
+        let hold = is_judged.then_some(Hold {
             time: self.live.settings.limits.hold_timeout,
             bytes: self.live.settings.limits.hold_bytes,
         });

@@ -56,7 +56,10 @@ pub(super) async fn explained(
     params.done()?;
     let live = app.live.load();
     let day = app.clock.date();
-    Ok(Json(explain(&live.settings, &live.places, &question, day)))
+    let answer = explain(&live.settings, &live.places, &question, day);
+    Ok(Json(
+        answer.with_learned(believed(&app), question.plan.as_deref()),
+    ))
 }
 
 /// `GET /api/models[?route=R]`.
@@ -77,6 +80,12 @@ pub(super) async fn facts(
     uri: Uri,
 ) -> Result<Json<FactsReport>, GatewayError> {
     Params::read(&uri)?.done()?;
+    let facts = believed(&app);
+    Ok(Json(FactsReport { facts }))
+}
+
+/// What this server believes at present, the newest first.
+fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -89,7 +98,7 @@ pub(super) async fn facts(
             .cmp(&a.learned_at)
             .then(order(a).cmp(&order(b)))
     });
-    Ok(Json(FactsReport { facts }))
+    facts
 }
 
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
