@@ -225,10 +225,8 @@ impl Walk<'_> {
                 attempt: hop,
                 adjust,
             } => {
-                let (from, to) = (
-                    self.live.model_label(&attempt.model),
-                    self.live.model_label(&hop.model),
-                );
+                let from = self.live.model_label(&attempt.model);
+                let to = self.live.model_label(&hop.model);
                 if hop.model != attempt.model {
                     self.app
                         .metrics
@@ -237,14 +235,12 @@ impl Walk<'_> {
                         .inc();
                     tracing::info!(from = %attempt.model, to = %hop.model, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
                 }
+                let as_lite = RequestNeeds {
+                    lite: true,
+                    ..look.needs()
+                };
                 *changes = if look.is_lite_dropped {
-                    plan.adjustments(
-                        &hop,
-                        &RequestNeeds {
-                            lite: true,
-                            ..look.needs()
-                        },
-                    )
+                    plan.adjustments(&hop, &as_lite)
                 } else {
                     adjust
                 };
@@ -308,6 +304,7 @@ impl Walk<'_> {
             headers.remove("x-codex-turn-state");
         }
         exchange.losses.clear();
+        exchange.adjusted = outgoing::told(changes, look.is_lite_dropped);
         let (outgoing, url, reply_plan) = if is_translated {
             let (body, plan) =
                 translation::body(self, exchange, attempt, changes, request, &mut headers)?;
@@ -336,8 +333,7 @@ impl Walk<'_> {
                 .rest
                 .last()
                 .is_some_and(|last| !last.is_same_target(attempt));
-        // The end of a chain is held too, since its refusal gives way to the first answer; and so is a probe, which has to find
-        // out whether the model is served.
+        // The end of a chain is held for the first answer's sake, a probe because it is to find out whether the model is served.
         let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
         let hold = is_judged.then_some(Hold {
             time: self.live.settings.limits.hold_timeout,
