@@ -18,8 +18,8 @@ export PATH="$PATH:$root/tests/.tools/bin:$root/tests/.tools/prometheus/usr/bin"
 for tool in prometheus promtool curl python3; do
   command -v "$tool" >/dev/null || fail "\`$tool\` is missing"
 done
-cargo build --quiet --locked -p codex-gateway --bin codex-gateway
-cargo build --quiet --locked -p gateway-tests --bin provider-sim
+# Of the whole workspace, as the tests before: a package alone has other features of its dependencies, which are then built anew.
+cargo build --quiet --locked --workspace --bin codex-gateway --bin provider-sim
 bin=${CARGO_TARGET_DIR:-target}/debug
 
 work=$(mktemp -d)

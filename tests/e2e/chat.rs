@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it does not.
 
-use crate::translate::{call, client, exchange_line, third_party};
-use gateway_tests::client::Reply;
+use crate::translate::{call, chat_only, exchange_line, third_party};
+use gateway_tests::client::{Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, signed_in};
 use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream};
@@ -31,10 +31,11 @@ fn assert_deprecated(reply: &Reply) {
 
 #[tokio::test]
 async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
-    let upstream = Upstream::start().await;
+    let upstream = Upstream::with(Script::answer(counted())).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0}";
-    let post = client(&gateway)
+    let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0, \"stream_options\": {\"include_usage\":true} }";
+    let post = gateway
+        .client()
         .post(PATH)
         .bearer(API_KEY)
         .header("content-type", "application/json");
@@ -43,15 +44,105 @@ async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
     assert_deprecated(&reply);
     let request = upstream.only_request();
     assert_eq!((request.path(), request.body()), (PATH, sent.as_bytes()));
-    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(reply.text(), ask_directly(&upstream, sent).await.text());
     assert!(exchange_line(&gateway).await.contains("endpoint=\"chat\""));
+}
+
+/// The same request without a gateway.
+async fn ask_directly(upstream: &Upstream, sent: &str) -> Reply {
+    Client::direct(upstream.address())
+        .post(PATH)
+        .bearer(API_KEY)
+        .header("content-type", "application/json")
+        .body(sent)
+        .send()
+        .await
+}
+
+/// An answer in which only what the upstream says of tokens can tell two askings apart.
+fn counted() -> Answer {
+    Answer {
+        id: Some("chatcmpl-1".to_owned()),
+        ..answer()
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_not_notice() {
+    let upstream = Upstream::with(Script::answer(counted())).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    // Below and above what is read before a body is passed on, in one with the model last.
+    for filling in [1, 200_000] {
+        let text = "x".repeat(filling);
+        let start = format!(
+            "{{\"model\":\"gpt-5.5\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}], \"stream\":true"
+        );
+        for (options, asked) in [
+            ("", ",\"stream_options\":{\"include_usage\":true}"),
+            (
+                ",\"stream_options\":{\"include_usage\":false}",
+                ",\"stream_options\":{\"include_usage\":true}",
+            ),
+        ] {
+            let sent = format!("{start}{options} }}");
+            let post = gateway
+                .client()
+                .post(PATH)
+                .bearer(API_KEY)
+                .header("content-type", "application/json");
+            let reply = post.body(sent.clone()).send().await;
+            let request = upstream.requests().pop().unwrap();
+            // A member that was added stands where the last one ended; one that was changed stays where it was.
+            assert!(
+                request.body() == format!("{start}{asked} }}").as_bytes(),
+                "{options}"
+            );
+            assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
+            assert!(!reply.text().contains("usage"), "{}", reply.text());
+            let entry = gateway.entry_of(&reply).await;
+            assert_eq!(
+                (
+                    &entry["usage_source"],
+                    &entry["input_tokens"],
+                    &entry["output_tokens"]
+                ),
+                (&json!("reported"), &json!(100), &json!(20)),
+                "{entry}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_takes_no_such_thing()
+{
+    let upstream = Upstream::with(Script::answer(counted())).await;
+    let rule = "[[rules]]\nname = \"mini\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4-mini\" }\n";
+    let gateway = Gateway::start(&Config::to(&upstream).rest(rule)).await;
+    let reply = call(&gateway, PATH, &ask("gpt-5.5", true)).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = upstream.only_request().json();
+    assert_eq!(
+        (&sent["model"], &sent["stream_options"]),
+        (&json!("gpt-5.4-mini"), &json!({"include_usage": true}))
+    );
+    assert!(!reply.text().contains("usage"));
+
+    for (lines, stream) in [("deviations = { stream_usage = false }", true), ("", false)] {
+        let (upstream, gateway) = chat_only(Script::answer(counted()), lines).await;
+        let sent = ask("third-a", stream).to_string();
+        let reply = call(&gateway, PATH, &ask("third-a", stream)).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(upstream.only_request().body(), sent.as_bytes());
+        assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
+    }
 }
 
 #[tokio::test]
 async fn every_answer_says_that_there_is_a_successor() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let post = |path: &str| client(&gateway).post(path).bearer(API_KEY);
+    let post = |path: &str| gateway.client().post(path).bearer(API_KEY);
     for (call, status) in [
         (post(PATH).json(&ask("gpt-5.5", false)), 200),
         (post("/chat/completions").json(&ask("gpt-5.5", false)), 200),
@@ -63,7 +154,7 @@ async fn every_answer_says_that_there_is_a_successor() {
         ),
         (post(PATH).json(&json!({"messages": []})), 400),
         (
-            client(&gateway).post(PATH).json(&ask("gpt-5.5", false)),
+            gateway.client().post(PATH).json(&ask("gpt-5.5", false)),
             401,
         ),
         (
@@ -72,7 +163,7 @@ async fn every_answer_says_that_there_is_a_successor() {
                 .set_header("host", "evil.example"),
             403,
         ),
-        (client(&gateway).get(PATH), 405),
+        (gateway.client().get(PATH), 405),
         (
             post(PATH).header("content-type", "text/plain").body("x"),
             415,
@@ -82,7 +173,7 @@ async fn every_answer_says_that_there_is_a_successor() {
         assert_eq!(reply.status, status, "{}", reply.text());
         assert_deprecated(&reply);
     }
-    let other = client(&gateway).get("/v1/models").send().await;
+    let other = gateway.client().get("/v1/models").send().await;
     assert_eq!(other.header("deprecation"), None);
 }
 
@@ -170,7 +261,7 @@ async fn a_responses_upstream_answers_in_chunks() {
 async fn a_client_without_stream_gets_json_also_from_a_service_that_only_streams() {
     let upstream = Upstream::with(Script::answer(answer())).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let by_plan = signed_in(client(&gateway).post(PATH)).json(&ask("gpt-5.5", false));
+    let by_plan = signed_in(gateway.client().post(PATH)).json(&ask("gpt-5.5", false));
     let reply = by_plan.send().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let body = reply.json();

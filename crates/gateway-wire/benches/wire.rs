@@ -47,6 +47,8 @@ fn relay(model_echo: Option<&str>) -> Relay {
         max_event: 64 << 20,
         model_echo: model_echo.map(str::to_owned),
         strip_models_etag: true,
+        hide_usage: false,
+        ends_with_connection: false,
     })
 }
 
@@ -167,6 +169,8 @@ fn relay_208_chat_events_in_one_chunk(bencher: Bencher<'_, '_>) {
             max_event: 64 << 20,
             model_echo: None,
             strip_models_etag: false,
+            hide_usage: false,
+            ends_with_connection: false,
         });
         let mut steps = Vec::with_capacity(8);
         relay

@@ -25,9 +25,7 @@ use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::upstream::client::{
-    Pieces, Reply, ReplyBody, TransportFailure, TransportKind, UploadBody, UpstreamRequest,
-};
+use crate::upstream::client::{CallTimes, Pieces, Reply, ReplyBody, UploadBody, UpstreamRequest};
 use crate::upstream::headers::LITE_HEADER;
 use look::Look;
 use open::{Hold, Opened, is_refused_credential};
@@ -123,6 +121,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: None,
+            hides_usage: false,
         };
         match open::open(view, exchange, reply, None).await {
             Ok(Opened::Served(reached)) => Ok(reached),
@@ -145,7 +144,14 @@ impl Walk<'_> {
         let is_translated = plan.first.wire != client_wire;
         // Lite requests are collected too: a model can refuse the header, and is then asked again without it.
         let is_lite = self.parts.headers.contains_key(LITE_HEADER);
-        if !plan.rest.is_empty() || is_remembered || is_rewritten || is_lite || is_translated {
+        let may_ask_usage = outgoing::may_ask_usage(exchange, &plan.first, &request.head);
+        if !plan.rest.is_empty()
+            || is_remembered
+            || is_rewritten
+            || is_lite
+            || is_translated
+            || may_ask_usage
+        {
             request.collect().await?;
         }
         if client_wire == WireApi::Responses
@@ -320,6 +326,7 @@ impl Walk<'_> {
             headers,
             body: outgoing.body,
         };
+        exchange.tail.clone_from(&outgoing.watch);
         let reply = self
             .send(exchange, upstream, call, outgoing.watch.as_ref())
             .await?;
@@ -344,6 +351,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: reply_plan.as_ref(),
+            hides_usage: outgoing.asks_usage,
         };
         open::open(view, exchange, reply, hold)
             .await
@@ -428,7 +436,7 @@ impl Walk<'_> {
             .upstream
             .send(
                 request,
-                upstream.headers_timeout,
+                CallTimes::from(upstream),
                 upstream.request_max_retries,
             )
             .await;
@@ -453,7 +461,7 @@ impl Walk<'_> {
             }
             self.app.metrics.upstream_failures.with_label_values(&[name, "transport"]).inc();
             tracing::warn!(upstream.name = name, detail = %failure.detail, request.id = %exchange.id, "upstream `{name}` gave no answer");
-            no_answer(name, &failure)
+            failure.as_error(name)
         })
     }
 }
@@ -473,26 +481,5 @@ const fn ledger_word(state: SendState) -> gateway_ledger::SendState {
         SendState::NotSent => gateway_ledger::SendState::NotSent,
         SendState::Sent => gateway_ledger::SendState::Sent,
         SendState::Ambiguous => gateway_ledger::SendState::Ambiguous,
-    }
-}
-
-/// No answer arrived at all.
-fn no_answer(name: &str, failure: &TransportFailure) -> GatewayError {
-    let detail = &failure.detail;
-    match failure.kind {
-        TransportKind::Connect => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!(
-                "cannot connect to upstream `{name}`: {detail}; check its base_url and the network of the gateway"
-            ),
-        ),
-        TransportKind::HeadersTimeout => GatewayError::new(
-            ErrorCode::UpstreamTimeout,
-            format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
-        ),
-        TransportKind::Reset => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!("upstream `{name}` closed the connection before it answered: {detail}"),
-        ),
     }
 }

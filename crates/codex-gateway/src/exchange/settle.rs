@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
-use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
 use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
@@ -99,6 +99,9 @@ pub async fn panicked(app: &App, mut exchange: Exchange) {
 
 /// Books the exchange. Returns when the ledger has the entry as durably as configured.
 pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+    if let Some(tail) = &exchange.tail {
+        exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
+    }
     estimate(&mut exchange);
     if exchange.outcome == Outcome::Completed {
         // What an attempt before the last one said is in its record.
@@ -155,17 +158,8 @@ pub struct Money {
 }
 
 fn price(live: &Live, exchange: &Exchange) -> Money {
-    let is_plan = exchange
-        .caller
-        .as_ref()
-        .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
-    let billing = if is_plan {
-        Billing::Plan
-    } else {
-        Billing::Metered
-    };
     let unpriced = Money {
-        billing,
+        billing: exchange.billing,
         source: CostSource::Unpriced,
         nanos: None,
         is_estimated: false,
@@ -182,11 +176,10 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
         return unpriced;
     };
     // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
-    let tier = if is_plan {
-        exchange.service_tier_requested.as_deref()
-    } else {
-        let served = exchange.service_tier.as_deref();
-        served.or(exchange.service_tier_requested.as_deref())
+    let requested = exchange.service_tier_requested.as_deref();
+    let tier = match exchange.billing {
+        Billing::Plan => requested,
+        Billing::Metered => exchange.service_tier.as_deref().or(requested),
     };
     // Tier and day are chosen as when recorded usage is priced again, so that nothing differs without a new price.
     let zone = live.settings.storage.time_zone.clone();

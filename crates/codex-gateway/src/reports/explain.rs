@@ -8,6 +8,10 @@ use serde::Serialize;
 use super::price_tag::PriceTag;
 use crate::config::{Places, Settings};
 
+mod holder;
+
+pub use holder::{FoundKey, Holder, KeyState, SpeedLine, explain_for_holder};
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -34,6 +38,9 @@ pub struct Explained {
     /// would ask is not known here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub learned: Vec<Fact>,
+    /// What the store says of the key and the team; absent when neither was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
 }
 
 impl Explained {
@@ -99,6 +106,7 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
         price,
         config: places.path().to_owned(),
         learned: Vec::new(),
+        holder: None,
     }
 }
 

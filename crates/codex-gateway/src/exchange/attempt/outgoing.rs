@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use gateway_policy::{Adjustment, Attempt, AuthRoute, Upstream};
 use gateway_wire::adjust::{self, Adjustments};
-use gateway_wire::splice::splice;
+use gateway_wire::request::RequestHead;
+use gateway_wire::splice::{Edit, splice_all};
+use gateway_wire::{WireApi, stream_usage};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -22,6 +24,18 @@ use crate::upstream::headers::{
 pub struct OutgoingBody {
     pub body: UploadBody,
     pub watch: Option<TailWatch>,
+    /// Whether it asks for token counts that the client did not ask for.
+    pub asks_usage: bool,
+}
+
+/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs. A body that still
+/// arrives may yet say that it streams, or that it asks itself.
+pub fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
+    exchange.endpoint.wire() == WireApi::Chat
+        && attempt.wire == WireApi::Chat
+        && attempt.upstream.dialect.stream_usage
+        && head.stream_options_include_usage != Some(true)
+        && head.stream != Some(false)
 }
 
 /// Makes the body of one attempt. A streamed tail is used up; a replayable one stays.
@@ -39,24 +53,31 @@ pub fn body(
     let span = is_changed
         .then(|| request.head.model.as_ref().map(|model| model.span.clone()))
         .flatten();
-    let whole = |pieces: Vec<Bytes>| OutgoingBody {
+    let asks_usage =
+        request.head.stream == Some(true) && may_ask_usage(exchange, attempt, &request.head);
+    let whole = |pieces: Vec<Bytes>, asks_usage| OutgoingBody {
         body: UploadBody::Pieces(Pieces::from(pieces)),
         watch: None,
+        asks_usage,
     };
     let tail = match &request.tail {
-        Tail::Replayable { plain, .. } if !changes.is_empty() => {
-            let adjusted = adjusted(plain, changes)?;
-            let Some(span) = span else {
-                return Ok(whole(vec![adjusted]));
+        Tail::Replayable { plain, .. } if !changes.is_empty() || span.is_some() || asks_usage => {
+            let (plain, span) = if changes.is_empty() {
+                (plain.clone(), span)
+            } else {
+                let adjusted = adjusted(plain, changes)?;
+                // The span belongs to the body as it was; after a change it is looked up again.
+                let head = gateway_wire::request::scan(&adjusted)
+                    .map_err(|error| super::super::body::invalid(&error))?;
+                let span = span.and(head.model.map(|model| model.span));
+                (adjusted, span)
             };
-            // The span belongs to the body as it was; after a change it is looked up again.
-            let head = gateway_wire::request::scan(&adjusted)
-                .map_err(|error| super::super::body::invalid(&error))?;
-            let span = head.model.map_or(span, |model| model.span);
-            return Ok(whole(spliced(&adjusted, span, attempt)?));
-        }
-        Tail::Replayable { plain, .. } if span.is_some() => {
-            return Ok(whole(spliced(plain, span.unwrap_or_default(), attempt)?));
+            let usage = asks_usage.then(|| stream_usage::ask(&plain)).flatten();
+            let asks_usage = usage.is_some();
+            let model = span.map(|span| Edit::string(span, attempt.model.as_str()));
+            let edits = model.into_iter().chain(usage).collect();
+            let pieces = splice_all(&plain, edits).map_err(|_| internal())?;
+            return Ok(whole(pieces, asks_usage));
         }
         Tail::Replayable { raw, plain } => {
             let accepted = &attempt.upstream.request_encodings;
@@ -66,7 +87,7 @@ pub fn body(
                     .any(|known| known.as_str() == coding.as_str())
             });
             if request.codings.is_empty() || !can_pass {
-                return Ok(whole(vec![plain.clone()]));
+                return Ok(whole(vec![plain.clone()], false));
             }
             let words: Vec<&str> = request
                 .codings
@@ -76,7 +97,7 @@ pub fn body(
             if let Ok(value) = HeaderValue::from_str(&words.join(", ")) {
                 headers.insert(header::CONTENT_ENCODING, value);
             }
-            return Ok(whole(vec![raw.clone()]));
+            return Ok(whole(vec![raw.clone()], false));
         }
         Tail::Streamed(_) => std::mem::replace(&mut request.tail, Tail::Sent),
         Tail::Sent => return Err(internal()),
@@ -88,17 +109,8 @@ pub fn body(
     Ok(OutgoingBody {
         body: UploadBody::Streamed(upload),
         watch: Some(watch),
+        asks_usage: false,
     })
-}
-
-fn spliced(
-    plain: &Bytes,
-    span: std::ops::Range<usize>,
-    attempt: &Attempt,
-) -> Result<Vec<Bytes>, GatewayError> {
-    splice(plain, span, attempt.model.as_str())
-        .map(Vec::from)
-        .map_err(|_| internal())
 }
 
 pub(super) fn internal() -> GatewayError {
