@@ -209,11 +209,11 @@ impl Metrics {
             )?,
             registry: to.0,
         }
-        .from_zero())
+        .at_zero())
     }
 
     /// A rate sees the first refusal only when the series was there before it, at zero.
-    fn from_zero(self) -> Self {
+    fn at_zero(self) -> Self {
         for kind in Refusal::KINDS.iter().chain(&["max_concurrent"]) {
             self.limit_rejections.with_label_values(&[kind]);
         }
