@@ -21,6 +21,7 @@ test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's 
 	cargo test --locked -p gateway-tests --test codex --test sdk
 	scripts/with-postgres.sh cargo test --locked -p gateway-ledger --test contract
 	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked -p gateway-tests --test reconcile -- --nocapture the_ledger_equals
+	scripts/try-openapi.sh
 	scripts/check-deploy.sh
 
 check: ## Exactly what CI runs

@@ -69,17 +69,23 @@ impl AllowedHosts {
         if values.next().is_some() {
             return Err(refused("(given twice)"));
         }
-        let name = normalise_host(&authority).to_ascii_lowercase();
-        // DNS rebinding needs a name; an IP literal is what the user typed.
-        let is_allowed = name == "localhost"
+        // A request for a proxy has both, and what it asks for is the target.
+        for name in std::iter::once(authority.as_str()).chain(uri.authority().map(|it| it.as_str()))
+        {
+            if !self.is_ours(name) {
+                return Err(refused(&shown(name)));
+            }
+        }
+        Ok(authority.to_ascii_lowercase())
+    }
+
+    /// DNS rebinding needs a name; an IP literal is what the user typed.
+    fn is_ours(&self, authority: &str) -> bool {
+        let name = normalise_host(authority).to_ascii_lowercase();
+        name == "localhost"
             || name.ends_with(".localhost")
             || name.parse::<std::net::IpAddr>().is_ok()
-            || self.hosts.contains(&name);
-        if is_allowed {
-            Ok(authority.to_ascii_lowercase())
-        } else {
-            Err(refused(&shown(&authority)))
-        }
+            || self.hosts.contains(&name)
     }
 
     fn check_origin(&self, host: &str, headers: &HeaderMap) -> Result<(), GatewayError> {
