@@ -1,5 +1,6 @@
 //! What a request must pass before anything looks at it: header sizes, Host, Origin. Knows nothing about callers or models.
 
+use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 
 use super::error::{ErrorCode, GatewayError};
@@ -70,7 +71,8 @@ impl AllowedHosts {
             return Err(refused("(given twice)"));
         }
         // A request for a proxy has both, and what it asks for is the target.
-        for name in std::iter::once(authority.as_str()).chain(uri.authority().map(|it| it.as_str()))
+        for name in
+            std::iter::once(authority.as_str()).chain(uri.authority().map(Authority::as_str))
         {
             if !self.is_ours(name) {
                 return Err(refused(&shown(name)));
