@@ -1,6 +1,7 @@
 //! Signals: an orderly end that cuts nobody off, and a new configuration without a restart.
 
-use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::client::Client;
+use gateway_tests::gateway::{Config, Gateway, free_address};
 use gateway_tests::sample::by_key;
 use gateway_tests::upstream::{Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream};
 use std::time::Duration;
@@ -163,4 +164,25 @@ async fn a_reload_applies_what_it_can_and_names_what_has_to_wait() {
     let status = gateway.wait_for_exit(Duration::from_secs(5)).await;
     assert_eq!(status.code(), Some(0), "{}", gateway.output());
     drop(waiting);
+}
+
+#[tokio::test]
+async fn the_listener_for_administration_says_to_the_end_that_it_is_not_ready() {
+    let upstream = Upstream::with(slow_answer()).await;
+    let apart = free_address();
+    let config = Config::to(&upstream).rest(&format!("[admin]\nlisten = \"{apart}\""));
+    let mut gateway = Gateway::start(&config).await;
+    let ask = |path: &'static str| Client::direct(apart).get(path).send();
+    assert_eq!(ask("/readyz").await.status, 200);
+    let mut open = by_key(&gateway.client()).open().await;
+    open.until("word1 ").await;
+    gateway.signal("TERM");
+    while !refuses(&gateway).await {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(ask("/readyz").await.status, 503);
+    assert_eq!(ask("/healthz").await.status, 200);
+    assert_eq!(open.finish().await.cut, None);
+    let status = gateway.wait_for_exit(Duration::from_secs(3)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
 }

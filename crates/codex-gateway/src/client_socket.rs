@@ -15,16 +15,13 @@ use tokio::time::{Instant, Sleep, sleep};
 mod talk;
 
 pub use talk::{Heard, Talk};
+use talk::{LINGER, LINGER_BYTES};
 
 /// What to say in the place of a bare refusal with this status: a whole answer, head and body.
 pub type Words = fn(u16) -> Bytes;
 
-/// How long a client that still writes its request is listened to after the answer was sent, all in all.
-const LINGER: Duration = Duration::from_secs(3);
-/// The same, since it was last heard.
+/// How long a client that still writes its request is listened to after the answer was sent, since it was last heard.
 const LINGER_QUIET: Duration = Duration::from_millis(500);
-/// Most bytes that are thrown away so.
-const LINGER_BYTES: usize = 128 << 20;
 /// Asks a client whose side is closed whether it is still there: a closed socket answers any byte with a reset, and an interim answer
 /// is what every client of HTTP/1.1 overlooks.
 const ARE_YOU_THERE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -79,11 +79,16 @@ pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
                     is_tls: tls.is_some(),
                 };
                 let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
-                let watcher = graceful.watcher();
+                let service = Service {
+                    peer,
+                    router,
+                    watcher: graceful.watcher(),
+                    tasks: tasks.clone(),
+                };
                 tasks.spawn_connection(async move {
                     match tls {
-                        Some(tls) => encrypted(socket, &tls, peer, router, watcher, stop).await,
-                        None => plain(socket, peer, router, watcher, stop).await,
+                        Some(tls) => encrypted(socket, &tls, service, stop).await,
+                        None => plain(socket, service, stop).await,
                     }
                     drop(permit);
                 });
@@ -101,19 +106,21 @@ pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
     }
 }
 
-async fn plain(
-    socket: TcpStream,
+/// What one connection is served with.
+struct Service {
     peer: Peer,
     router: Router,
     watcher: Watcher,
-    stop: CancellationToken,
-) {
+    tasks: Tasks,
+}
+
+async fn plain(socket: TcpStream, service: Service, stop: CancellationToken) {
     let protocol = tokio::select! {
         protocol = socket::protocol(&socket, HEAD_TIMEOUT) => protocol,
         () = stop.cancelled() => None,
     };
     if let Some(protocol) = protocol {
-        connection(socket, protocol, peer, router, watcher).await;
+        connection(socket, protocol, service).await;
     }
 }
 
@@ -121,9 +128,7 @@ async fn plain(
 async fn encrypted(
     socket: TcpStream,
     tls: &TlsAcceptor,
-    peer: Peer,
-    router: Router,
-    watcher: Watcher,
+    service: Service,
     stop: CancellationToken,
 ) {
     let shaken = tokio::select! {
@@ -140,14 +145,20 @@ async fn encrypted(
         Some(_) | None => Protocol::Http1,
     };
     let socket = FirstBytes::new(socket, HEAD_TIMEOUT);
-    connection(socket, protocol, peer, router, watcher).await;
+    connection(socket, protocol, service).await;
 }
 
-async fn connection<S>(socket: S, protocol: Protocol, peer: Peer, router: Router, watcher: Watcher)
+async fn connection<S>(socket: S, protocol: Protocol, service: Service)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let talk = Arc::new(Talk::default());
+    let Service {
+        peer,
+        router,
+        watcher,
+        tasks,
+    } = service;
+    let talk = Arc::new(Talk::new(tasks));
     let (asked, told) = (Arc::clone(&talk), Arc::clone(&talk));
     let service = router
         .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {

@@ -105,7 +105,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
 
 async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
-    let (app, doors) = build(live, &data_dir).await?;
+    let (app, mut doors) = build(live, &data_dir).await?;
     say(&banner(&doors, config_path, data_dir.path())?);
     let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
@@ -128,6 +128,14 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
                 tls.follow(|| certificate.live.load().settings.tls.clone())
                     .await;
             }
+        });
+    }
+    // The first one closes when the process is to stop. What is apart from it stays open to the end: whoever asks there whether the
+    // gateway is ready shall hear that it is not.
+    for apart in doors.split_off(1) {
+        let tasks = app.tasks.clone();
+        app.tasks.spawn_background("administration", async move {
+            server::serve(apart, &tasks, CancellationToken::new()).await;
         });
     }
     let served = doors

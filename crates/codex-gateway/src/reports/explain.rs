@@ -34,13 +34,13 @@ pub struct Explained {
     pub price: Option<PriceTag>,
     /// The configuration that was asked.
     pub config: String,
-    /// What the store says of the key and the team; absent when neither was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
     /// Refusals learned by the server that answers, of models that this request would ask. They hold for one caller each, and who
     /// would ask is not known here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub learned: Vec<Fact>,
+    /// What the store says of the key and the team; absent when neither was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
 }
 
 impl Explained {
@@ -105,8 +105,8 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
         explanation,
         price,
         config: places.path().to_owned(),
-        holder: None,
         learned: Vec::new(),
+        holder: None,
     }
 }
 
