@@ -19,9 +19,10 @@ test: ## Every test that needs nothing but the Rust toolchain
 
 test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL and Prometheus, which it installs
 	scripts/install-test-tools.sh node codex sdk
-	cargo test --locked -p gateway-tests --test codex --test sdk
-	scripts/with-postgres.sh cargo test --locked -p gateway-ledger --test contract
-	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked -p gateway-tests --test reconcile -- --nocapture the_ledger_equals
+	cargo test --locked --workspace --test codex --test sdk
+	scripts/with-postgres.sh cargo test --locked --workspace --test contract
+	scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
+	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
 	scripts/check-deploy.sh
 
 check: ## Exactly what CI runs
@@ -36,7 +37,7 @@ fmt-check: ## Is the code formatted?
 # The tests with the real Codex and the libraries are no default target, so the linter has to be told of them.
 lint: ## Clippy, with warnings as errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked -p gateway-tests --test codex --test sdk -- -D warnings
+	cargo clippy --locked --workspace --test codex --test replicas --test sdk -- -D warnings
 
 deny: ## Licences, sources and bans of dependencies; unused ones; spelling
 	scripts/check-dependencies.sh

@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it does not.
 
-use crate::translate::{call, chat_only, client, exchange_line, third_party};
+use crate::translate::{call, chat_only, exchange_line, third_party};
 use gateway_tests::client::{Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, signed_in};
@@ -34,7 +34,8 @@ async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
     let upstream = Upstream::with(Script::answer(counted())).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0, \"stream_options\": {\"include_usage\":true} }";
-    let post = client(&gateway)
+    let post = gateway
+        .client()
         .post(PATH)
         .bearer(API_KEY)
         .header("content-type", "application/json");
@@ -84,7 +85,8 @@ async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_n
             ),
         ] {
             let sent = format!("{start}{options} }}");
-            let post = client(&gateway)
+            let post = gateway
+                .client()
                 .post(PATH)
                 .bearer(API_KEY)
                 .header("content-type", "application/json");
@@ -140,7 +142,7 @@ async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_ta
 async fn every_answer_says_that_there_is_a_successor() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let post = |path: &str| client(&gateway).post(path).bearer(API_KEY);
+    let post = |path: &str| gateway.client().post(path).bearer(API_KEY);
     for (call, status) in [
         (post(PATH).json(&ask("gpt-5.5", false)), 200),
         (post("/chat/completions").json(&ask("gpt-5.5", false)), 200),
@@ -152,7 +154,7 @@ async fn every_answer_says_that_there_is_a_successor() {
         ),
         (post(PATH).json(&json!({"messages": []})), 400),
         (
-            client(&gateway).post(PATH).json(&ask("gpt-5.5", false)),
+            gateway.client().post(PATH).json(&ask("gpt-5.5", false)),
             401,
         ),
         (
@@ -161,7 +163,7 @@ async fn every_answer_says_that_there_is_a_successor() {
                 .set_header("host", "evil.example"),
             403,
         ),
-        (client(&gateway).get(PATH), 405),
+        (gateway.client().get(PATH), 405),
         (
             post(PATH).header("content-type", "text/plain").body("x"),
             415,
@@ -171,7 +173,7 @@ async fn every_answer_says_that_there_is_a_successor() {
         assert_eq!(reply.status, status, "{}", reply.text());
         assert_deprecated(&reply);
     }
-    let other = client(&gateway).get("/v1/models").send().await;
+    let other = gateway.client().get("/v1/models").send().await;
     assert_eq!(other.header("deprecation"), None);
 }
 
@@ -259,7 +261,7 @@ async fn a_responses_upstream_answers_in_chunks() {
 async fn a_client_without_stream_gets_json_also_from_a_service_that_only_streams() {
     let upstream = Upstream::with(Script::answer(answer())).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let by_plan = signed_in(client(&gateway).post(PATH)).json(&ask("gpt-5.5", false));
+    let by_plan = signed_in(gateway.client().post(PATH)).json(&ask("gpt-5.5", false));
     let reply = by_plan.send().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let body = reply.json();

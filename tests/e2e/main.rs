@@ -1,24 +1,31 @@
 //! End-to-end tests: the real gateway process between a raw client and the scripted upstream.
 
+mod administration;
+mod admission;
 mod chat;
 mod config_errors;
 mod connections;
 mod disconnect;
+mod endings;
 mod errors;
 mod examples;
 mod fallback;
 mod host_origin;
 mod keys;
+mod leaks;
 mod lifecycle;
 mod limits;
+mod manners;
 mod mending;
 mod metering;
 mod models;
 mod passthrough;
+mod proxies;
 mod requests;
 mod rewrite;
 mod routes;
 mod shutdown;
+mod tls;
 mod traces;
 mod translate;
 mod upstream;

@@ -133,3 +133,34 @@ async fn a_running_stream_survives_a_new_configuration() {
         Some("response.completed")
     );
 }
+
+#[tokio::test]
+async fn a_reload_applies_what_it_can_and_names_what_has_to_wait() {
+    let upstream = Upstream::with(Script::steps(vec![Step::Stall])).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let changed = Config::to(&upstream)
+        .server("max_concurrent = 1")
+        .server("shutdown_grace = \"300ms\"")
+        .rest("[storage]\nretention = \"30d\"\ntime_zone = \"Europe/Berlin\"\n[log]\nformat = \"json\"");
+    std::fs::write(gateway.config_file(), changed.text()).unwrap();
+    gateway.signal("HUP");
+    gateway.wait_for_output("is in force").await;
+    gateway
+        .wait_for_output("`storage.retention`, `storage.time_zone`, `log.format` changed")
+        .await;
+    let waiting = by_key(&gateway.client());
+    let waiting = tokio::spawn(waiting.open());
+    upstream
+        .wait_until("the request", |requests| requests.len() == 1)
+        .await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (503, "server_is_overloaded")
+    );
+    let mut gateway = gateway;
+    gateway.signal("TERM");
+    let status = gateway.wait_for_exit(Duration::from_secs(5)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    drop(waiting);
+}

@@ -5,7 +5,7 @@ mod failures;
 mod requests;
 mod streams;
 
-use gateway_tests::client::{Call, Checks, Client, Reply};
+use gateway_tests::client::{Call, Reply};
 use gateway_tests::gateway::{Gateway, Start};
 use gateway_tests::sample::API_KEY;
 use gateway_tests::upstream::{Script, Upstream};
@@ -41,17 +41,8 @@ pub(crate) async fn chat_only(script: Script, lines: &str) -> (Upstream, Gateway
     third_party(script, "\"chat\"", lines).await
 }
 
-pub(crate) fn client(gateway: &Gateway) -> Client {
-    Client::checking(
-        gateway.address(),
-        Checks {
-            secrets: vec![THIRD_KEY.to_owned()],
-        },
-    )
-}
-
 pub(crate) fn call(gateway: &Gateway, path: &str, body: &Value) -> Call {
-    client(gateway).post(path).bearer(API_KEY).json(body)
+    gateway.client().post(path).bearer(API_KEY).json(body)
 }
 
 /// `POST /v1/responses` and the whole answer.

@@ -2,6 +2,8 @@
 
 use crate::PATIENCE;
 use crate::client::{Checks, Client, Reply};
+use crate::sample;
+use crate::secrets::Secrets;
 use crate::upstream::Upstream;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -135,6 +137,7 @@ pub struct Gateway {
     place: tempfile::TempDir,
     output: Arc<Mutex<String>>,
     start: Start,
+    secrets: Secrets,
 }
 
 /// How a gateway starts.
@@ -177,6 +180,22 @@ impl Gateway {
             std::fs::write(place.path().join(name), contents).expect("a file can be written");
         }
         let output = Arc::new(Mutex::new(String::new()));
+        let secrets = Secrets::default();
+        for secret in [
+            sample::API_KEY,
+            &sample::chatgpt_token(),
+            sample::FAKE_ACCOUNT,
+        ] {
+            secrets.note(secret);
+        }
+        for (name, value) in &start.environment {
+            if ["KEY", "TOKEN", "SECRET"]
+                .iter()
+                .any(|word| name.contains(word))
+            {
+                secrets.note(value);
+            }
+        }
         let child = serve(place.path(), address, start, &output);
         Self {
             child,
@@ -184,6 +203,7 @@ impl Gateway {
             place,
             output,
             start: start.clone(),
+            secrets,
         }
     }
 
@@ -227,17 +247,42 @@ impl Gateway {
         format!("http://{}/v1", self.address)
     }
 
-    /// A client that checks every answer; the admin token may appear in none.
+    /// A client that checks every answer: no credential that was sent may appear in one, nor the admin token.
     pub fn client(&self) -> Client {
-        let token =
-            std::fs::read_to_string(self.data_dir().join("admin-token")).unwrap_or_default();
-        let secrets = Some(token.trim().to_owned()).filter(|token| !token.is_empty());
-        Client::checking(
-            self.address,
-            Checks {
-                secrets: secrets.into_iter().collect(),
-            },
-        )
+        let token = std::fs::read_to_string(self.data_dir().join("admin-token"));
+        self.secrets.note(&token.unwrap_or_default());
+        let secrets = self.secrets.clone();
+        Client::checking(self.address, Checks { secrets })
+    }
+
+    /// The credentials that must turn up nowhere; a test adds what it sends by other ways.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// For the test of the search alone: as if the gateway had written this.
+    pub fn plant_in_output(&self, text: &str) {
+        let mut output = self
+            .output
+            .lock()
+            .expect("no thread panics while it writes");
+        output.push_str(text);
+    }
+
+    /// Takes back what was planted, and all that was written before.
+    pub fn forget_output(&self) {
+        let mut output = self
+            .output
+            .lock()
+            .expect("no thread panics while it writes");
+        output.clear();
+    }
+
+    /// Where credentials turned up that belong nowhere.
+    pub fn leaks(&mut self) -> Vec<String> {
+        let address = self.is_running().then_some(self.address);
+        self.secrets
+            .leaks(&self.output(), &self.data_dir(), address)
     }
 
     /// All ledger entries so far as scripts get them, the newest first.
@@ -270,6 +315,41 @@ impl Gateway {
 
     pub fn config_file(&self) -> PathBuf {
         self.place.path().join("gateway.toml")
+    }
+
+    /// Runs a command in a process of its own, on the store of this one and with its environment; panics when it fails.
+    pub fn administer(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
+        all.extend(arguments);
+        let output = command(self.place.path(), &all)
+            .envs(self.start.environment.iter().cloned())
+            .output()
+            .expect("the gateway's program starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// Makes a gateway key and waits until it is known here; answers its id and the key.
+    pub async fn new_key(&self, arguments: &[&str]) -> (String, String) {
+        let mut all = vec!["keys", "create", "--json"];
+        all.extend(arguments);
+        let made: serde_json::Value =
+            serde_json::from_str(&self.administer(&all)).expect("the command answers JSON");
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        let (id, key) = (text("id"), text("key"));
+        let started = Instant::now();
+        let client = self.client();
+        let known = || client.get("/v1/models").bearer(&key).send();
+        while known().await.status == 401 {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the key is never known\n{}",
+                self.output()
+            );
+        }
+        (id, key)
     }
 
     /// Everything it wrote to stdout and stderr so far.
@@ -375,12 +455,18 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        let leaks = if std::thread::panicking() {
+            Vec::new()
+        } else {
+            self.leaks()
+        };
         if self.child.kill().is_ok() {
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
             eprintln!("--- output of the gateway ---\n{}", self.output());
         }
+        assert!(leaks.is_empty(), "credentials leaked: {leaks:#?}");
     }
 }
 
@@ -442,7 +528,7 @@ fn collect(mut stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 }
 
 /// A port that was free a moment ago; the kernel hands out others first, so it stays free for a while.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     listener
         .local_addr()

@@ -7,7 +7,9 @@ pub mod codex;
 pub mod gateway;
 pub mod http1;
 pub mod normalise;
+pub mod postgres;
 pub mod sample;
+pub mod secrets;
 pub mod upstream;
 
 /// How long anything in a test may take before it counts as hanging.

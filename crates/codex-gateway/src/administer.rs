@@ -2,7 +2,8 @@
 //! admin API. Speaks to the store through the ledger; prints and answers nothing.
 
 use gateway_ledger::{
-    CreatedKey, Directory, KeyRecord, Ledger, LedgerError, LedgerErrorKind, NewKey, TeamRecord,
+    Actor, CreatedKey, Directory, KeyRecord, Ledger, LedgerError, LedgerErrorKind, NewKey,
+    TeamRecord,
 };
 use gateway_policy::limit::{Budget, Limits, Scope, Window};
 use gateway_policy::units::parse_duration;
@@ -203,7 +204,7 @@ impl From<CreatedKey> for ShownKey {
 }
 
 /// A budget and where it stands; `resets_at` is absent for one that never begins anew.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct BudgetLine {
     pub scope: String,
     pub window: Window,
@@ -220,7 +221,7 @@ pub async fn create_key(
     ledger: &Ledger,
     spec: &KeySpec,
     now: Timestamp,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<ShownKey, AdministerError> {
     let new = spec.read(now)?;
     Ok(ledger.create_key(&new, actor).await?.into())
@@ -230,7 +231,7 @@ pub async fn create_key(
 pub async fn rotate_key(
     ledger: &Ledger,
     key: &str,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<ShownKey, AdministerError> {
     let id = live_key(&ledger.directory().await?, key)?;
     Ok(ledger.rotate_key(&id, actor).await?.into())
@@ -240,7 +241,7 @@ pub async fn rotate_key(
 pub async fn revoke_key(
     ledger: &Ledger,
     key: &str,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<String, AdministerError> {
     let id = live_key(&ledger.directory().await?, key)?;
     if ledger.revoke_key(&id, actor).await? {
@@ -279,14 +280,18 @@ pub async fn put_team(
     ledger: &Ledger,
     team: &str,
     limits: Limits,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<(), AdministerError> {
     let team = name("a team", team)?;
     Ok(ledger.put_team(&team, limits, actor).await?)
 }
 
 /// Deletes a team that has no live keys.
-pub async fn delete_team(ledger: &Ledger, team: &str, actor: &str) -> Result<(), AdministerError> {
+pub async fn delete_team(
+    ledger: &Ledger,
+    team: &str,
+    actor: impl Into<Actor>,
+) -> Result<(), AdministerError> {
     if ledger.delete_team(team, actor).await? {
         return Ok(());
     }
@@ -324,7 +329,7 @@ pub async fn put_budget(
     ledger: &Ledger,
     of: &str,
     spec: &BudgetSpec,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<(), AdministerError> {
     let budget = spec.read()?;
     let scope = scope(ledger, of).await?;
@@ -337,7 +342,7 @@ pub async fn delete_budget(
     of: &str,
     window: Window,
     billing: Billing,
-    actor: &str,
+    actor: impl Into<Actor>,
 ) -> Result<(), AdministerError> {
     // Also the budget of a key that was revoked meanwhile.
     let scope = match Scope::parse(of) {
@@ -357,7 +362,28 @@ pub async fn delete_budget(
 /// All budgets and where they stand.
 pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdministerError> {
     let directory = ledger.directory().await?;
-    let standings = ledger.standings(directory.budgets()).await?;
+    lines(ledger, directory.budgets()).await
+}
+
+/// The budgets of some scopes and where they stand.
+pub async fn budgets_of(
+    ledger: &Ledger,
+    directory: &Directory,
+    scopes: &[Scope],
+) -> Result<Vec<BudgetLine>, AdministerError> {
+    let budgets = directory.budgets().iter();
+    let of_them: Vec<(Scope, Budget)> = budgets
+        .filter(|(scope, _)| scopes.contains(scope))
+        .cloned()
+        .collect();
+    lines(ledger, &of_them).await
+}
+
+async fn lines(
+    ledger: &Ledger,
+    budgets: &[(Scope, Budget)],
+) -> Result<Vec<BudgetLine>, AdministerError> {
+    let standings = ledger.standings(budgets).await?;
     let lines = standings.into_iter().map(|standing| BudgetLine {
         scope: standing.scope.as_text(),
         window: standing.budget.window,

@@ -95,7 +95,7 @@ impl Books {
             rule: exchange.rule.clone(),
             attempts: exchange.attempts.clone(),
             service_tier_requested: exchange.service_tier_requested.clone(),
-            billing: exchange.billing(),
+            billing: exchange.billing,
         })
     }
 

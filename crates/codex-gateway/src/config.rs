@@ -1,6 +1,7 @@
 //! Configuration: where it is looked for, what it may say, what it compiles to. The only file that reads the environment.
 
 pub mod diagnostic;
+mod exposure;
 pub mod file;
 pub mod places;
 mod reader;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use gateway_policy::problem::{Problem, Severity};
 
 pub use places::Places;
-pub use settings::{OnDisconnect, Settings, ShareKeys};
+pub use reader::is_hard_to_guess;
+pub use settings::{Admin, AdminToken, OnDisconnect, Settings, ShareKeys, Unpriced};
 
 /// Where the configuration came from, and its text for carets.
 #[derive(Debug, Clone)]

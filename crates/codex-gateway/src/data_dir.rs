@@ -9,6 +9,9 @@ use fs4::fs_std::FileExt as _;
 
 use crate::secret::{Secret, hex};
 
+/// The file that keeps the admin token.
+pub const ADMIN_TOKEN: &str = "admin-token";
+
 /// An opened data directory. The lock is held as long as this lives.
 pub struct DataDir {
     path: PathBuf,
@@ -67,7 +70,7 @@ impl DataDir {
 
     /// The admin token: made at the first start, readable by this user alone, never logged.
     pub fn admin_token(&self) -> Result<Secret, DataDirError> {
-        self.kept("admin-token", random_token).map(Secret::new)
+        self.kept(ADMIN_TOKEN, random_token).map(Secret::new)
     }
 
     fn kept(
@@ -95,20 +98,7 @@ impl DataDir {
             Err(error) => return Err(io(error)),
         }
         let text = make().map_err(io)?;
-        // Written beside and renamed: a crash leaves either no file or a whole one.
-        let beside = self.path.join(format!("{name}.new"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(io)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        std::fs::rename(&beside, &path).map_err(io)?;
+        replace(&path, &text).map_err(io)?;
         Ok(text)
     }
 }
@@ -124,8 +114,36 @@ pub fn ensure(path: &Path) -> std::io::Result<()> {
         .create(path)
 }
 
+/// Writes one line to a file for this user alone. It is written beside and renamed: a crash leaves the old file or the new one, and
+/// nobody reads a half.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    // One that a crash left behind may have another mode.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
 /// 256 random bits in hexadecimal.
-fn random_token() -> Result<String, std::io::Error> {
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn random_token() -> Result<String, std::io::Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
     Ok(hex(&bytes))

@@ -1,4 +1,4 @@
-//! Accepts connections, drains them at the end. Knows nothing of what is served.
+//! Accepts connections, plain or by TLS, and drains them at the end. Knows nothing of what is served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,14 +8,18 @@ use axum::Router;
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::socket::{self, Protocol, WriteIdle};
+use crate::client_socket::{ClientSocket, Talk};
+use crate::http::unreadable;
+use crate::socket::{self, FirstBytes, Protocol, WriteIdle};
 use crate::tasks::Tasks;
 
 /// How long a client may take to send the head of a request. Without a timer hyper waits for ever.
@@ -29,14 +33,29 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// A client that takes nothing of its answer for this long has stopped reading.
 const WRITE_IDLE: Duration = Duration::from_secs(120);
 
-/// Where a request came from; an extension of every request.
+/// The other end of the connection that a request came on; an extension of every request.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    pub address: SocketAddr,
+    pub is_tls: bool,
+}
 
-/// Serves `router` until `stop` is cancelled, then closes the listener and lets connections finish.
+/// A listener, what is served on it, and whether by TLS.
+pub struct Door {
+    pub listener: TcpListener,
+    pub router: Router,
+    pub tls: Option<TlsAcceptor>,
+}
+
+/// Serves a door until `stop` is cancelled, then closes the listener and lets connections finish.
 ///
 /// The listener is closed at once: Codex waits for a refused connection without limit, but gives up on errors.
-pub async fn serve(listener: TcpListener, router: Router, tasks: &Tasks, stop: CancellationToken) {
+pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
+    let Door {
+        listener,
+        router,
+        tls,
+    } = door;
     let graceful = Arc::new(GracefulShutdown::new());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -51,16 +70,23 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: &Tasks, stop: C
             break;
         };
         match accepted {
-            Ok((socket, peer)) => {
-                accept(
-                    socket,
-                    peer,
-                    router.clone(),
-                    tasks,
-                    &graceful,
-                    permit,
-                    stop.clone(),
-                );
+            Ok((socket, address)) => {
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                let peer = Peer {
+                    address,
+                    is_tls: tls.is_some(),
+                };
+                let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
+                let watcher = graceful.watcher();
+                tasks.spawn_connection(async move {
+                    match tls {
+                        Some(tls) => encrypted(socket, &tls, peer, router, watcher, stop).await,
+                        None => plain(socket, peer, router, watcher, stop).await,
+                    }
+                    drop(permit);
+                });
             }
             Err(error) => {
                 // Out of file descriptors, most likely; a pause lets some close.
@@ -75,40 +101,72 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: &Tasks, stop: C
     }
 }
 
-fn accept(
+async fn plain(
     socket: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
-    tasks: &Tasks,
-    graceful: &GracefulShutdown,
-    permit: OwnedSemaphorePermit,
+    watcher: Watcher,
     stop: CancellationToken,
 ) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    let protocol = tokio::select! {
+        protocol = socket::protocol(&socket, HEAD_TIMEOUT) => protocol,
+        () = stop.cancelled() => None,
+    };
+    if let Some(protocol) = protocol {
+        connection(socket, protocol, peer, router, watcher).await;
     }
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request.map(Body::new)
-    });
-    let watcher = graceful.watcher();
-    tasks.spawn_connection(async move {
-        let protocol = tokio::select! {
-            protocol = socket::protocol(&socket, HEAD_TIMEOUT) => protocol,
-            () = stop.cancelled() => None,
-        };
-        let builder = match protocol {
-            Some(Protocol::Http1) => builder().http1_only(),
-            Some(Protocol::Http2) => builder().http2_only(),
-            None => return,
-        };
-        let socket = TokioIo::new(WriteIdle::new(socket, WRITE_IDLE));
-        let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error = %error, "connection ended early");
-        }
-        drop(permit);
-    });
+}
+
+/// A handshake has as long as the head of a request, and so has what follows it.
+async fn encrypted(
+    socket: TcpStream,
+    tls: &TlsAcceptor,
+    peer: Peer,
+    router: Router,
+    watcher: Watcher,
+    stop: CancellationToken,
+) {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    let socket = match shaken {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => return tracing::debug!("a TLS handshake took too long"),
+    };
+    let protocol = match socket.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        Some(_) | None => Protocol::Http1,
+    };
+    let socket = FirstBytes::new(socket, HEAD_TIMEOUT);
+    connection(socket, protocol, peer, router, watcher).await;
+}
+
+async fn connection<S>(socket: S, protocol: Protocol, peer: Peer, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let talk = Arc::new(Talk::default());
+    let (asked, told) = (Arc::clone(&talk), Arc::clone(&talk));
+    let service = router
+        .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
+            asked.begin(request).map(Body::new)
+        })
+        .map_response(move |response| told.answered(response));
+    // TLS cannot end one direction alone.
+    let is_bare = matches!(protocol, Protocol::Http1) && !peer.is_tls;
+    let builder = match protocol {
+        Protocol::Http1 => builder().http1_only(),
+        Protocol::Http2 => builder().http2_only(),
+    };
+    let socket = WriteIdle::new(socket, WRITE_IDLE);
+    let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, is_bare));
+    let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error = %error, "connection ended early");
+    }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -44,16 +44,16 @@ pub async fn protocol(socket: &TcpStream, patience: Duration) -> Option<Protocol
 }
 
 /// A socket whose writes have a deadline: a client that takes nothing for that long has stopped reading.
-pub struct WriteIdle {
-    socket: TcpStream,
+pub struct WriteIdle<S> {
+    socket: S,
     patience: Duration,
     /// Set while a write waits.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl WriteIdle {
+impl<S> WriteIdle<S> {
     /// Wraps a socket.
-    pub fn new(socket: TcpStream, patience: Duration) -> Self {
+    pub fn new(socket: S, patience: Duration) -> Self {
         Self {
             socket,
             patience,
@@ -82,7 +82,7 @@ impl WriteIdle {
     }
 }
 
-impl AsyncRead for WriteIdle {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteIdle<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -92,7 +92,7 @@ impl AsyncRead for WriteIdle {
     }
 }
 
-impl AsyncWrite for WriteIdle {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteIdle<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -124,6 +124,76 @@ impl AsyncWrite for WriteIdle {
     }
 }
 
+/// A socket that must say enough for a protocol to begin: after a TLS handshake nobody else sees to that.
+pub struct FirstBytes<S> {
+    socket: S,
+    /// Bytes that are still to come, and until when.
+    awaited: Option<(usize, Pin<Box<Sleep>>)>,
+}
+
+impl<S> FirstBytes<S> {
+    /// Wraps a socket.
+    pub fn new(socket: S, patience: Duration) -> Self {
+        Self {
+            socket,
+            awaited: Some((PREFACE.len(), Box::pin(sleep(patience)))),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.socket).poll_read(context, buffer);
+        let Some((left, alarm)) = &mut self.awaited else {
+            return result;
+        };
+        *left = left.saturating_sub(buffer.filled().len() - before);
+        if *left == 0 {
+            self.awaited = None;
+            return result;
+        }
+        if result.is_pending() && alarm.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
@@ -137,6 +207,29 @@ mod tests {
             .await
             .unwrap();
         (client, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_begins_and_stalls_has_an_end() {
+        use tokio::io::AsyncReadExt as _;
+
+        let (mut client, server) = pair().await;
+        client.write_all(b"PRI * HT").await.unwrap();
+        let mut server = FirstBytes::new(server, Duration::from_millis(100));
+        let mut seen = Vec::new();
+        let error = server.read_to_end(&mut seen).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+
+        let (mut client, server) = pair().await;
+        client.write_all(PREFACE).await.unwrap();
+        let mut server = FirstBytes::new(server, Duration::from_millis(100));
+        let mut seen = vec![0; PREFACE.len()];
+        server.read_exact(&mut seen).await.unwrap();
+        sleep(Duration::from_millis(150)).await;
+        client.write_all(b"later").await.unwrap();
+        let mut seen = [0; 5];
+        server.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"later");
     }
 
     #[tokio::test]

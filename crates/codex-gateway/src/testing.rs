@@ -22,7 +22,7 @@ use crate::cli::serve;
 use crate::config::{self, Overrides, Places, Settings};
 use crate::data_dir::DataDir;
 use crate::http::caller::Caller;
-use crate::http::router::router;
+use crate::http::router::{Serves, router};
 
 /// The day whose prices hold in tests.
 pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 20);
@@ -61,13 +61,16 @@ impl Process {
 
     /// Sends a request through the router.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = router(Arc::clone(&self.app)).oneshot(request).await;
+        let response = router(Arc::clone(&self.app), Serves::Everything)
+            .oneshot(request)
+            .await;
         Answer::read(response.unwrap()).await
     }
 
     /// A request of an administrator.
     pub(crate) async fn api(&self, method: &str, path: &str) -> Answer {
-        let token = self.app.admin_token.expose();
+        let token = self.app.admin.token();
+        let token = token.expose();
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -166,6 +169,7 @@ pub(crate) fn chatgpt_caller() -> Caller {
         credential_digest: "8899aabbccddeeff".to_owned(),
         account: Some("0123456789abcdef".to_owned()),
         plan: Some("plus".to_owned()),
+        is_local: true,
         key: None,
     }
 }

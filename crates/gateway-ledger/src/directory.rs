@@ -2,6 +2,7 @@
 //! [`Ledger::changes`] says so; looking a key up touches no store.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
 use gateway_policy::{AuthRoute, Billing};
@@ -115,7 +116,11 @@ impl Directory {
 
     /// Everything that limits a caller: its key, its team and the gateway, as far as they limit anything.
     pub fn limits(&self, key: Option<&KeyRecord>) -> Vec<ScopeLimits> {
-        let team = key.and_then(|key| key.team.as_ref());
+        self.limits_of(key, key.and_then(|key| key.team.as_ref()))
+    }
+
+    /// The same for a key that is thought to be in a team.
+    pub fn limits_of(&self, key: Option<&KeyRecord>, team: Option<&String>) -> Vec<ScopeLimits> {
         let team_limits = team.and_then(|name| self.teams.iter().find(|team| team.name == *name));
         let scopes = [
             key.map(|key| (Scope::Key(key.id.clone()), key.limits)),
@@ -149,12 +154,15 @@ const KEYS: &str = "SELECT id, hash, ending, name, owner, team, created_at, expi
 const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_minute, concurrency FROM teams ORDER BY name";
 const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets ORDER BY scope, billing, period";
 
+/// How long reading all keys may take. Above what thousands of them take on a busy machine.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 impl Ledger {
     /// Reads keys, teams and budgets.
     pub async fn directory(&self) -> Result<Directory, LedgerError> {
-        let mut connection = self.pool().acquire().await?;
-        let mut link = connection.link();
-        read(&mut link).await
+        self.pool()
+            .briefly(READ_DEADLINE, async |link| read(link).await)
+            .await
     }
 }
 

@@ -3,7 +3,9 @@
 use gateway_policy::AuthRoute;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
+use crate::audit::Actor;
 use crate::db::{Kind, Row, Statement, Table};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Ledger;
@@ -86,7 +88,11 @@ impl Ledger {
     }
 
     /// Forgets the facts about one model, compared without case, or all of them. Answers how many.
-    pub async fn clear_facts(&self, model: Option<&str>) -> Result<u64, LedgerError> {
+    pub async fn clear_facts(
+        &self,
+        model: Option<&str>,
+        actor: impl Into<Actor>,
+    ) -> Result<u64, LedgerError> {
         let mut change = self.change().await?;
         let gone = match model {
             Some(model) => {
@@ -103,7 +109,9 @@ impl Ledger {
                     .await?
             }
         };
-        change.commit().await?;
+        let detail = json!({ "forgotten": gone });
+        self.finish(change, actor, "facts.clear", model.unwrap_or("*"), &detail)
+            .await?;
         Ok(gone)
     }
 }

@@ -6,7 +6,7 @@ use gateway_policy::{AuthRoute, Billing};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit;
+use crate::audit::{self, Actor};
 use crate::changes::Change;
 use crate::db::{Cell, Link};
 use crate::directory::{KeyRecord, TeamRecord};
@@ -57,7 +57,11 @@ fn rejected(context: &'static str) -> LedgerError {
 
 impl Ledger {
     /// Makes a key. `actor` says who did, in the audit log.
-    pub async fn create_key(&self, new: &NewKey, actor: &str) -> Result<CreatedKey, LedgerError> {
+    pub async fn create_key(
+        &self,
+        new: &NewKey,
+        actor: impl Into<Actor>,
+    ) -> Result<CreatedKey, LedgerError> {
         if new.name.trim().is_empty() {
             return Err(rejected("a key needs a name"));
         }
@@ -103,7 +107,11 @@ impl Ledger {
     }
 
     /// Gives a key a new secret. The old one stops working.
-    pub async fn rotate_key(&self, id: &str, actor: &str) -> Result<CreatedKey, LedgerError> {
+    pub async fn rotate_key(
+        &self,
+        id: &str,
+        actor: impl Into<Actor>,
+    ) -> Result<CreatedKey, LedgerError> {
         let secret = Secret::new(KEY_PREFIX)?;
         let mut change = self.change().await?;
         let sql =
@@ -121,7 +129,7 @@ impl Ledger {
     }
 
     /// Stops a key for good. Answers whether it worked until now.
-    pub async fn revoke_key(&self, id: &str, actor: &str) -> Result<bool, LedgerError> {
+    pub async fn revoke_key(&self, id: &str, actor: impl Into<Actor>) -> Result<bool, LedgerError> {
         let mut change = self.change().await?;
         let sql = "UPDATE gateway_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
         if change
@@ -147,7 +155,7 @@ impl Ledger {
         &self,
         name: &str,
         limits: Limits,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<(), LedgerError> {
         if name.trim().is_empty() {
             return Err(rejected("a team needs a name"));
@@ -174,7 +182,11 @@ impl Ledger {
     }
 
     /// Deletes a team and its budgets. Refused while live keys belong to it. Answers whether there was one.
-    pub async fn delete_team(&self, name: &str, actor: &str) -> Result<bool, LedgerError> {
+    pub async fn delete_team(
+        &self,
+        name: &str,
+        actor: impl Into<Actor>,
+    ) -> Result<bool, LedgerError> {
         let mut change = self.change().await?;
         let sql = "SELECT COUNT(*) FROM gateway_keys WHERE team = $1 AND revoked_at IS NULL";
         let rows = change.link().fetch(sql, vec![name.into()]).await?;
@@ -209,7 +221,7 @@ impl Ledger {
         &self,
         scope: &Scope,
         budget: &Budget,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<(), LedgerError> {
         let mut change = self.change().await?;
         put_budget(&mut change.link(), scope, budget).await?;
@@ -229,7 +241,7 @@ impl Ledger {
         scope: &Scope,
         window: gateway_policy::limit::Window,
         billing: Billing,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<bool, LedgerError> {
         let mut change = self.change().await?;
         let sql = "DELETE FROM budgets WHERE scope = $1 AND billing = $2 AND period = $3";
@@ -250,7 +262,7 @@ impl Ledger {
     /// Notes an administrative change that lies outside the store, for example a new admin token.
     pub async fn note(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         action: &str,
         subject: &str,
         detail: &serde_json::Value,
@@ -259,7 +271,7 @@ impl Ledger {
         audit::write(
             &mut connection.link(),
             self.timestamp(),
-            actor,
+            &actor.into(),
             action,
             subject,
             detail,
@@ -267,10 +279,10 @@ impl Ledger {
         .await
     }
 
-    async fn finish(
+    pub(crate) async fn finish(
         &self,
         mut change: Change,
-        actor: &str,
+        actor: impl Into<Actor>,
         action: &str,
         subject: &str,
         detail: &serde_json::Value,
@@ -278,7 +290,7 @@ impl Ledger {
         audit::write(
             &mut change.link(),
             self.timestamp(),
-            actor,
+            &actor.into(),
             action,
             subject,
             detail,

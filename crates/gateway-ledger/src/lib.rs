@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{Admission, Claim, Standing};
-pub use audit::AuditRecord;
+pub use audit::{Actor, AuditRecord};
 pub use directory::{Directory, KeyCheck, KeyRecord, TeamRecord};
 pub use entry::{
     AttemptRecord, CostSource, EntryId, EntryIdError, InstanceId, Intent, LedgerEntry,
@@ -61,6 +61,7 @@ pub use plan_limits::PlanLimits;
 pub use report::{GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
 pub use reprice::{RepriceQuery, RepriceReport, RepriceRow};
 pub use secret::Secret;
+pub use sessions::{NewSession, Session};
 
 /// Where the ledger takes the time from.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;

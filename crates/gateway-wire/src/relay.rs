@@ -112,13 +112,16 @@ impl Relay {
         }
     }
 
-    /// Takes what the upstream sent and appends what the client gets. After the terminal event everything is swallowed.
+    /// Takes what the upstream sent and appends what the client gets. What stands behind the terminal event is not looked at: it goes
+    /// with it, byte for byte.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the chunk is handed over: steps keep parts of it"
     )]
     pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         if self.is_over {
+            let from = self.splitter.skip_line_feed(&chunk);
+            behind_the_end(&chunk, from, steps);
             return Ok(());
         }
         let Self {
@@ -156,7 +159,11 @@ impl Relay {
         });
         run.flush(steps);
         self.note_framing();
-        result
+        let read = result?;
+        if self.is_over {
+            behind_the_end(&chunk, read, steps);
+        }
+        Ok(())
     }
 
     /// The upstream closed cleanly: gives out a last event that only lacks its blank line.
@@ -275,6 +282,13 @@ impl Run<'_> {
         if let Some((kind, span)) = self.span.take() {
             steps.push(kind.step(self.chunk.slice(span)));
         }
+    }
+}
+
+/// What an upstream says behind its terminal event: `[DONE]`, a comment, an empty line.
+fn behind_the_end(chunk: &Bytes, from: usize, steps: &mut Vec<Step>) {
+    if from < chunk.len() {
+        steps.push(Step::Terminal(chunk.slice(from..)));
     }
 }
 

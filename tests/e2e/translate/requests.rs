@@ -1,8 +1,7 @@
 //! What the upstream is asked for, by which headers, and what of it is lost.
 
 use super::{
-    THIRD_KEY, call, chat_only, client, exchange_line, metric, respond, start, third_party, turn,
-    turn_with,
+    THIRD_KEY, call, chat_only, exchange_line, metric, respond, start, third_party, turn, turn_with,
 };
 use gateway_tests::sample::API_KEY;
 use gateway_tests::upstream::{Answer, Output, Script, Then, Upstream, When};
@@ -61,7 +60,7 @@ async fn keyless_servers_serve_keyless_callers_and_learn_nothing_of_others() {
         upstream.base_url()
     ))
     .await;
-    let keyless = client(&gateway).post("/v1/responses").json(&turn(true));
+    let keyless = gateway.client().post("/v1/responses").json(&turn(true));
     assert_eq!(keyless.send().await.status, 200);
     assert_eq!(respond(&gateway, &turn(true)).await.status, 200);
     for request in upstream.requests() {
@@ -226,7 +225,8 @@ async fn provider_reasoning_is_given_back_with_its_call_to_the_same_caller_alone
         ]}),
     );
     assert_eq!(respond(&gateway, &second).await.status, 200);
-    let other = client(&gateway)
+    let other = gateway
+        .client()
         .post("/v1/responses")
         .bearer("sk-somebody-else")
         .json(&second);
@@ -295,7 +295,7 @@ async fn a_conversation_is_compacted_and_goes_on_anywhere() {
 #[tokio::test]
 async fn what_chat_has_no_counterpart_for_is_refused_here() {
     let (upstream, gateway) = chat_only(Script::default(), "").await;
-    let stored = |method: &str, path: &str| client(&gateway).call(method, path).bearer(API_KEY);
+    let stored = |method: &str, path: &str| gateway.client().call(method, path).bearer(API_KEY);
     for (method, path) in [
         ("GET", "/v1/responses/resp_1"),
         ("DELETE", "/v1/responses/resp_1"),

@@ -55,7 +55,7 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
         FactsCommand::Clear { model, json } => {
             let cleared = with_ledger(&settings, |ledger| async move {
                 let model = model.as_ref().map(ModelId::as_str);
-                ledger.clear_facts(model).await
+                ledger.clear_facts(model, "cli").await
             })?;
             if json {
                 return Ok(super::say_json(&Cleared { cleared }));

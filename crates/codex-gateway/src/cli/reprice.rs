@@ -45,7 +45,15 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
     };
     let (prices, is_applied) = (settings.prices.clone(), args.apply);
     let report = with_ledger(&settings, |ledger| async move {
-        ledger.reprice(&query, &prices, is_applied).await
+        let report = ledger.reprice(&query, &prices, is_applied).await?;
+        if is_applied {
+            let detail = serde_json::json!({ "entries": report.applied });
+            let version = &report.price_version;
+            ledger
+                .note("cli", "ledger.reprice", version, &detail)
+                .await?;
+        }
+        Ok(report)
     })?;
     if args.json {
         return Ok(super::say_json(&report));

@@ -1,6 +1,7 @@
 //! `codex-gateway serve`: builds the process, runs it, takes it down.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +11,30 @@ use gateway_ledger::{InstanceId, Ledger, OpenOptions, Opened};
 use gateway_policy::problem::Severity;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+mod restart;
 
 use super::{EXIT_CONFIG, complain, say};
 use crate::app::{App, Live};
 use crate::books::Books;
 use crate::clock::{self, Clock};
 use crate::config::{self, Loaded, Overrides, Places};
-use crate::data_dir::DataDir;
-use crate::exchange::admission::SoftWarnings;
+use crate::data_dir::{ADMIN_TOKEN, DataDir};
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
+use crate::http::admin::gate::Gate;
 use crate::http::models::picker::Catalogues;
-use crate::http::router::router;
+use crate::http::router::{Serves, router};
 use crate::keys::Keys;
 use crate::learned::Learned;
 use crate::learned::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
+use crate::server::Door;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
+use crate::tls::Tls;
 use crate::traces::Traces;
 use crate::upstream::client::UpstreamClient;
 use crate::{server, telemetry};
@@ -99,10 +105,9 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
 
 async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
-    let (app, listener) = build(live, &data_dir).await?;
-    let address = listener.local_addr()?;
-    say(&banner(address, config_path, data_dir.path()));
-    let stop = CancellationToken::new();
+    let (app, doors) = build(live, &data_dir).await?;
+    say(&banner(&doors, config_path, data_dir.path())?);
+    let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
     app.tasks.spawn_background(
         "signals",
@@ -112,19 +117,34 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     app.tasks.spawn_background("keys", async move {
         keys.keys.follow(keys.books.ledger()).await;
     });
-    let grace = app.live.load().settings.limits.shutdown_grace;
-    let served = server::serve(listener, router(Arc::clone(&app)), &app.tasks, stop.clone());
+    let gate = Arc::clone(&app);
+    app.tasks.spawn_background("admin token", async move {
+        gate.admin.follow(&gate).await;
+    });
+    if app.tls.is_some() {
+        let certificate = Arc::clone(&app);
+        app.tasks.spawn_background("certificate", async move {
+            if let Some(tls) = &certificate.tls {
+                tls.follow(|| certificate.live.load().settings.tls.clone())
+                    .await;
+            }
+        });
+    }
+    let served = doors
+        .into_iter()
+        .map(|door| server::serve(door, &app.tasks, stop.clone()));
+    let served = futures_util::future::join_all(served);
     tokio::pin!(served);
     tokio::select! {
-        () = &mut served => {}
-        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => app.deadline.cancel(),
+        _ = &mut served => {}
+        () = async { stop.cancelled().await; tokio::time::sleep(grace(&app)).await } => app.deadline.cancel(),
         () = app.deadline.cancelled() => {}
     }
     // What is still running gets to settle, whatever happens to its connection.
     let wait = if app.deadline.is_cancelled() {
         LAST_WORDS
     } else {
-        grace
+        grace(&app)
     };
     if tokio::time::timeout(wait, app.tasks.drained())
         .await
@@ -142,13 +162,38 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     Ok(())
 }
 
-/// Everything the process shares, and the socket.
-async fn build(live: Live, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, TcpListener)> {
-    let listen = live.settings.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; is another program using the port? (--listen takes another address)"))?;
-    Ok((assemble(live, data_dir).await?, listener))
+/// How long running streams may take, by the configuration that is in force when the process stops.
+fn grace(app: &App) -> Duration {
+    app.live.load().settings.limits.shutdown_grace
+}
+
+/// Everything the process shares, and the sockets.
+async fn build(live: Live, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, Vec<Door>)> {
+    let main = bind(live.settings.listen, "--listen takes another address").await?;
+    let apart = match live.settings.admin.listen {
+        Some(address) => Some(bind(address, "it is `listen` in [admin]").await?),
+        None => None,
+    };
+    let app = assemble(live, data_dir).await?;
+    let door = |listener, serves| Door {
+        listener,
+        router: router(Arc::clone(&app), serves),
+        tls: app.tls.as_ref().map(Tls::acceptor),
+    };
+    let doors = match apart {
+        None => vec![door(main, Serves::Everything)],
+        Some(apart) => vec![
+            door(main, Serves::Proxy),
+            door(apart, Serves::Administration),
+        ],
+    };
+    Ok((app, doors))
+}
+
+async fn bind(address: SocketAddr, hint: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is another program using the port? ({hint})")
+    })
 }
 
 /// Everything the process shares, with its background work running. Opens no socket.
@@ -186,10 +231,11 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         .directory()
         .await
         .context("cannot read keys and limits")?;
-    let admin_token = match &settings.admin_token {
-        Some(token) => token.clone(),
+    let admin_token = match &settings.admin.token {
+        Some(token) => token.secret.clone(),
         None => data_dir.admin_token()?,
     };
+    let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
     let (learned, to_keep) = Learned::new(Clock, settings.limits.learned_ttl);
     let keeper = Keeper::open(ledger.clone(), to_keep, &learned)
         .await
@@ -208,13 +254,15 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         books: Books::new(ledger, InstanceId::new(instance.clone())),
         keys: Keys::new(Clock, directory),
         soft_warnings: SoftWarnings::default(),
+        unpriced_warnings: UnpricedWarnings::default(),
         upstream: UpstreamClient::new(gateway_policy::upstream::CONNECT_TIMEOUT)
             .context("cannot set up TLS toward upstreams")?,
         metrics: Metrics::new()?,
         traces: Traces::from_environment(&instance)?,
-        slots: Arc::new(Semaphore::new(settings.limits.max_concurrent)),
+        slots: Slots::default(),
         instance,
-        admin_token,
+        admin: Gate::new(admin_token, data_dir.path().join(ADMIN_TOKEN)),
+        tls,
         deadline: CancellationToken::new(),
         live: arc_swap::ArcSwap::from_pointee(live),
     };
@@ -225,20 +273,31 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
 }
 
 /// What to put into Codex's configuration, both ways.
-fn banner(address: std::net::SocketAddr, config: &str, data_dir: &std::path::Path) -> String {
-    let host = if address.ip().is_unspecified() {
-        format!("127.0.0.1:{}", address.port())
-    } else {
-        address.to_string()
-    };
-    format!(
-        "codex-gateway {version} serves on http://{address}\n\
+fn banner(doors: &[Door], config: &str, data_dir: &std::path::Path) -> std::io::Result<String> {
+    let mut lines = String::new();
+    let mut host = String::new();
+    for (index, door) in doors.iter().enumerate() {
+        let address = door.listener.local_addr()?;
+        let scheme = if door.tls.is_some() { "https" } else { "http" };
+        if index == 0 {
+            host = if address.ip().is_unspecified() {
+                format!("{scheme}://127.0.0.1:{}", address.port())
+            } else {
+                format!("{scheme}://{address}")
+            };
+            lines = format!("serves on {scheme}://{address}\n");
+        } else {
+            lines.push_str(&format!("administration: {scheme}://{address}\n"));
+        }
+    }
+    Ok(format!(
+        "codex-gateway {version} {lines}\
          configuration: {config}\n\
          data directory: {data_dir}\n\
          \n\
          Point Codex at it with one line at the top of ~/.codex/config.toml (keeps your ChatGPT or API-key sign-in):\n\
          \n\
-         \x20   openai_base_url = \"http://{host}/v1\"\n\
+         \x20   openai_base_url = \"{host}/v1\"\n\
          \n\
          or as a provider of its own:\n\
          \n\
@@ -246,12 +305,12 @@ fn banner(address: std::net::SocketAddr, config: &str, data_dir: &std::path::Pat
          \n\
          \x20   [model_providers.gateway]\n\
          \x20   name = \"codex-gateway\"\n\
-         \x20   base_url = \"http://{host}/v1\"\n\
+         \x20   base_url = \"{host}/v1\"\n\
          \x20   wire_api = \"responses\"\n\
          \x20   env_key = \"OPENAI_API_KEY\"          # or: requires_openai_auth = true\n",
         version = env!("CARGO_PKG_VERSION"),
         data_dir = data_dir.display(),
-    )
+    ))
 }
 
 /// The signals of the process.
@@ -320,15 +379,23 @@ fn reload(app: &App, overrides: &Overrides) {
     }
     let path = source.path.clone();
     let places = Places::new(source);
-    let Some(settings) = loaded.settings else {
+    let Some(mut settings) = loaded.settings else {
         return tracing::error!("reload: {path} cannot be used; {kept}");
     };
     let wished = config::load(overrides)
         .ok()
         .and_then(|wished| wished.settings);
-    let is_moved = wished.is_none_or(|wished| wished.listen != old.settings.listen);
-    if is_moved || settings.storage.url != old.settings.storage.url {
-        tracing::warn!("reload: `listen` and `storage` take effect at the next start only");
+    // The file as it will be read at the next start; where only that fails, it is compared as it is read now.
+    let waiting = match &wished {
+        Some(wished) => restart::keep_started(&old.settings, wished, &mut settings),
+        None => vec!["server.listen"],
+    };
+    if !waiting.is_empty() {
+        let keys = waiting.join("`, `");
+        tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
+    }
+    if let (Some(tls), Some(files)) = (&app.tls, &settings.tls) {
+        tls.look(files);
     }
     match Live::new(settings, places) {
         Ok(live) => {

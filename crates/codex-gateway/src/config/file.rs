@@ -49,6 +49,16 @@ pub struct ServerSpec {
     pub drain_timeout: Option<Spanned<String>>,
     pub hold_timeout: Option<Spanned<String>>,
     pub hold_bytes: Option<Spanned<String>>,
+    pub trusted_proxies: Vec<Spanned<String>>,
+    pub tls: Option<Spanned<TlsSpec>>,
+}
+
+/// `[server.tls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSpec {
+    pub cert: Option<Spanned<String>>,
+    pub key: Option<Spanned<String>>,
 }
 
 /// `"auto"`, `true` or `false`.
@@ -87,6 +97,7 @@ impl<'de> Deserialize<'de> for AutoOrBool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSpec {
+    pub listen: Option<Spanned<String>>,
     pub token: Option<Spanned<SecretSpec>>,
 }
 
@@ -137,6 +148,7 @@ pub struct ModelsSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct PricesSpec {
     pub file: Option<Spanned<String>>,
+    pub unpriced: Option<super::Unpriced>,
 }
 
 /// The upstreams and routes that exist without any configuration, and complete one that changes a part of them.

@@ -15,7 +15,7 @@ use serde_spanned::Spanned;
 
 use super::environment;
 use super::file::{ConfigFile, SecretSpec, StorageSpec};
-use super::settings::{Limits, OwnCredential, Storage};
+use super::settings::{AdminToken, Limits, OwnCredential, Storage};
 use crate::http::models::CatalogFile;
 use crate::secret::Secret;
 
@@ -189,7 +189,7 @@ impl Reader<'_> {
         &mut self,
         spec: &Spanned<SecretSpec>,
         base: &Path,
-    ) -> Option<Secret> {
+    ) -> Option<AdminToken> {
         let place = match (&spec.get_ref().env, &spec.get_ref().file) {
             (Some(name), None) => SecretPlace::Env(name.clone()),
             (None, Some(path)) => SecretPlace::File(path.clone()),
@@ -201,21 +201,53 @@ impl Reader<'_> {
                 return None;
             }
         };
-        match read_secret(&place, base) {
-            Ok(secret) if secret.expose().len() >= 16 => Some(secret),
-            Ok(_) => {
-                self.problems.push(
-                    Problem::error(spec.span(), "the admin token is shorter than 16 characters")
-                        .with_hint("such as the output of `openssl rand -hex 32`".to_owned()),
-                );
-                None
-            }
+        let read = read_secret(&place, base).and_then(|secret| {
+            is_hard_to_guess(&secret)?;
+            Ok(secret)
+        });
+        match read {
+            Ok(secret) => Some(AdminToken {
+                secret,
+                file: match place {
+                    SecretPlace::File(path) => Some(base.join(path)),
+                    SecretPlace::Env(_) => None,
+                },
+            }),
             Err(problem) => {
-                self.problems.push(Problem::error(spec.span(), problem));
+                self.problems.push(
+                    Problem::error(
+                        spec.span(),
+                        format!("the admin token cannot be used: {problem}"),
+                    )
+                    .with_hint("make one with `openssl rand -hex 32`".to_owned()),
+                );
                 None
             }
         }
     }
+}
+
+/// Shortest admin token.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Refuses what people put in the place of a secret.
+pub fn is_hard_to_guess(token: &Secret) -> Result<(), String> {
+    let text = token.expose();
+    if text.len() < SHORTEST_TOKEN {
+        return Err(format!("it is shorter than {SHORTEST_TOKEN} characters"));
+    }
+    let lower = text.to_ascii_lowercase();
+    let is_example = ["changeme", "change-me", "change_me", "example", "password"]
+        .iter()
+        .any(|word| lower.contains(word));
+    let kinds: std::collections::HashSet<char> = text.chars().collect();
+    if is_example || kinds.len() < 6 {
+        return Err("it is a placeholder, or too regular to be a secret".to_owned());
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it holds characters that no bearer token can have".to_owned());
+    }
+    Ok(())
 }
 
 fn own_credential(name: Option<&str>, secret: &Secret) -> Result<OwnCredential, String> {
@@ -237,7 +269,12 @@ fn read_secret(place: &SecretPlace, base: &Path) -> Result<Secret, String> {
         SecretPlace::Env(name) => {
             let text = environment(name)
                 .ok_or_else(|| format!("the environment variable `{name}` is not set"))?;
-            Ok(Secret::new(text.trim()))
+            let text = text.trim();
+            if text.is_empty() {
+                Err(format!("the environment variable `{name}` is empty"))
+            } else {
+                Ok(Secret::new(text))
+            }
         }
         SecretPlace::File(path) => {
             let path = base.join(path);

@@ -1,7 +1,7 @@
 //! From the file's words to checked values. Reports every problem; reads the secrets that the file names.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,16 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::file::{AutoOrBool, ConfigFile, ServerSpec};
+use super::exposure;
+use super::file::ConfigFile;
 use super::reader::Reader;
 use super::{Overrides, data_dir};
 use crate::http::catalogue_entries;
 use crate::http::guard::AllowedHosts;
+use crate::http::visitor::TrustedProxies;
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
+use crate::tls::TlsFiles;
 
 /// The built-in model catalogue.
 pub const MODELS: &str = include_str!("../../../../config/models.toml");
@@ -34,6 +37,17 @@ pub enum OnDisconnect {
     Cancel,
     /// Read on, bounded, for exact usage.
     Drain,
+}
+
+/// What becomes of a model without a price where a budget counts the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpriced {
+    /// It goes on and costs the budget nothing; the log says so once.
+    #[default]
+    Allow,
+    /// It is refused.
+    Refuse,
 }
 
 /// Who may use an upstream's own credential.
@@ -58,9 +72,14 @@ pub struct Settings {
     pub catalog_file: Option<PathBuf>,
     /// Codex catalogue entries of models that only the operator knows.
     pub catalog_entries: Vec<serde_json::Value>,
-    pub admin_token: Option<Secret>,
+    pub admin: Admin,
+    /// The certificate to serve with.
+    pub tls: Option<TlsFiles>,
+    /// Reverse proxies whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
     pub policy: Policy,
     pub prices: PriceTable,
+    pub unpriced: Unpriced,
     /// The credentials of upstreams that have one of their own, by upstream name.
     pub credentials: HashMap<String, OwnCredential>,
 }
@@ -94,6 +113,23 @@ pub struct Storage {
     pub time_zone: TimeZone,
 }
 
+/// The administrator's way in.
+#[derive(Clone, Default)]
+pub struct Admin {
+    /// A listener of its own for `/api`, `/dashboard` and `/metrics`.
+    pub listen: Option<SocketAddr>,
+    /// `None`: the file `admin-token` of the data directory.
+    pub token: Option<AdminToken>,
+}
+
+/// An admin token that the configuration names.
+#[derive(Clone)]
+pub struct AdminToken {
+    pub secret: Secret,
+    /// The file it came from, which is read again when it changes; `None`: the environment, which does not.
+    pub file: Option<PathBuf>,
+}
+
 /// An upstream's own credential as a header.
 #[derive(Clone)]
 pub struct OwnCredential {
@@ -108,18 +144,24 @@ pub fn compile(
     base: &Path,
     problems: &mut Vec<Problem>,
 ) -> Option<Settings> {
-    let listen = listen(&file.server, overrides, problems);
-    let share = share_keys(&file, listen, problems);
+    let listen = exposure::listen(&file.server, overrides, problems);
+    let share = exposure::share_keys(&file, listen, problems);
     let mut reader = Reader { problems };
     let limits = reader.limits(&file);
     let storage = reader.storage(&file.storage);
     let catalog_file = reader.catalog_file(&file, base);
-    let admin_token = file
-        .admin
-        .token
-        .as_ref()
-        .and_then(|spec| reader.admin_token(spec, base));
+    let admin = Admin {
+        listen: exposure::admin_listen(&file, listen, reader.problems),
+        token: file
+            .admin
+            .token
+            .as_ref()
+            .and_then(|spec| reader.admin_token(spec, base)),
+    };
+    let tls = exposure::tls(&file.server, base, reader.problems);
+    let trusted_proxies = exposure::trusted_proxies(&file.server, reader.problems);
     let credentials = reader.credentials(&file, base);
+    let unpriced = file.prices.unpriced.unwrap_or_default();
     let prices = prices(&file, base, problems)?;
     let catalog = catalog(&file, base, problems)?;
     let catalog_entries =
@@ -152,65 +194,14 @@ pub fn compile(
         log_format: file.log.format.unwrap_or_default(),
         catalog_file,
         catalog_entries,
-        admin_token,
+        admin,
+        tls,
+        trusted_proxies,
         policy: policy?,
         prices,
+        unpriced,
         credentials,
     })
-}
-
-fn listen(server: &ServerSpec, overrides: &Overrides, problems: &mut Vec<Problem>) -> SocketAddr {
-    let default = SocketAddr::from(([127, 0, 0, 1], 8787));
-    let (text, span) = match (&overrides.listen, &server.listen) {
-        (Some(text), _) => (text.clone(), None),
-        (None, Some(spec)) => (spec.get_ref().clone(), Some(spec.span())),
-        (None, None) => return default,
-    };
-    let parsed = text.parse().ok().or_else(|| {
-        text.to_socket_addrs()
-            .ok()
-            .and_then(|mut found| found.next())
-    });
-    parsed.unwrap_or_else(|| {
-        problems.push(
-            Problem::error(span, format!("`{text}` is no address to listen on")).with_hint(
-                "an address and a port, such as `127.0.0.1:8787` or `[::1]:8787`".to_owned(),
-            ),
-        );
-        default
-    })
-}
-
-/// Loopback needs no key; elsewhere holders of gateway keys only, unless somebody wrote down that it shall be open.
-fn share_keys(file: &ConfigFile, listen: SocketAddr, problems: &mut Vec<Problem>) -> ShareKeys {
-    let is_loopback = listen.ip().is_loopback();
-    let wish = file
-        .server
-        .require_gateway_key
-        .as_ref()
-        .map_or(AutoOrBool::Auto, |spec| *spec.get_ref());
-    let is_key_required = match wish {
-        AutoOrBool::Auto => !is_loopback,
-        AutoOrBool::Fixed(is_required) => is_required,
-    };
-    let is_written_down = wish == AutoOrBool::Fixed(false);
-    if !is_loopback && !is_written_down && file.routes.gateway_key.is_none() {
-        problems.push(
-            Problem::error(
-                file.server.listen.as_ref().map(Spanned::span),
-                format!("`{listen}` is reachable from other machines, and no gateway key could be checked there"),
-            )
-            .with_hint(
-                "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
-                 `require_gateway_key = false` if everybody who reaches this address may use it"
-                    .to_owned(),
-            ),
-        );
-    }
-    ShareKeys {
-        is_key_required,
-        is_open: is_loopback && !is_key_required,
-    }
 }
 
 fn catalog(file: &ConfigFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Catalog> {

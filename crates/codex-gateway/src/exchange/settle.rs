@@ -100,6 +100,9 @@ pub async fn panicked(app: &App, mut exchange: Exchange) {
 
 /// Books the exchange. Returns when the ledger has the entry as durably as configured.
 pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+    if let Some(tail) = &exchange.tail {
+        exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
+    }
     estimate(&mut exchange);
     note_untold_tier(&mut exchange);
     if exchange.outcome == Outcome::Completed {
@@ -170,9 +173,8 @@ pub struct Money {
 }
 
 fn price(live: &Live, exchange: &Exchange) -> Money {
-    let billing = exchange.billing();
     let unpriced = Money {
-        billing,
+        billing: exchange.billing,
         source: CostSource::Unpriced,
         nanos: None,
         is_estimated: false,
@@ -189,11 +191,10 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
         return unpriced;
     };
     // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
-    let tier = if billing == Billing::Plan {
-        exchange.service_tier_requested.as_deref()
-    } else {
-        let served = exchange.service_tier.as_deref();
-        served.or(exchange.service_tier_requested.as_deref())
+    let requested = exchange.service_tier_requested.as_deref();
+    let tier = match exchange.billing {
+        Billing::Plan => requested,
+        Billing::Metered => exchange.service_tier.as_deref().or(requested),
     };
     // Tier and day are chosen as when recorded usage is priced again, so that nothing differs without a new price.
     let zone = live.settings.storage.time_zone.clone();
@@ -265,6 +266,7 @@ fn log(exchange: &Exchange, money: &Money, duration: Duration) {
         cost_nanos = money.nanos,
         billing = money.billing.as_str(),
         translation.losses = exchange.losses_text(),
+        adjusted = exchange.adjusted.as_deref(),
         ttft_ms = exchange.first_token.map(millis),
         duration_ms = millis(duration),
         "exchange {}", exchange.outcome.as_str()

@@ -1,12 +1,15 @@
 //! The guard before `/api`, and what is behind it.
 
+pub mod gate;
 mod openapi;
 mod params;
 mod plan;
 mod policy;
+mod session;
 mod team;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 mod usage;
 
 use std::sync::Arc;
@@ -16,13 +19,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use super::error::{ErrorCode, GatewayError};
+use super::visitor::Visitor;
 use crate::app::App;
 
-/// Everything below `/api`; nothing of it is reachable without the admin token.
+/// Everything below `/api`; nothing of it is reachable without the admin token or a session.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/version", get(version))
@@ -33,6 +37,12 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/exchanges", get(usage::exchanges))
         .route("/plan", get(plan::plan))
         .route("/openapi.json", get(openapi::document))
+        .route(
+            "/session",
+            get(session::state)
+                .post(session::sign_in)
+                .delete(session::sign_out),
+        )
         .merge(team::routes())
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
@@ -49,29 +59,34 @@ async fn nothing_here() -> GatewayError {
     )
 }
 
-/// Denies by default: unknown paths are refused before they are found to be unknown.
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if !is_admin(&app, request.headers()) {
-        return GatewayError::new(
-            ErrorCode::AdminRequired,
-            "the admin API asks for the admin token as bearer token; it is in the file `admin-token` of the gateway's data directory",
-        )
-        .into_response();
+/// Denies by default: unknown paths are refused before they are found to be unknown. The one thing that needs no token is to hand a
+/// one-time link in.
+async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let is_sign_in = request.method() == Method::POST && request.uri().path() == "/session";
+    if !is_sign_in {
+        let visitor = request.extensions().get::<Visitor>().copied();
+        let (method, headers) = (request.method(), request.headers());
+        let admitted = match visitor {
+            Some(visitor) => app.admin.admit(&app, method, headers, visitor).await,
+            None => Err(GatewayError::new(
+                ErrorCode::InternalError,
+                "internal error; please report this",
+            )),
+        };
+        match admitted {
+            Ok(admitted) => {
+                request.extensions_mut().insert(admitted);
+            }
+            Err(error) => return sealed(error.into_response()),
+        }
     }
-    let mut response = next.run(request).await;
+    sealed(next.run(request).await)
+}
+
+/// Nothing of this API belongs into a cache.
+fn sealed(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// Whether a request carries the admin token.
-pub fn is_admin(app: &App, headers: &HeaderMap) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer") && app.admin_token.matches(token.trim())
-        })
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use gateway_policy::AuthRoute;
 use gateway_wire::codex::ChatgptClaims;
+use http::request::Parts;
 use http::{HeaderMap, header};
 
 use super::error::{ErrorCode, GatewayError};
+use super::visitor::Visitor;
 use crate::keys::Grant;
 use crate::secret::{Secret, digest};
 
@@ -22,6 +24,8 @@ pub struct Caller {
     pub account: Option<String>,
     /// The plan that the token claims. Labels usage and chooses rules; never authorises.
     pub plan: Option<String>,
+    /// At this machine, as far as the network tells.
+    pub is_local: bool,
     /// Id and team of the gateway key, where one was presented and is valid.
     pub key: Option<KeyIdentity>,
 }
@@ -162,6 +166,12 @@ fn refuse_misplaced_token(headers: &HeaderMap) -> Result<(), GatewayError> {
         }
     }
     Ok(())
+}
+
+/// Whether the request comes from this machine; without a word about it, it does not.
+pub fn is_local(parts: &Parts) -> bool {
+    let visitor = parts.extensions.get::<Visitor>();
+    visitor.is_some_and(|visitor| visitor.is_local)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use super::admin;
-use super::error::{ErrorCode, GatewayError};
+use super::router::Serves;
+use super::visitor::Visitor;
 use crate::app::App;
-use crate::server::Peer;
 
 /// How long a scrape waits for the store.
 const STANDINGS_DEADLINE: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub async fn healthz() -> &'static str {
 
 /// `GET /readyz`: it can serve, i.e. it is not stopping and the ledger takes entries.
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    if app.tasks.stopping().is_cancelled() {
+    if app.tasks.draining().is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     if !app.books.is_healthy() {
@@ -35,19 +35,17 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     (StatusCode::OK, "ready\n").into_response()
 }
 
-/// `GET /metrics`: open on loopback, elsewhere for the admin token.
-pub async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
-    let is_local = app.live.load().settings.listen.ip().is_loopback()
-        && request
-            .extensions()
-            .get::<Peer>()
-            .is_none_or(|peer| peer.0.ip().is_loopback());
-    if !is_local && !admin::is_admin(&app, request.headers()) {
-        return GatewayError::new(
-            ErrorCode::AdminRequired,
-            "metrics are open on loopback only; send the admin token as bearer token",
-        )
-        .into_response();
+/// `GET /metrics`: open on loopback and on the listener for administration, elsewhere for the admin token.
+pub async fn metrics(
+    State(app): State<Arc<App>>,
+    Extension(serves): Extension<Serves>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Response {
+    let is_open = serves == Serves::Administration
+        || visitor.is_local && app.live.load().settings.listen.ip().is_loopback();
+    if !is_open && let Err(error) = app.admin.admit_token(&app, request.headers(), visitor) {
+        return error.into_response();
     }
     app.books.observe(&app.metrics);
     app.plan_limits.observe(&app.metrics, app.clock.now());

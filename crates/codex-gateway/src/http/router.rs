@@ -2,36 +2,55 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{ErrorCode, GatewayError};
-use super::{admin, models, ops};
+use super::{admin, dashboard, models, ops};
 use crate::app::App;
 use crate::endpoint::Endpoint;
 use crate::exchange;
+use crate::server::Peer;
 
 /// The id of a request; in logs, in the ledger, and in `x-request-id` where the upstream sent none.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// What one listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Everything: there is one listener.
+    Everything,
+    /// What Codex and other clients call.
+    Proxy,
+    /// What people and machines that look after the gateway call.
+    Administration,
+}
+
 /// Everything that is served. Callable without a socket.
-pub fn router(app: Arc<App>) -> Router {
-    // Codex appends `/responses` to whatever `base_url` says, so everything answers with and without `/v1`.
-    let proxied = proxied();
-    Router::new()
-        .merge(proxied.clone())
-        .nest("/v1", proxied)
+pub fn router(app: Arc<App>, serves: Serves) -> Router {
+    let mut router = Router::new()
         .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
-        .nest("/api", admin::router(&app))
+        .route("/readyz", get(ops::readyz));
+    if serves != Serves::Administration {
+        // Codex appends `/responses` to whatever `base_url` says, so everything answers with and without `/v1`.
+        let proxied = proxied();
+        router = router.merge(proxied.clone()).nest("/v1", proxied);
+    }
+    if serves != Serves::Proxy {
+        router = router
+            .route("/metrics", get(ops::metrics))
+            .merge(dashboard::router())
+            .nest("/api", admin::router(&app));
+    }
+    router
+        .layer(Extension(serves))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer carries an id.
@@ -86,7 +105,9 @@ async fn one_model(
 /// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and silently.
 async fn upgrade(request: Request) -> Response {
     if !request.headers().contains_key(header::UPGRADE) {
-        return method_not_allowed(request).await.into_response();
+        let mut error = method_not_allowed(request).await;
+        error.allow = Some("POST");
+        return error.into_response();
     }
     let mut response = StatusCode::UPGRADE_REQUIRED.into_response();
     response
@@ -119,14 +140,19 @@ async fn method_not_allowed(request: Request) -> GatewayError {
     )
 }
 
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app
-        .live
-        .load()
-        .settings
-        .hosts
-        .check(request.uri(), request.headers())
-    {
+async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let checked = {
+        let live = app.live.load();
+        let peer = request.extensions().get::<Peer>();
+        let visitor = live
+            .settings
+            .trusted_proxies
+            .visitor(peer, request.headers());
+        request.extensions_mut().insert(visitor);
+        let hosts = &live.settings.hosts;
+        hosts.check(request.uri(), request.headers())
+    };
+    match checked {
         Ok(()) => next.run(request).await,
         Err(error) => {
             tracing::debug!(

@@ -52,6 +52,7 @@ fn assert_same(left: &Settings, right: &Settings) {
     assert_eq!(left.share, right.share);
     assert_eq!(format!("{:?}", left.limits), format!("{:?}", right.limits));
     assert_eq!(left.on_disconnect, right.on_disconnect);
+    assert_eq!(left.unpriced, right.unpriced);
     assert_eq!(left.storage.url, right.storage.url);
     assert_eq!(left.storage.durability, right.storage.durability);
     assert_eq!(left.storage.retention, right.storage.retention);
@@ -59,7 +60,13 @@ fn assert_same(left: &Settings, right: &Settings) {
     assert_eq!(left.log_format, right.log_format);
     assert_eq!(left.catalog_file, right.catalog_file);
     assert_eq!(left.catalog_entries, right.catalog_entries);
-    assert_eq!(left.admin_token, right.admin_token);
+    assert_eq!(left.admin.listen, right.admin.listen);
+    assert_eq!(left.admin.token.is_some(), right.admin.token.is_some());
+    assert_eq!(left.tls, right.tls);
+    assert_eq!(
+        format!("{:?}", left.trusted_proxies),
+        format!("{:?}", right.trusted_proxies)
+    );
     assert_eq!(left.credentials.len(), right.credentials.len());
     assert_eq!(left.prices.version(), right.prices.version());
     let (left, right) = (&left.policy, &right.policy);
@@ -105,9 +112,10 @@ fn every_example_it_shows_is_accepted() {
 }
 
 /// A file with an unknown key at one place, and where the same place is in a parsed file; `*` stands for any key or entry.
-const PLACES: [(&str, &str); 18] = [
+const PLACES: [(&str, &str); 19] = [
     ("zqx = 1", ""),
     ("[server]\nzqx = 1", "server"),
+    ("[server.tls]\nzqx = 1", "server.tls"),
     ("[admin]\nzqx = 1", "admin"),
     ("[admin]\ntoken = { zqx = 1 }", "admin.token"),
     ("[storage]\nzqx = 1", "storage"),

@@ -35,6 +35,16 @@ pub(crate) fn check_text(name: &str, text: &str) {
             std::fs::write(dir.path().join(file), text).unwrap();
         }
     }
+    let tls = text.split("[server.tls]").nth(1).unwrap_or_default();
+    if let (Some(cert), Some(key)) = (
+        quoted_behind(tls, "cert =").first(),
+        quoted_behind(tls, "key =").first(),
+    ) {
+        let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+        std::fs::write(dir.path().join(cert), made.cert.pem()).unwrap();
+        let secret = made.signing_key.serialize_pem();
+        std::fs::write(dir.path().join(key), secret).unwrap();
+    }
     let mut check = Command::new(env!("CARGO_BIN_EXE_codex-gateway"));
     check.args(["check", "--strict"]).arg(&path).env_clear();
     for variable in quoted_behind(text, "env =") {

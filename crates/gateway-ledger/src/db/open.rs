@@ -25,6 +25,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "administration",
         include_str!("../../migrations/sqlite/0002_administration.sql"),
     ),
+    (
+        3,
+        "audit_address",
+        include_str!("../../migrations/sqlite/0003_audit_address.sql"),
+    ),
 ];
 const SQLITE_LIVE: &[(i64, &str, &str)] = &[(
     1,
@@ -46,6 +51,11 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         3,
         "administration",
         include_str!("../../migrations/postgres/0003_administration.sql"),
+    ),
+    (
+        4,
+        "audit_address",
+        include_str!("../../migrations/postgres/0004_audit_address.sql"),
     ),
 ];
 
@@ -104,10 +114,12 @@ impl Storage {
             let options = PgConnectOptions::from_str(url).map_err(|_| {
                 LedgerError::bare(LedgerErrorKind::Rejected, "the postgres url cannot be read")
             })?;
+            // The last one bounds how long a replica that vanishes in mid-admission can keep the others from admitting: its
+            // transaction holds the locks of its scopes until the server gives it up. No transaction pauses for so long.
             let limits = [
                 ("statement_timeout", "30000"),
                 ("lock_timeout", "5000"),
-                ("idle_in_transaction_session_timeout", "15000"),
+                ("idle_in_transaction_session_timeout", "3000"),
             ];
             let options = options
                 .application_name("codex-gateway")

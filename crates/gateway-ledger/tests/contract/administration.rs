@@ -291,44 +291,80 @@ async fn every_change_is_in_the_audit_log_without_secrets(store: Arc<Store>) {
 async fn a_sign_in_link_works_once(store: Arc<Store>) {
     let (a, b) = (store.open("a").await, store.open("b").await);
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    let link = a.ledger.create_sign_in(minutes(10)).await.unwrap();
+    let link = a.ledger.create_sign_in(minutes(10), "cli").await.unwrap();
     // Both replicas are asked at once; one of them gives a session.
     let both = tokio::join!(
-        a.ledger.redeem_sign_in(link.reveal(), minutes(60)),
-        b.ledger.redeem_sign_in(link.reveal(), minutes(60)),
+        a.ledger.redeem_sign_in(link.reveal(), minutes(60), "admin"),
+        b.ledger.redeem_sign_in(link.reveal(), minutes(60), "admin"),
     );
     let sessions: Vec<_> = [both.0.unwrap(), both.1.unwrap()]
         .into_iter()
         .flatten()
         .collect();
     assert_eq!(sessions.len(), 1);
-    let session = sessions[0].reveal();
-    assert!(b.ledger.is_session(session).await.unwrap());
-    assert!(!b.ledger.is_session(link.reveal()).await.unwrap());
+    let session = sessions[0].secret.reveal();
+    assert!(b.ledger.session(session).await.unwrap().is_some());
+    assert!(!b.ledger.session(link.reveal()).await.unwrap().is_some());
     store.advance(minutes(61));
-    assert!(!a.ledger.is_session(session).await.unwrap());
+    assert!(!a.ledger.session(session).await.unwrap().is_some());
 
-    let late = a.ledger.create_sign_in(minutes(10)).await.unwrap();
+    let late = a.ledger.create_sign_in(minutes(10), "cli").await.unwrap();
     store.advance(minutes(10));
     assert_eq!(
         a.ledger
-            .redeem_sign_in(late.reveal(), minutes(60))
+            .redeem_sign_in(late.reveal(), minutes(60), "admin")
             .await
-            .unwrap(),
+            .unwrap()
+            .map(|session| session.expires_at),
         None
     );
-    let link = a.ledger.create_sign_in(minutes(10)).await.unwrap();
+    let link = a.ledger.create_sign_in(minutes(10), "cli").await.unwrap();
     let session = a
         .ledger
-        .redeem_sign_in(link.reveal(), minutes(60))
+        .redeem_sign_in(link.reveal(), minutes(60), "admin")
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        b.ledger.end_sessions(Some(session.reveal())).await.unwrap(),
+        b.ledger
+            .end_sessions(Some(session.secret.reveal()), "admin")
+            .await
+            .unwrap(),
         1
     );
-    assert!(!a.ledger.is_session(session.reveal()).await.unwrap());
+    assert!(
+        !a.ledger
+            .session(session.secret.reveal())
+            .await
+            .unwrap()
+            .is_some()
+    );
+    // Nobody is signed in after this, on either replica.
+    let link = b.ledger.create_sign_in(minutes(10), "cli").await.unwrap();
+    assert_eq!(a.ledger.end_sessions(None, "cli").await.unwrap(), 1);
+    let gone = b
+        .ledger
+        .redeem_sign_in(link.reveal(), minutes(60), "admin")
+        .await
+        .unwrap();
+    assert!(gone.is_none());
+    let actions: Vec<_> = b
+        .ledger
+        .audit(100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|record| record.action)
+        .collect();
+    let count = |action: &str| actions.iter().filter(|known| *known == action).count();
+    assert_eq!(
+        [
+            count("sign_in.create"),
+            count("session.begin"),
+            count("session.end")
+        ],
+        [4, 2, 2]
+    );
     a.close().await;
     b.close().await;
 }

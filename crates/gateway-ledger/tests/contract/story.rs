@@ -430,7 +430,10 @@ async fn facts_are_shared_until_they_expire(store: Arc<Store>) {
     store.advance(Duration::from_secs(601));
     assert_eq!(b.ledger.facts().await.unwrap(), [long]);
     assert_eq!(
-        b.ledger.clear_facts(Some("GPT-5.3-Codex")).await.unwrap(),
+        b.ledger
+            .clear_facts(Some("GPT-5.3-Codex"), "cli")
+            .await
+            .unwrap(),
         1
     );
     assert_eq!(a.ledger.facts().await.unwrap(), []);

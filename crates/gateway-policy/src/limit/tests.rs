@@ -166,6 +166,7 @@ fn ask(nanos: i64, tokens: u64) -> Ask {
         tokens,
         billing: Billing::Metered,
         at: at(NOON),
+        arrived_at: at(NOON),
         is_repriced: false,
     }
 }
@@ -227,6 +228,17 @@ fn a_spent_budget_names_its_reset_and_a_reserved_one_a_wait() {
         (reserved.retry_after(), reserved.resets_at()),
         (Some(RETRY_SOON), None)
     );
+}
+
+#[test]
+fn a_request_that_arrived_before_midnight_is_told_that_the_budget_has_begun_anew() {
+    let late = Ask {
+        at: at("2026-11-21T00:00:02Z"),
+        arrived_at: at("2026-11-20T23:59:58Z"),
+        ..ask(1, 0)
+    };
+    let refusal = refused(&state(100, 0), late);
+    assert_eq!(refusal.resets_at(), Some(at("2026-11-21T00:00:00Z")));
 }
 
 #[test]

@@ -76,13 +76,37 @@ fn a_sound_responses_stream_passes_unchanged_and_is_read() {
 }
 
 #[test]
-fn what_follows_the_terminal_event_is_swallowed() {
+fn what_follows_the_terminal_event_passes_behind_it_and_is_not_read() {
     let text = [CREATED, COMPLETED, DELTA, "data: [DONE]\n\n"].concat();
+    let rest = ": bye\r\n\r\n\ndata: cut";
+    let (steps, summary) = run(
+        settings(WireApi::Responses),
+        &[text.as_bytes(), rest.as_bytes()],
+    );
+    assert_eq!(
+        steps,
+        [
+            ("preamble", CREATED.to_owned()),
+            (
+                "terminal",
+                [COMPLETED, DELTA, "data: [DONE]\n\n", rest].concat()
+            )
+        ]
+    );
+    assert_eq!((summary.events, summary.has_output), (2, false));
+}
+
+#[test]
+fn a_line_feed_that_belongs_to_a_mended_end_does_not_follow_it() {
+    let event = COMPLETED.replace('\n', "\r");
+    let whole = format!("{event}\n: bye\n");
+    let (steps, _) = run(settings(WireApi::Responses), &[whole.as_bytes()]);
+    assert_eq!(sent(&steps), format!("{COMPLETED}: bye\n"));
     let (steps, _) = run(
         settings(WireApi::Responses),
-        &[text.as_bytes(), DELTA.as_bytes()],
+        &[event.as_bytes(), b"\n: bye\n"],
     );
-    assert_eq!(sent(&steps), [CREATED, COMPLETED].concat());
+    assert_eq!(sent(&steps), format!("{COMPLETED}: bye\n"));
 }
 
 /// What the client gets for a terminal event, and the summary.

@@ -336,13 +336,7 @@ async fn open_whole(
     let (pieces, rest) = match read_patiently(&mut body, WHOLE_REPLY, idle).await {
         Ok((pieces, has_more)) => (pieces, has_more.then_some(body)),
         Err(Unread::Broken(detail)) => return Err(truncated(&detail)),
-        Err(Unread::Silent) => {
-            return Err(Unusable {
-                code: ErrorCode::UpstreamTimeout,
-                detail: "fell silent in the middle of its answer (`stream_idle_timeout`)"
-                    .to_owned(),
-            });
-        }
+        Err(Unread::Silent) => return Err(silent()),
     };
     if exchange.endpoint.answers_in_json() && status == StatusCode::OK && !begins_an_object(&pieces)
     {
@@ -376,6 +370,13 @@ pub(super) fn truncated(detail: &str) -> Unusable {
     Unusable {
         code: ErrorCode::UpstreamTruncated,
         detail: format!("broke off before its answer was complete: {detail}"),
+    }
+}
+
+pub(super) fn silent() -> Unusable {
+    Unusable {
+        code: ErrorCode::UpstreamTimeout,
+        detail: "fell silent in the middle of its answer (`stream_idle_timeout`)".to_owned(),
     }
 }
 

@@ -88,6 +88,14 @@ const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
         None,
     ),
     ("/audit", "get", "The newest administrative changes", None),
+    ("/session", "get", "Who is signed in, and until when", None),
+    (
+        "/session",
+        "post",
+        "Turn the secret of a one-time sign-in link into a session cookie; needs no token",
+        Some("SignIn"),
+    ),
+    ("/session", "delete", "Sign out", None),
 ];
 
 /// What sums and listings can be narrowed to.
@@ -149,10 +157,13 @@ fn description() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {"title": "codex-gateway admin API", "version": env!("CARGO_PKG_VERSION")},
-        "security": [{"admin": []}],
+        "security": [{"admin": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "admin": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "codex_gateway_session"},
+            },
             "schemas": schemas(),
         },
     })
@@ -174,6 +185,11 @@ fn operation(path: &str, method: &str, summary: &str, body: Option<&str>) -> Val
         "parameters": parameters,
         "responses": {"2XX": answer, "4XX": answer, "5XX": answer},
     });
+    if (path, method) == ("/session", "post")
+        && let Some(operation) = operation.as_object_mut()
+    {
+        operation.insert("security".to_owned(), json!([]));
+    }
     if let (Some(schema), Some(operation)) = (body, operation.as_object_mut()) {
         let reference = format!("#/components/schemas/{schema}");
         operation.insert(
@@ -202,6 +218,9 @@ fn schemas() -> Value {
         }},
         "Team": {"type": "object", "additionalProperties": false, "properties": {
             "requests_per_minute": limit, "tokens_per_minute": limit, "concurrency": limit,
+        }},
+        "SignIn": {"type": "object", "additionalProperties": false, "required": ["link"], "properties": {
+            "link": {"type": "string", "minLength": 1},
         }},
         "Nothing": {"type": "object", "additionalProperties": false},
     })

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
 use http::Uri;
 
+use super::gate::Admitted;
 use super::params::{Params, known, ledger_error};
 use crate::app::App;
 use crate::http::error::GatewayError;
-use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::explain::{Explained, Question, explain, explain_for_holder};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;
 
@@ -54,9 +55,20 @@ pub(super) async fn explained(
             .unwrap_or_default(),
     };
     params.done()?;
-    let live = app.live.load();
+    let live = app.live.load_full();
     let day = app.clock.date();
-    Ok(Json(explain(&live.settings, &live.places, &question, day)))
+    let (settings, places) = (&live.settings, &live.places);
+    let answer = if question.key.is_none() && question.team.is_none() {
+        explain(settings, places, &question, day)
+    } else {
+        let when = (day, app.clock.now());
+        explain_for_holder(app.books.ledger(), settings, places, &question, when)
+            .await
+            .map_err(super::team::refused)?
+    };
+    Ok(Json(
+        answer.with_learned(believed(&app), question.plan.as_deref()),
+    ))
 }
 
 /// `GET /api/models[?route=R]`.
@@ -77,6 +89,12 @@ pub(super) async fn facts(
     uri: Uri,
 ) -> Result<Json<FactsReport>, GatewayError> {
     Params::read(&uri)?.done()?;
+    let facts = believed(&app);
+    Ok(Json(FactsReport { facts }))
+}
+
+/// What this server believes at present, the newest first.
+fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -89,19 +107,20 @@ pub(super) async fn facts(
             .cmp(&a.learned_at)
             .then(order(a).cmp(&order(b)))
     });
-    Ok(Json(FactsReport { facts }))
+    facts
 }
 
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
 pub(super) async fn clear_facts(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     uri: Uri,
 ) -> Result<Json<Cleared>, GatewayError> {
     let mut params = Params::read(&uri)?;
     let model = params.read_as("model", model)?;
     params.done()?;
     let named = model.as_ref().map(ModelId::as_str);
-    let cleared = app.books.ledger().clear_facts(named).await;
+    let cleared = app.books.ledger().clear_facts(named, &by.actor).await;
     let cleared = cleared.map_err(|error| ledger_error(&error))?;
     app.learned.clear(model.as_ref());
     Ok(Json(Cleared { cleared }))

@@ -7,19 +7,18 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use gateway_ledger::LedgerError;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::gate::Admitted;
 use crate::administer::{self, AdministerError, BudgetSpec, KeySpec};
 use crate::app::App;
 use crate::http::error::{ErrorCode, GatewayError};
 
-/// Who did it, in the audit log.
-const ACTOR: &str = "admin";
 /// Most records of one answer.
 const MAX_AUDIT: u32 = 1000;
 const AUDIT: u32 = 100;
@@ -48,9 +47,14 @@ async fn keys(State(app): State<Arc<App>>) -> Answer {
     Ok(Json(json!({ "items": keys })).into_response())
 }
 
-async fn create_key(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer {
+async fn create_key(
+    State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
     let spec: KeySpec = read(&headers, &body)?;
-    let shown = administer::create_key(app.books.ledger(), &spec, app.clock.now(), ACTOR)
+    let shown = administer::create_key(app.books.ledger(), &spec, app.clock.now(), &by.actor)
         .await
         .map_err(refused)?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
@@ -58,19 +62,24 @@ async fn create_key(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
 
 async fn rotate_key(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     Path(key): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
     let _: Nothing = read(&headers, &body)?;
-    let shown = administer::rotate_key(app.books.ledger(), &key, ACTOR)
+    let shown = administer::rotate_key(app.books.ledger(), &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(shown).into_response())
 }
 
-async fn revoke_key(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer {
-    let id = administer::revoke_key(app.books.ledger(), &key, ACTOR)
+async fn revoke_key(
+    State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
+    Path(key): Path<String>,
+) -> Answer {
+    let id = administer::revoke_key(app.books.ledger(), &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(json!({ "id": id, "revoked": true })).into_response())
@@ -92,6 +101,7 @@ struct TeamSpec {
 
 async fn put_team(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     Path(team): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -103,14 +113,18 @@ async fn put_team(
         spec.concurrency,
     )
     .map_err(refused)?;
-    administer::put_team(app.books.ledger(), &team, limits, ACTOR)
+    administer::put_team(app.books.ledger(), &team, limits, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
-async fn delete_team(State(app): State<Arc<App>>, Path(team): Path<String>) -> Answer {
-    administer::delete_team(app.books.ledger(), &team, ACTOR)
+async fn delete_team(
+    State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
+    Path(team): Path<String>,
+) -> Answer {
+    administer::delete_team(app.books.ledger(), &team, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -125,12 +139,13 @@ async fn budgets(State(app): State<Arc<App>>) -> Answer {
 
 async fn put_budget(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     Path(scope): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
     let spec: BudgetSpec = read(&headers, &body)?;
-    administer::put_budget(app.books.ledger(), &scope, &spec, ACTOR)
+    administer::put_budget(app.books.ledger(), &scope, &spec, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -138,11 +153,12 @@ async fn put_budget(
 
 async fn delete_budget(
     State(app): State<Arc<App>>,
+    Extension(by): Extension<Admitted>,
     Path((scope, window, billing)): Path<(String, String, String)>,
 ) -> Answer {
     let window = administer::window(&window).map_err(refused)?;
     let billing = administer::billing(Some(&billing)).map_err(refused)?;
-    administer::delete_budget(app.books.ledger(), &scope, window, billing, ACTOR)
+    administer::delete_budget(app.books.ledger(), &scope, window, billing, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -179,7 +195,10 @@ fn limit(query: &str) -> Result<u32, GatewayError> {
 struct Nothing {}
 
 /// Reads a JSON body. A web page can send a form without asking; only a program says JSON.
-fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, GatewayError> {
+pub(super) fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<T, GatewayError> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -205,7 +224,7 @@ fn done() -> Response {
     Json(done).into_response()
 }
 
-fn refused(error: AdministerError) -> GatewayError {
+pub(super) fn refused(error: AdministerError) -> GatewayError {
     match error {
         AdministerError::Bad(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
         AdministerError::Missing(text) => GatewayError::new(ErrorCode::NotFound, text),

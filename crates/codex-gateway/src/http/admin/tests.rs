@@ -286,7 +286,7 @@ async fn refusals_are_listed_kept_and_cleared_from_both_sides() {
     until(async || tool.facts().await.unwrap().len() == 2).await;
 
     // Another process clears one: the server forgets it, and only it.
-    assert_eq!(tool.clear_facts(Some("GPT-5.2")).await.unwrap(), 1);
+    assert_eq!(tool.clear_facts(Some("GPT-5.2"), "cli").await.unwrap(), 1);
     until(async || process.app.learned.known().len() == 1).await;
 
     let cleared = process.api("DELETE", "/api/facts?model=gpt-5.2").await;

@@ -1,0 +1,58 @@
+//! `codex-gateway admin`: the administrator's own secret. Prints none.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::store::with_ledger;
+use super::{complain, say, settings};
+use crate::config::Overrides;
+use crate::data_dir;
+
+/// Subcommands of `admin`.
+#[derive(Debug, Subcommand)]
+pub(super) enum AdminCommand {
+    /// Make a new admin token, end every dashboard session, and write the token to its file.
+    RotateToken,
+}
+
+/// Runs `admin`.
+pub(super) fn run(overrides: &Overrides, command: &AdminCommand) -> ExitCode {
+    match command {
+        AdminCommand::RotateToken => rotate(overrides).unwrap_or_else(|code| code),
+    }
+}
+
+fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
+    let (settings, _) = settings(overrides)?;
+    let path = match &settings.admin.token {
+        None => settings.data_dir.join(data_dir::ADMIN_TOKEN),
+        Some(token) => token.file.clone().ok_or_else(|| {
+            complain(
+                "error: the admin token comes from the environment; set the variable anew and restart, or name a file in `[admin] token`",
+            );
+            ExitCode::FAILURE
+        })?,
+    };
+    // The old token first becomes useless for making sessions, then those that it made end.
+    data_dir::ensure(&settings.data_dir)
+        .and_then(|()| data_dir::random_token())
+        .and_then(|token| data_dir::replace(&path, &token))
+        .map_err(|error| {
+            complain(&format!("error: cannot write {}: {error}", path.display()));
+            ExitCode::FAILURE
+        })?;
+    with_ledger(&settings, |ledger| async move {
+        let detail = json!({});
+        ledger
+            .note("cli", "admin_token.rotate", "admin", &detail)
+            .await?;
+        ledger.end_sessions(None, "cli").await
+    })?;
+    say(&format!(
+        "the admin token in {} is new; running servers take it within two seconds, and every dashboard session has ended",
+        path.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}

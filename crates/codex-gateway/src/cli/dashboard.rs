@@ -1,0 +1,65 @@
+//! `codex-gateway dashboard`: prints a one-time sign-in link. Works beside a running server, on the store that it serves from.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::store::with_ledger;
+use super::{complain, say, settings};
+use crate::config::{Overrides, Settings};
+
+/// How long a link can be used.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// Arguments of `dashboard`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DashboardArgs {
+    /// How a browser reaches the gateway, when that is not where the configuration listens, such as <https://gateway.example>.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Runs `dashboard`.
+pub(super) fn run(overrides: &Overrides, args: &DashboardArgs) -> ExitCode {
+    answer(overrides, args).unwrap_or_else(|code| code)
+}
+
+fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitCode> {
+    let (settings, _) = settings(overrides)?;
+    let base = match &args.url {
+        None => base(&settings),
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            url.trim_end_matches('/').to_owned()
+        }
+        Some(url) => {
+            complain(&format!(
+                "error: `{url}` is no address that a browser opens; it begins with http:// or https://"
+            ));
+            return Err(ExitCode::FAILURE);
+        }
+    };
+    let link = with_ledger(&settings, |ledger| async move {
+        ledger.create_sign_in(LIFETIME, "cli").await
+    })?;
+    say(&format!("{base}/dashboard#sign-in={}", link.reveal()));
+    complain("the link works once, within ten minutes");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the configuration serves the dashboard.
+fn base(settings: &Settings) -> String {
+    let address = settings.admin.listen.unwrap_or(settings.listen);
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let port = address.port();
+    match settings.hosts.first() {
+        // A certificate is for a name, and others than loopback addresses are what a person off this machine opens.
+        Some(name) if settings.tls.is_some() || !address.ip().is_loopback() => {
+            format!("{scheme}://{name}:{port}")
+        }
+        _ if address.ip().is_unspecified() => format!("{scheme}://127.0.0.1:{port}"),
+        _ => format!("{scheme}://{address}"),
+    }
+}
