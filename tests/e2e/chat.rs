@@ -59,6 +59,9 @@ async fn ask_directly(upstream: &Upstream, sent: &str) -> Reply {
         .await
 }
 
+/// An upstream that passes both wires on, with a credential of the gateway's.
+const BOTH_WIRES: &str = r#"["responses", "chat"]"#;
+
 /// An answer in which only what the upstream says of tokens can tell two askings apart.
 fn counted() -> Answer {
     Answer {
@@ -69,8 +72,7 @@ fn counted() -> Answer {
 
 #[tokio::test]
 async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_not_notice() {
-    let upstream = Upstream::with(Script::answer(counted())).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let (upstream, gateway) = third_party(Script::answer(counted()), BOTH_WIRES, "").await;
     // Below and above what is read before a body is passed on, in one with the model last.
     for filling in [1, 200_000] {
         let text = "x".repeat(filling);
@@ -116,9 +118,8 @@ async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_n
 #[tokio::test]
 async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_takes_no_such_thing()
 {
-    let upstream = Upstream::with(Script::answer(counted())).await;
     let rule = "[[rules]]\nname = \"mini\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4-mini\" }\n";
-    let gateway = Gateway::start(&Config::to(&upstream).rest(rule)).await;
+    let (upstream, gateway) = third_party(Script::answer(counted()), BOTH_WIRES, rule).await;
     let reply = call(&gateway, PATH, &ask("gpt-5.5", true)).send().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let sent = upstream.only_request().json();
@@ -136,6 +137,29 @@ async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_ta
         assert_eq!(upstream.only_request().body(), sent.as_bytes());
         assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
     }
+}
+
+#[tokio::test]
+async fn who_pays_gets_every_byte_through_unless_a_limit_counts_it() {
+    let upstream = Upstream::with(Script::answer(counted())).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let sent = ask("gpt-5.5", true);
+    let reply = call(&gateway, PATH, &sent).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(upstream.only_request().body(), sent.to_string().as_bytes());
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(entry["usage_source"], json!("unknown"), "{entry}");
+
+    let (_, key) = gateway
+        .new_key(&["--name", "counted", "--budget", "5.00/day"])
+        .await;
+    let asked = call(&gateway, PATH, &sent).header("x-gateway-key", &key);
+    let reply = asked.send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let request = upstream.requests().pop().unwrap().json();
+    assert_eq!(request["stream_options"], json!({"include_usage": true}));
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(entry["usage_source"], json!("reported"), "{entry}");
 }
 
 #[tokio::test]

@@ -186,6 +186,10 @@ impl Ask {
             }
             Wire::Chat => {
                 body["messages"] = json!([{"role": "user", "content": text}]);
+                // Callers with a credential of their own have to ask themselves.
+                if self.is_stream {
+                    body["stream_options"] = json!({"include_usage": true});
+                }
             }
         }
         body

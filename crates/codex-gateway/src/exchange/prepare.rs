@@ -340,9 +340,10 @@ pub async fn weigh(
     exchange: &mut Exchange,
     mut route: Route,
 ) -> Result<Route, GatewayError> {
+    exchange.is_limited = admission::is_limited(app, exchange);
     if let Route::Plan { body, .. } = &mut route
         && !body.is_replayable()
-        && admission::is_limited(app, exchange)
+        && exchange.is_limited
     {
         body.collect().await?;
         note_body(exchange, body);

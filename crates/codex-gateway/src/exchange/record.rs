@@ -57,6 +57,8 @@ pub struct Exchange {
     pub upstream: Option<String>,
     /// Which kind of money it costs.
     pub billing: Billing,
+    /// Whether a budget or a limit counts what it uses.
+    pub is_limited: bool,
     pub decision: Option<DecisionKind>,
     pub rule: Option<String>,
     /// The request's own bound on its output.
@@ -114,6 +116,7 @@ impl Exchange {
             model_served: None,
             upstream: None,
             billing: Billing::Metered,
+            is_limited: false,
             decision: None,
             rule: None,
             max_output_tokens: None,

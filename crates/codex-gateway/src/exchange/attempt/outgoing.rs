@@ -30,10 +30,12 @@ pub struct OutgoingBody {
     pub asks_usage: bool,
 }
 
-/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs. A body that still
-/// arrives may yet say that it streams, or that it asks itself.
+/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs: where the gateway pays for
+/// it, or a limit counts it. Who pays with a credential of its own gets its bytes through as they are. A body that still arrives may yet
+/// say that it streams, or that it asks itself.
 fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
-    exchange.endpoint.wire() == WireApi::Chat
+    (exchange.is_limited || !attempt.upstream.credential.is_callers())
+        && exchange.endpoint.wire() == WireApi::Chat
         && attempt.wire == WireApi::Chat
         && attempt.upstream.dialect.stream_usage
         && head.stream_options_include_usage != Some(true)
