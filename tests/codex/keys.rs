@@ -215,3 +215,18 @@ async fn a_revoked_key_is_said_clearly_and_tried_a_few_times_only() {
     }
     assert!(upstream.model_requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_model_that_the_key_may_not_use_is_one_request_and_the_reason_alone() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, key) = gateway
+        .new_key(&["--name", "narrow", "--models", "gpt-5.4*"])
+        .await;
+    let turn = turn(&gateway, &SetUp::env_key(&key), SAY_HI).await;
+    let expected =
+        "gateway key `narrow` may not use gpt-5.5. Models it may use: gpt-5.4*".to_owned();
+    assert_eq!(turn.errors().last(), Some(&expected), "{}", turn.stdout);
+    assert_eq!(exchanges(&gateway), 1);
+    assert!(upstream.model_requests().is_empty());
+}

@@ -3,6 +3,7 @@
 
 mod budgets;
 mod death;
+mod example;
 mod outage;
 mod revocation;
 mod shared;

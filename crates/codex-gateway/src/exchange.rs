@@ -151,7 +151,7 @@ async fn toward_upstream(
     // 2. Who.
     let caller = prepare::who(app, live, exchange, parts)?;
     // 3. What.
-    let content = prepare::what(app, live, exchange, parts, body).await?;
+    let content = prepare::what(live, exchange, parts, body).await?;
     // 4. Decide.
     let route = prepare::decide(app, live, exchange, parts, &caller, content)?;
     let route = prepare::weigh(app, exchange, route).await?;

@@ -214,7 +214,10 @@ impl Metrics {
 
     /// A rate sees the first refusal only when the series was there before it, at zero.
     fn at_zero(self) -> Self {
-        for kind in Refusal::KINDS.iter().chain(&["max_concurrent"]) {
+        for kind in Refusal::KINDS
+            .into_iter()
+            .chain(["max_concurrent", "unpriced"])
+        {
             self.limit_rejections.with_label_values(&[kind]);
         }
         for scope in SCOPES {

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::record::Exchange;
 use crate::app::App;
 use crate::config::Unpriced;
+use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::keys::Grant;
 
@@ -71,10 +72,10 @@ impl SoftWarnings {
 
 /// Asks whether the exchange may go on, and has its likely cost set aside.
 pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), GatewayError> {
-    if exchange.caller.is_none() {
+    let Some(caller) = &exchange.caller else {
         return Ok(());
-    }
-    let grant = grant(app, exchange);
+    };
+    let grant = grant(app, caller);
     if grant.limits().is_empty() {
         return Ok(());
     }
@@ -110,18 +111,15 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     }
 }
 
-/// What the caller may do and what limits it.
-pub fn grant(app: &App, exchange: &Exchange) -> Arc<Grant> {
-    let key = exchange
-        .caller
-        .as_ref()
-        .and_then(|caller| caller.key.as_ref());
-    key.map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant))
-}
-
 /// Whether anything limits the caller.
 pub fn is_limited(app: &App, exchange: &Exchange) -> bool {
-    exchange.caller.is_some() && !grant(app, exchange).limits().is_empty()
+    let caller = exchange.caller.as_ref();
+    caller.is_some_and(|caller| !grant(app, caller).limits().is_empty())
+}
+
+fn grant(app: &App, caller: &Caller) -> Arc<Grant> {
+    let key = caller.key.as_ref();
+    key.map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant))
 }
 
 /// What a request is likely to need.

@@ -231,31 +231,28 @@ impl Walk<'_> {
                 attempt: hop,
                 adjust,
             } => {
-                let (from, to) = (
-                    self.live.model_label(&attempt.model),
-                    self.live.model_label(&hop.model),
-                );
+                let from = self.live.model_label(&attempt.model);
+                let to = self.live.model_label(&hop.model);
                 if hop.model != attempt.model {
                     self.app
                         .metrics
                         .fallbacks
                         .with_label_values(&[from, to, verdict.failure.as_str()])
                         .inc();
-                    tracing::info!(from, to, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
+                    tracing::info!(from = %attempt.model, to = %hop.model, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
                 }
-                *changes = adjust;
+                let as_lite = RequestNeeds {
+                    lite: true,
+                    ..look.needs()
+                };
+                *changes = if look.is_lite_dropped {
+                    plan.adjustments(&hop, &as_lite)
+                } else {
+                    adjust
+                };
                 // What an earlier refusal made necessary stays necessary: it changed the request, not the model.
                 if look.is_reasoning_stripped && !changes.contains(&Adjustment::StripReasoning) {
                     changes.push(Adjustment::StripReasoning);
-                }
-                if look.is_lite_dropped {
-                    *changes = plan.adjustments(
-                        &hop,
-                        &RequestNeeds {
-                            lite: true,
-                            ..look.needs()
-                        },
-                    );
                 }
                 *attempt = hop;
             }
@@ -313,6 +310,7 @@ impl Walk<'_> {
             headers.remove("x-codex-turn-state");
         }
         exchange.losses.clear();
+        exchange.adjusted = outgoing::told(changes, look.is_lite_dropped);
         let (outgoing, url, reply_plan) = if is_translated {
             let (body, plan) =
                 translation::body(self, exchange, attempt, changes, request, &mut headers)?;
@@ -342,7 +340,9 @@ impl Walk<'_> {
                 .rest
                 .last()
                 .is_some_and(|last| !last.is_same_target(attempt));
-        let hold = can_hop.then_some(Hold {
+        // The end of a chain is held for the first answer's sake, a probe because it is to find out whether the model is served.
+        let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
+        let hold = is_judged.then_some(Hold {
             time: self.live.settings.limits.hold_timeout,
             bytes: self.live.settings.limits.hold_bytes,
         });

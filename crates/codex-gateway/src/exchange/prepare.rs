@@ -7,7 +7,6 @@ use gateway_policy::{Ask, AuthRoute, Decision, Endpoint as PolicyEndpoint, Model
 use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use http_body::Body as _;
 
 use super::admission::{self, Turn};
 use super::body::{self, ReadLimits, RequestBody, Tail};
@@ -94,7 +93,6 @@ pub enum Content {
 
 /// Step 3. Reads the body as far as the rules ask.
 pub async fn what(
-    app: &App,
     live: &Live,
     exchange: &mut Exchange,
     parts: &Parts,
@@ -108,13 +106,9 @@ pub async fn what(
     }
     is_json(&parts.headers)?;
     let codings = decode::codings(&parts.headers)?;
-    // What a body without a length costs is known when it is here.
-    let is_size_needed =
-        body.size_hint().exact().is_none() && !admission::grant(app, exchange).limits().is_empty();
     let limits = ReadLimits {
         max,
-        is_whole_needed: is_size_needed
-            || live.settings.policy.reads_whole_body()
+        is_whole_needed: live.settings.policy.reads_whole_body()
             || has_own_compaction(&live.settings.policy),
     };
     let body = body::read(body, codings, limits).await?;

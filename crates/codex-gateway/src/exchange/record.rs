@@ -94,6 +94,8 @@ pub struct Exchange {
     pub plan_limits: Vec<Bytes>,
     /// What translation could not carry, of the request that was answered and of its answer.
     pub losses: Vec<Loss>,
+    /// What was changed in the request beside its model, in words; `None` when nothing was.
+    pub adjusted: Option<String>,
 }
 
 impl Exchange {
@@ -135,6 +137,7 @@ impl Exchange {
             plan_head: None,
             plan_limits: Vec::new(),
             losses: Vec::new(),
+            adjusted: None,
         }
     }
 

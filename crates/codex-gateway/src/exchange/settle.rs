@@ -251,6 +251,7 @@ fn log(exchange: &Exchange, money: &Money, duration: Duration) {
         cost_nanos = money.nanos,
         billing = money.billing.as_str(),
         translation.losses = exchange.losses_text(),
+        adjusted = exchange.adjusted.as_deref(),
         ttft_ms = exchange.first_token.map(millis),
         duration_ms = millis(duration),
         "exchange {}", exchange.outcome.as_str()

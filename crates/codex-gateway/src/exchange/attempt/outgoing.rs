@@ -120,6 +120,23 @@ pub(super) fn internal() -> GatewayError {
     )
 }
 
+/// What is changed in a request beside its model, as a header and a log field say it; `None` when nothing is.
+pub(super) fn told(changes: &[Adjustment], is_lite_dropped: bool) -> Option<String> {
+    let mut words: Vec<String> = changes
+        .iter()
+        .map(|change| match change {
+            Adjustment::Effort(effort) => format!("effort={effort}"),
+            Adjustment::Verbosity(verbosity) => format!("verbosity={verbosity}"),
+            Adjustment::LiftLiteTools => "lite-tools-lifted".to_owned(),
+            Adjustment::StripReasoning => "encrypted-reasoning-stripped".to_owned(),
+        })
+        .collect();
+    if is_lite_dropped && !changes.contains(&Adjustment::LiftLiteTools) {
+        words.push("lite-header-dropped".to_owned());
+    }
+    (!words.is_empty()).then(|| words.join(","))
+}
+
 pub(super) fn adjusted(plain: &Bytes, changes: &[Adjustment]) -> Result<Bytes, GatewayError> {
     let mut wanted = Adjustments::default();
     for change in changes {

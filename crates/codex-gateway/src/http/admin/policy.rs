@@ -58,12 +58,17 @@ pub(super) async fn explained(
     let live = app.live.load_full();
     let day = app.clock.date();
     let (settings, places) = (&live.settings, &live.places);
-    if question.key.is_none() && question.team.is_none() {
-        return Ok(Json(explain(settings, places, &question, day)));
-    }
-    let when = (day, app.clock.now());
-    let answer = explain_for_holder(app.books.ledger(), settings, places, &question, when).await;
-    answer.map(Json).map_err(super::team::refused)
+    let answer = if question.key.is_none() && question.team.is_none() {
+        explain(settings, places, &question, day)
+    } else {
+        let when = (day, app.clock.now());
+        explain_for_holder(app.books.ledger(), settings, places, &question, when)
+            .await
+            .map_err(super::team::refused)?
+    };
+    Ok(Json(
+        answer.with_learned(believed(&app), question.plan.as_deref()),
+    ))
 }
 
 /// `GET /api/models[?route=R]`.
@@ -84,6 +89,12 @@ pub(super) async fn facts(
     uri: Uri,
 ) -> Result<Json<FactsReport>, GatewayError> {
     Params::read(&uri)?.done()?;
+    let facts = believed(&app);
+    Ok(Json(FactsReport { facts }))
+}
+
+/// What this server believes at present, the newest first.
+fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -96,7 +107,7 @@ pub(super) async fn facts(
             .cmp(&a.learned_at)
             .then(order(a).cmp(&order(b)))
     });
-    Ok(Json(FactsReport { facts }))
+    facts
 }
 
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
