@@ -23,6 +23,7 @@ test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's 
 	scripts/with-postgres.sh cargo test --locked --workspace --test contract
 	scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
 	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
+	scripts/try-openapi.sh
 	scripts/check-deploy.sh
 
 check: ## Exactly what CI runs

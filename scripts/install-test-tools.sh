@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests need beyond the Rust toolchain, each only where it is missing.
-# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [postgres] [promtool] [yaml] [chromium]   (all of them without names)
+# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium]   (all of them without names)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,6 +64,20 @@ install_sdk() {
   fi
 }
 
+# Tries an HTTP API against its own description.
+install_schemathesis() {
+  local tools="$PWD/tests/.tools" version=4.32.5
+  if [ -x "$tools/schemathesis/bin/schemathesis" ] && "$tools/schemathesis/bin/schemathesis" --version 2>/dev/null | grep -qF "$version"; then
+    return
+  fi
+  has python3 || apt_install python3
+  rm -rf "$tools/schemathesis"
+  python3 -m venv "$tools/schemathesis" 2>/dev/null || { apt_install python3-venv && python3 -m venv "$tools/schemathesis"; } \
+    || fail "no virtual environment could be made with python3"
+  "$tools/schemathesis/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version" </dev/null \
+    || fail "pip could not install schemathesis==$version; is a registry reachable?"
+}
+
 # The server's programs are not on the PATH of Debian; tests look for them in /usr/lib/postgresql/*/bin as well.
 install_postgres() {
   if ! has psql || ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! has initdb; then
@@ -97,11 +111,11 @@ install_chromium() {
 }
 
 if [ "$#" -eq 0 ]; then
-  set -- node codex sdk postgres promtool yaml chromium
+  set -- node codex sdk schemathesis postgres promtool yaml chromium
 fi
 for tool in "$@"; do
   case "$tool" in
-    node | codex | sdk | postgres | promtool | yaml | chromium) "install_$tool" ;;
-    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, postgres, promtool, yaml and chromium" ;;
+    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium) "install_$tool" ;;
+    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml and chromium" ;;
   esac
 done

@@ -535,7 +535,7 @@ async fn every_change_by_either_hand_is_in_the_audit_log() {
     let token = token(&gateway);
     let api = |method: &str, path: &str, body: Option<Value>| {
         let call = client.call(method, path).bearer(&token);
-        let call = body.iter().fold(call, |call, body| call.json(body));
+        let call = body.iter().fold(call, Call::json);
         async move {
             let reply = call.send().await;
             assert!(matches!(reply.status, 200 | 201), "{}", reply.text());

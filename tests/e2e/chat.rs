@@ -4,7 +4,7 @@ use crate::translate::{call, chat_only, exchange_line, third_party};
 use gateway_tests::client::{Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, signed_in};
-use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream};
+use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream, When};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/chat/completions";
@@ -136,6 +136,35 @@ async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_ta
         assert_eq!(upstream.only_request().body(), sent.as_bytes());
         assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_question_for_usage_is_asked_as_the_client_asked() {
+    // As a strict server words it.
+    let refusal = json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden",
+        "loc": ["body", "stream_options", "include_usage"], "msg": "Extra inputs are not permitted"}]}});
+    let asked = When {
+        method: Some("POST".to_owned()),
+        ..When::default()
+    };
+    let script = Script::default()
+        .rule(asked.clone().nth(1), Then::Plain(Plain::json(422, refusal)))
+        .rule(asked, Then::Answer(Box::new(counted())));
+    let (upstream, gateway) = chat_only(script, "").await;
+    let sent = ask("third-a", true);
+    let reply = call(&gateway, PATH, &sent).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].json(), sent);
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(
+        (&entry["outcome"], &entry["usage_source"]),
+        (&json!("completed"), &json!("unknown")),
+        "{entry}"
+    );
+    assert_eq!(entry["attempts"].as_array().map(Vec::len), Some(2));
+    assert!(gateway.output().contains("stream_usage = false"));
 }
 
 #[tokio::test]

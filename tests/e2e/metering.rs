@@ -1,6 +1,6 @@
 //! What is booked in cases that are easily booked wrong: whose money it is, answers of side services, answers too large to be read.
 
-use crate::translate::start;
+use crate::translate::{call, chat_only, respond, start, turn};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
 use gateway_tests::upstream::{
@@ -50,6 +50,100 @@ async fn what_the_gateways_own_credential_pays_for_is_on_a_bill_whoever_asked() 
             "{entry}"
         );
         assert_eq!(entry["cost_nanos"], cost, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn a_tier_that_the_upstream_was_never_asked_for_costs_nothing_more() {
+    for (lines, cost) in [
+        // Left out for an upstream that knows no tiers.
+        ("", 350_000_000),
+        // Asked for, and the answer does not say: what was asked for counts.
+        ("dialect = \"openai\"", 875_000_000),
+    ] {
+        let answer = Answer::text("an answer").usage(USAGE);
+        let (_upstream, gateway) = chat_only(Script::answer(answer), lines).await;
+        let mut body = responses_body("what does this cost?");
+        body["model"] = json!("gpt-5.5");
+        body["service_tier"] = json!("priority");
+        let reply = respond(&gateway, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(entry["service_tier_requested"], "priority", "{entry}");
+        assert_eq!(entry["cost_nanos"], cost, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
+    for (usage, booked) in [
+        // More cached than input; more reasoning than output, and no total that explains it; no whole number; below zero.
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}),
+            None,
+        ),
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 3}}),
+            None,
+        ),
+        (json!({"prompt_tokens": 5.5, "completion_tokens": 2}), None),
+        (json!({"prompt_tokens": -5, "completion_tokens": 2}), None),
+        // Reasoning beside the output, as the total shows; hits of a cache; a sum that leaves one of the two.
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 3}}),
+            Some((5, 0, 5, 3)),
+        ),
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 1}),
+            Some((5, 4, 2, 0)),
+        ),
+        (
+            json!({"prompt_tokens": 5, "total_tokens": 7}),
+            Some((5, 0, 2, 0)),
+        ),
+    ] {
+        for (path, stream) in [
+            ("/v1/chat/completions", true),
+            ("/v1/chat/completions", false),
+            ("/v1/responses", true),
+            ("/v1/responses", false),
+        ] {
+            let answer = Answer {
+                raw_usage: Some(usage.clone()),
+                ..Answer::text("an answer")
+            };
+            let (_upstream, gateway) = chat_only(Script::answer(answer), "").await;
+            let body = match path {
+                "/v1/responses" => turn(stream),
+                _ => {
+                    json!({"model": "third-a", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
+                }
+            };
+            let reply = call(&gateway, path, &body).send().await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let entry = gateway.entry_of(&reply).await;
+            // A finished answer whose counts cannot be true is estimated, and says so.
+            let source = if booked.is_some() {
+                "reported"
+            } else {
+                "estimated"
+            };
+            assert_eq!(
+                entry["usage_source"], source,
+                "{path} {stream} {usage}: {entry}"
+            );
+            if let Some((input, cached, output, reasoning)) = booked {
+                let counts = [
+                    ("input_tokens", input),
+                    ("cached_input_tokens", cached),
+                    ("output_tokens", output),
+                    ("reasoning_tokens", reasoning),
+                ];
+                for (name, count) in counts {
+                    assert_eq!(entry[name], count, "{path} {stream} {usage}: {name}");
+                }
+            }
+        }
     }
 }
 

@@ -138,3 +138,44 @@ async fn a_request_that_comes_round_again_is_refused() {
         reply.text()
     );
 }
+
+#[tokio::test]
+async fn a_caller_cannot_choose_where_a_request_goes() {
+    let (ours, theirs) = (Upstream::start().await, Upstream::start().await);
+    let gateway = Gateway::start(&Config::to(&ours)).await;
+    let url = theirs.base_url();
+    // What other gateways have taken for a wish.
+    for name in [
+        "x-base-url",
+        "base-url",
+        "x-upstream",
+        "x-upstream-url",
+        "x-target-url",
+        "x-portkey-custom-host",
+        "openai-base-url",
+        "x-forwarded-host",
+        "x-original-url",
+        "x-rewrite-url",
+    ] {
+        let call = gateway.client().post("/v1/responses").bearer(API_KEY);
+        let call = call.header(name, &url).json(&responses_body("hi"));
+        assert_eq!(call.send().await.status, 200, "{name}");
+    }
+    let mut body = responses_body("hi");
+    body["base_url"] = url.clone().into();
+    let call = gateway
+        .client()
+        .post("/v1/responses?base_url=http://evil.example");
+    assert_eq!(call.bearer(API_KEY).json(&body).send().await.status, 200);
+    // A target with a host in it, as for a proxy: by address it is answered here, by name it is refused.
+    for (target, status) in [
+        (format!("{url}/responses"), 200),
+        ("http://evil.example/v1/responses".to_owned(), 403),
+    ] {
+        let call = gateway.client().post(&target).bearer(API_KEY);
+        let reply = call.json(&responses_body("hi")).send().await;
+        assert_eq!(reply.status, status, "{target}: {}", reply.text());
+    }
+    assert_eq!(ours.model_requests().len(), 12);
+    assert!(theirs.requests().is_empty());
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Shorter ones are no credentials but words of a test, which may stand anywhere.
 const SHORTEST: usize = 12;
 /// Read at once. Preallocated files end in zeros, which are not worth reading.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 16 * 1024;
 /// How long the gateway may take to tell its metrics.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Request headers that carry credentials, or name an account that is kept as a digest only.

@@ -5,7 +5,7 @@ use gateway_tests::upstream::{Cuts, Payload, ReplyHead, Script, Step};
 use std::time::{Duration, Instant};
 
 /// The lease in docs/ledger.md, the next look of the other replica, and room for a slow machine.
-const SWEPT_WITHIN: Duration = Duration::from_secs(60);
+const SWEPT_WITHIN: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_replica_held_is_given_back_and_a_live_ones_is_not() {

@@ -11,8 +11,11 @@ use gateway_policy::{AuthRoute, Billing, ModelPattern};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Longest name of a key, an owner or a team, in bytes: they stand in tables and log lines.
+/// Longest name of a key, an owner or a team, in characters: they stand in tables and log lines.
 const LONGEST_NAME: usize = 100;
+
+/// Highest limit on speed that means anything.
+const HIGHEST_LIMIT: u64 = 1_000_000_000;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,9 @@ pub enum AdministerError {
     /// Nothing of that name is there.
     #[error("{0}")]
     Missing(String),
+    /// What is there stands in the way.
+    #[error("{0}")]
+    Conflict(String),
     /// The store did not do it.
     #[error("the store did not take the change: {0}")]
     Store(#[source] LedgerError),
@@ -32,6 +38,16 @@ impl From<LedgerError> for AdministerError {
     fn from(error: LedgerError) -> Self {
         match error.kind() {
             LedgerErrorKind::Rejected => Self::Bad(error.to_string()),
+            LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
+        }
+    }
+}
+
+impl AdministerError {
+    /// Where the store refuses because of what it holds, and not because of what it was told.
+    fn in_the_way(error: LedgerError) -> Self {
+        match error.kind() {
+            LedgerErrorKind::Rejected => Self::Conflict(error.to_string()),
             LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
         }
     }
@@ -56,9 +72,25 @@ pub struct KeySpec {
     pub routes: Vec<String>,
     #[serde(default)]
     pub budgets: Vec<BudgetSpec>,
+    #[serde(default, deserialize_with = "whole")]
     pub requests_per_minute: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     pub tokens_per_minute: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     pub concurrency: Option<u64>,
+}
+
+/// A whole number as JSON writes it: some programs say `5.0`.
+pub(crate) fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else {
+        return Ok(None);
+    };
+    let read = number.as_u64().or_else(|| {
+        let text = number.to_string();
+        text.strip_suffix(".0")?.parse().ok()
+    });
+    let wrong = || serde::de::Error::custom(format!("`{number}` is no whole number from 1 on"));
+    read.map(Some).ok_or_else(wrong)
 }
 
 /// A budget as words.
@@ -103,8 +135,14 @@ pub fn limits(
     tokens_per_minute: Option<u64>,
     concurrency: Option<u64>,
 ) -> Result<Limits, AdministerError> {
-    if [requests_per_minute, tokens_per_minute, concurrency].contains(&Some(0)) {
+    let all = [requests_per_minute, tokens_per_minute, concurrency];
+    if all.contains(&Some(0)) {
         return Err(bad("a limit is at least 1; to stop a key, revoke it"));
+    }
+    if all.into_iter().flatten().any(|limit| limit > HIGHEST_LIMIT) {
+        return Err(bad(format!(
+            "a limit is at most {HIGHEST_LIMIT}; without one, leave it out"
+        )));
     }
     Ok(Limits {
         requests_per_minute,
@@ -118,9 +156,9 @@ fn name(what: &str, text: &str) -> Result<String, AdministerError> {
     if text.is_empty() {
         return Err(bad(format!("{what} needs a name")));
     }
-    if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+    if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
         return Err(bad(format!(
-            "the name of {what} has more than {LONGEST_NAME} bytes or control characters"
+            "the name of {what} has more than {LONGEST_NAME} characters or control characters"
         )));
     }
     Ok(text.to_owned())
@@ -269,7 +307,7 @@ fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdministerErr
         [] => Err(AdministerError::Missing(format!(
             "there is no live key with the id or name `{wanted}`"
         ))),
-        [_, _, ..] => Err(bad(format!(
+        [_, _, ..] => Err(AdministerError::Conflict(format!(
             "several keys are called `{wanted}`; name the id"
         ))),
     }
@@ -292,7 +330,8 @@ pub async fn delete_team(
     team: &str,
     actor: impl Into<Actor>,
 ) -> Result<(), AdministerError> {
-    if ledger.delete_team(team, actor).await? {
+    let deleted = ledger.delete_team(team, actor).await;
+    if deleted.map_err(AdministerError::in_the_way)? {
         return Ok(());
     }
     Err(AdministerError::Missing(format!(

@@ -301,13 +301,15 @@ impl Metrics {
                     .with_label_values(&[route, upstream, model, kind])
                     .inc_by(count);
             }
-            match money.nanos {
-                Some(nanos) => self
-                    .cost_usd
-                    .with_label_values(&[route, upstream, model, money.billing.as_str()])
-                    .inc_by(nano_dollars(nanos)),
-                None => self.unpriced_requests.with_label_values(&[model]).inc(),
+            if money.nanos.is_none() {
+                self.unpriced_requests.with_label_values(&[model]).inc();
             }
+        }
+        // An upstream can say what it costs and not what was used.
+        if let Some(nanos) = money.nanos {
+            self.cost_usd
+                .with_label_values(&[route, upstream, model, money.billing.as_str()])
+                .inc_by(nano_dollars(nanos));
         }
         for (kind, count) in exchange.loss_counts() {
             self.translation_losses

@@ -169,27 +169,30 @@ fn scope(scope: Scope, windows: &[Window], limits: Limits) -> ScopeLimits {
 /// Lets requests in and out again, so many at a time, spread over the replicas.
 async fn measure(what: &str, replicas: &[&Ledger], at_a_time: usize, scopes: &[ScopeLimits]) {
     let each = if at_a_time == 1 { 1_000 } else { 150 };
-    let workers = (0..at_a_time).map(|worker| async move {
-        let ledger = replicas[worker % replicas.len()];
-        let mut took = Vec::with_capacity(each);
-        for _ in 0..each {
-            let id = EntryId::at(now());
-            let claim = Claim {
-                id: id.clone(),
-                at: now(),
-                billing: Billing::Metered,
-                nanos: 1_000,
-                tokens: 1_000,
-                scopes: scopes.to_vec(),
-            };
-            let began = Instant::now();
-            let admission = ledger.reserve(claim).await.unwrap();
-            took.push(began.elapsed());
-            assert!(matches!(admission, Admission::Granted { .. }));
-            ledger.withdraw(&id);
-        }
-        took
-    });
+    let workers = replicas
+        .iter()
+        .cycle()
+        .take(at_a_time)
+        .map(|ledger| async move {
+            let mut took = Vec::with_capacity(each);
+            for _ in 0..each {
+                let id = EntryId::at(now());
+                let claim = Claim {
+                    id: id.clone(),
+                    at: now(),
+                    billing: Billing::Metered,
+                    nanos: 1_000,
+                    tokens: 1_000,
+                    scopes: scopes.to_vec(),
+                };
+                let began = Instant::now();
+                let admission = ledger.reserve(claim).await.unwrap();
+                took.push(began.elapsed());
+                assert!(matches!(admission, Admission::Granted { .. }));
+                ledger.withdraw(&id);
+            }
+            took
+        });
     let began = Instant::now();
     let mut took: Vec<Duration> = join_all(workers).await.into_iter().flatten().collect();
     let rate = took.len() as u128 * 1_000_000 / began.elapsed().as_micros().max(1);

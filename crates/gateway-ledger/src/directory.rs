@@ -74,6 +74,7 @@ pub enum KeyCheck<'d> {
 pub struct Directory {
     keys: Vec<KeyRecord>,
     by_hash: HashMap<String, usize>,
+    by_id: HashMap<String, usize>,
     teams: Vec<TeamRecord>,
     budgets: Vec<(Scope, Budget)>,
 }
@@ -111,7 +112,7 @@ impl Directory {
 
     /// The key with this id.
     pub fn key(&self, id: &str) -> Option<&KeyRecord> {
-        self.keys.iter().find(|key| key.id == id)
+        self.keys.get(*self.by_id.get(id)?)
     }
 
     /// Everything that limits a caller: its key, its team and the gateway, as far as they limit anything.
@@ -185,14 +186,16 @@ pub(crate) async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> 
         .iter()
         .map(budget_of)
         .collect::<Result<Vec<_>, _>>()?;
-    let by_hash = keys
-        .iter()
-        .enumerate()
-        .map(|(index, key)| (key.hash.clone(), index))
-        .collect();
+    let index = |word: fn(&KeyRecord) -> &String| {
+        let keys = keys.iter().enumerate();
+        keys.map(|(index, key)| (word(key).clone(), index))
+            .collect()
+    };
+    let (by_hash, by_id) = (index(|key| &key.hash), index(|key| &key.id));
     Ok(Directory {
         keys,
         by_hash,
+        by_id,
         teams,
         budgets,
     })

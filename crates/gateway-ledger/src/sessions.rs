@@ -124,16 +124,13 @@ impl Ledger {
         let actor = actor.into();
         let mut connection = self.begin_change().await?;
         let mut link = connection.link();
-        let (ended, subject) = match secret.map(secret::hash) {
-            Some(hash) => {
-                let sql = "DELETE FROM sessions WHERE hash = $1";
-                let ended = link.execute(sql, vec![hash.as_str().into()]).await?;
-                (ended, name(&hash))
-            }
-            None => {
-                let ended = link.execute("DELETE FROM sessions", Vec::new()).await?;
-                (ended, "*".to_owned())
-            }
+        let (ended, subject) = if let Some(hash) = secret.map(secret::hash) {
+            let sql = "DELETE FROM sessions WHERE hash = $1";
+            let ended = link.execute(sql, vec![hash.as_str().into()]).await?;
+            (ended, name(&hash))
+        } else {
+            let ended = link.execute("DELETE FROM sessions", Vec::new()).await?;
+            (ended, "*".to_owned())
         };
         if ended > 0 {
             let detail = json!({ "ended": ended });

@@ -282,20 +282,21 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
 
 /// What to put into Codex's configuration, both ways.
 fn banner(doors: &[Door], config: &str, data_dir: &std::path::Path) -> std::io::Result<String> {
-    let mut lines = String::new();
     let mut host = String::new();
-    for (index, door) in doors.iter().enumerate() {
+    let mut lines = Vec::new();
+    for door in doors {
         let address = door.listener.local_addr()?;
         let scheme = if door.tls.is_some() { "https" } else { "http" };
-        if index == 0 {
-            host = if address.ip().is_unspecified() {
-                format!("{scheme}://127.0.0.1:{}", address.port())
+        if lines.is_empty() {
+            let named = if address.ip().is_unspecified() {
+                SocketAddr::from(([127, 0, 0, 1], address.port()))
             } else {
-                format!("{scheme}://{address}")
+                address
             };
-            lines = format!("serves on {scheme}://{address}\n");
+            host = format!("{scheme}://{named}");
+            lines.push(format!("serves on {scheme}://{address}\n"));
         } else {
-            lines.push_str(&format!("administration: {scheme}://{address}\n"));
+            lines.push(format!("administration: {scheme}://{address}\n"));
         }
     }
     Ok(format!(
@@ -317,6 +318,7 @@ fn banner(doors: &[Door], config: &str, data_dir: &std::path::Path) -> std::io::
          \x20   wire_api = \"responses\"\n\
          \x20   env_key = \"OPENAI_API_KEY\"          # or: requires_openai_auth = true\n",
         version = env!("CARGO_PKG_VERSION"),
+        lines = lines.concat(),
         data_dir = data_dir.display(),
     ))
 }

@@ -141,17 +141,8 @@ impl Walk<'_> {
         let is_remembered = matches!(plan.first.because, Because::Sticky | Because::Learned);
         let is_rewritten = plan.first.model != plan.asked;
         let client_wire = exchange.endpoint.wire();
-        let is_translated = plan.first.wire != client_wire;
-        // Lite requests are collected too: a model can refuse the header, and is then asked again without it.
-        let is_lite = self.parts.headers.contains_key(LITE_HEADER);
-        let may_ask_usage = outgoing::may_ask_usage(exchange, &plan.first, &request.head);
-        if !plan.rest.is_empty()
-            || is_remembered
-            || is_rewritten
-            || is_lite
-            || is_translated
-            || may_ask_usage
-        {
+        let is_edited = outgoing::is_edited(exchange, &plan.first, &request.head, self.parts);
+        if !plan.rest.is_empty() || is_remembered || is_rewritten || is_edited {
             request.collect().await?;
         }
         if client_wire == WireApi::Responses
@@ -192,6 +183,14 @@ impl Walk<'_> {
                 }
             };
             self.note(exchange, &attempt, &verdict);
+            if call < MAX_CALLS
+                && !look.is_usage_unasked
+                && outgoing::is_question_refused(exchange, &attempt, &request.head, &reached)
+            {
+                look.is_usage_unasked = true;
+                tracing::warn!(upstream.name = %attempt.upstream.name, "upstream `{}` takes no `stream_options`: say so with `deviations = {{ stream_usage = false }}`", attempt.upstream.name);
+                continue;
+            }
             let is_late = self.app.clock.instant().saturating_duration_since(started) >= OVERALL;
             let next = if request.is_replayable() && call < MAX_CALLS && !is_late {
                 look.read(&request, self.parts);
@@ -317,7 +316,7 @@ impl Walk<'_> {
             let url = outgoing::url_of(upstream, translation::path(attempt.wire), self.parts);
             (body, url, Some(plan))
         } else {
-            let body = outgoing::body(request, exchange, attempt, changes, &mut headers)?;
+            let body = outgoing::body(request, exchange, attempt, changes, look, &mut headers)?;
             (body, outgoing::url(upstream, self.parts), None)
         };
         let call = UpstreamRequest {

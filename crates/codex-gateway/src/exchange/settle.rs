@@ -8,6 +8,7 @@ use gateway_policy::price::Pricing;
 use gateway_wire::Usage;
 use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
+use gateway_wire::translate::LossKind;
 
 use super::record::{Counted, Exchange};
 use crate::app::{App, Live};
@@ -103,6 +104,7 @@ pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
         exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
     }
     estimate(&mut exchange);
+    note_untold_tier(&mut exchange);
     if exchange.outcome == Outcome::Completed {
         // What an attempt before the last one said is in its record.
         exchange.error = None;
@@ -126,6 +128,19 @@ pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
     app.plan_limits.note(&exchange, app.clock.now());
     app.traces.record(live, &exchange, app.clock.now());
     log(&exchange, &money, duration);
+}
+
+/// A tier that translation left out was never asked for at the upstream: what it served is its default, and is priced so.
+fn note_untold_tier(exchange: &mut Exchange) {
+    let is_left_out = exchange
+        .losses
+        .iter()
+        .any(|loss| loss.kind == LossKind::ServiceTier);
+    if is_left_out && !exchange.attempts.is_empty() {
+        exchange
+            .service_tier
+            .get_or_insert_with(|| "default".to_owned());
+    }
 }
 
 /// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked so.

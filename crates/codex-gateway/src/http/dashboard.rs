@@ -21,18 +21,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// The page and its parts. They hold no data, so everybody may have them.
 pub fn router() -> Router<Arc<App>> {
     Router::new()
-        .route("/dashboard", get(|| part("text/html; charset=utf-8", PAGE)))
+        .route(
+            "/dashboard",
+            get(async || part("text/html; charset=utf-8", PAGE)),
+        )
         .route(
             "/dashboard/page.js",
-            get(|| part("text/javascript; charset=utf-8", SCRIPT)),
+            get(async || part("text/javascript; charset=utf-8", SCRIPT)),
         )
         .route(
             "/dashboard/page.css",
-            get(|| part("text/css; charset=utf-8", STYLE)),
+            get(async || part("text/css; charset=utf-8", STYLE)),
         )
 }
 
-async fn part(kind: &'static str, text: &'static str) -> Response {
+fn part(kind: &'static str, text: &'static str) -> Response {
     let mut response = text.into_response();
     let headers = response.headers_mut();
     for (name, value) in [

@@ -22,6 +22,7 @@ pub enum ErrorCode {
     OriginNotAllowed,
     KeyNotPermitted,
     NotFound,
+    Conflict,
     MethodNotAllowed,
     UnsupportedEncoding,
     UnsupportedMediaType,
@@ -55,7 +56,7 @@ pub struct ErrorRow {
 
 impl ErrorCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::ModelNotFound,
         Self::InvalidRequest,
         Self::BodyTooLarge,
@@ -70,6 +71,7 @@ impl ErrorCode {
         Self::OriginNotAllowed,
         Self::KeyNotPermitted,
         Self::NotFound,
+        Self::Conflict,
         Self::MethodNotAllowed,
         Self::UnsupportedEncoding,
         Self::UnsupportedMediaType,
@@ -130,6 +132,7 @@ impl ErrorCode {
             Self::OriginNotAllowed => row("origin_not_allowed", 403, "permission_error"),
             Self::KeyNotPermitted => row("key_not_permitted", 403, "permission_error"),
             Self::NotFound => row("not_found", 404, "invalid_request_error"),
+            Self::Conflict => row("conflict", 409, "invalid_request_error"),
             Self::MethodNotAllowed => row("method_not_allowed", 405, "invalid_request_error"),
             Self::UnsupportedEncoding => row("unsupported_encoding", 415, "invalid_request_error"),
             Self::UnsupportedMediaType => {

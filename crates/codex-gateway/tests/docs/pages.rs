@@ -182,3 +182,41 @@ fn the_page_about_the_command_line_lists_every_command_and_no_other() {
         .collect();
     assert_eq!(documented, real);
 }
+
+#[test]
+fn every_protection_on_the_page_about_security_has_a_test() {
+    let page = include_str!("../../../../docs/security.md");
+    let root = root();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| against"))
+        .collect();
+    assert!(rows.len() >= 25, "{} rows", rows.len());
+    let mut missing = Vec::new();
+    for row in rows {
+        let proof = row.trim_end_matches('|').rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = proof
+            .split('`')
+            .filter(|text| text.contains("::"))
+            .collect();
+        assert!(!names.is_empty(), "no test stands behind: {row}");
+        for name in names {
+            let (place, test) = name.rsplit_once("::").unwrap();
+            let path = place.replace("::", "/");
+            let is_there = [
+                "tests/e2e",
+                "crates/codex-gateway/src",
+                "crates/gateway-ledger/tests/contract",
+            ]
+            .iter()
+            .any(|folder| {
+                let source = std::fs::read_to_string(root.join(format!("{folder}/{path}.rs")));
+                source.is_ok_and(|source| source.contains(&format!("fn {test}(")))
+            });
+            if !is_there {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

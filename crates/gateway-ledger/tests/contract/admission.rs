@@ -16,6 +16,7 @@ crate::on_every_store! {
     a_spent_budget_and_a_reserved_one_are_told_apart,
     settling_frees_what_was_set_aside,
     a_fallback_changes_what_is_set_aside,
+    a_budget_that_changes_counts_what_is_set_aside_already,
     the_reservations_of_a_dead_replica_go_with_the_sweep_after_its_lease,
     what_a_live_replica_set_aside_counts_also_when_its_lease_is_over,
     rates_and_concurrency_are_shared_by_replicas,
@@ -205,6 +206,27 @@ async fn a_fallback_changes_what_is_set_aside(store: Arc<Store>) {
             .await
             .unwrap()
     ));
+    gateway.close().await;
+}
+
+async fn a_budget_that_changes_counts_what_is_set_aside_already(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let reserve = async |cents: i64, of: i64| {
+        let budgets = vec![budget(of * CENT, Window::Day)];
+        let scopes = [key_limits(budgets, Limits::default())];
+        let asked = gateway.ledger.reserve(claim(&store, cents * CENT, &scopes));
+        asked.await.unwrap()
+    };
+    assert!(is_granted(&reserve(6, 10).await));
+    // Lowered under what is set aside: waiting helps whoever fits into it alone.
+    let held = refused(reserve(1, 5).await);
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    let spent = refused(reserve(6, 5).await);
+    assert!(matches!(spent.limit, RefusedBy::Budget { .. }));
+    // Raised: at once.
+    assert!(is_granted(&reserve(14, 20).await));
+    let held = refused(reserve(1, 20).await);
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
     gateway.close().await;
 }
 

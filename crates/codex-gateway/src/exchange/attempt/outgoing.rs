@@ -9,6 +9,8 @@ use gateway_wire::{WireApi, stream_usage};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
+use super::Reached;
+use super::look::Look;
 use crate::app::{App, Live};
 use crate::exchange::body::{RequestBody, Tail, TailWatch};
 use crate::exchange::record::Exchange;
@@ -30,7 +32,7 @@ pub struct OutgoingBody {
 
 /// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs. A body that still
 /// arrives may yet say that it streams, or that it asks itself.
-pub fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
+fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
     exchange.endpoint.wire() == WireApi::Chat
         && attempt.wire == WireApi::Chat
         && attempt.upstream.dialect.stream_usage
@@ -38,12 +40,47 @@ pub fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead)
         && head.stream != Some(false)
 }
 
+/// Whether the body may have to be changed elsewhere than at its model, for which all of it has to be here.
+pub fn is_edited(
+    exchange: &Exchange,
+    attempt: &Attempt,
+    head: &RequestHead,
+    parts: &Parts,
+) -> bool {
+    let is_translated = attempt.wire != exchange.endpoint.wire();
+    // Lite requests too: a model can refuse the header, and is then asked again without it.
+    let is_lite = parts.headers.contains_key(LITE_HEADER);
+    is_translated || is_lite || may_ask_usage(exchange, attempt, head)
+}
+
+/// Whether an upstream refuses a stream for no other reason than that it was asked for its token counts.
+pub fn is_question_refused(
+    exchange: &Exchange,
+    attempt: &Attempt,
+    head: &RequestHead,
+    reached: &Reached,
+) -> bool {
+    const NAME: &[u8] = b"stream_options";
+    let Reached::Whole(reply) = reached else {
+        return false;
+    };
+    head.stream == Some(true)
+        && may_ask_usage(exchange, attempt, head)
+        && matches!(reply.status.as_u16(), 400 | 422)
+        && reply
+            .pieces
+            .concat()
+            .windows(NAME.len())
+            .any(|text| text == NAME)
+}
+
 /// Makes the body of one attempt. A streamed tail is used up; a replayable one stays.
-pub fn body(
+pub(super) fn body(
     request: &mut RequestBody,
     exchange: &Exchange,
     attempt: &Attempt,
     changes: &[Adjustment],
+    look: &Look,
     headers: &mut HeaderMap,
 ) -> Result<OutgoingBody, GatewayError> {
     let is_changed = exchange
@@ -53,8 +90,9 @@ pub fn body(
     let span = is_changed
         .then(|| request.head.model.as_ref().map(|model| model.span.clone()))
         .flatten();
-    let asks_usage =
-        request.head.stream == Some(true) && may_ask_usage(exchange, attempt, &request.head);
+    let asks_usage = request.head.stream == Some(true)
+        && !look.is_usage_unasked
+        && may_ask_usage(exchange, attempt, &request.head);
     let whole = |pieces: Vec<Bytes>, asks_usage| OutgoingBody {
         body: UploadBody::Pieces(Pieces::from(pieces)),
         watch: None,

@@ -1,10 +1,10 @@
 //! `/api/openapi.json`: the description of the admin API, from one table of its routes. A route that is not in the table is not
 //! described; a test compares it with the router.
 
+mod schema;
+
 use axum::Json;
 use serde_json::{Map, Value, json};
-
-use crate::reports::usage::DEFAULT_BY;
 
 /// Path below `/api`, method, what it does, and the schema of its body.
 const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
@@ -106,30 +106,29 @@ const FILTERS: [&str; 16] = [
 
 /// Query parameters: name, schema, whether it must be there.
 fn query(path: &str, method: &str) -> Vec<(&'static str, Value, bool)> {
-    let text = || json!({"type": "string"});
-    let page = || json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100});
-    let optional = |name: &'static str| (name, text(), false);
+    let filters = || FILTERS.map(|name| (name, schema::in_query(name), false));
     match (path, method) {
-        ("/audit", _) => vec![("limit", page(), false)],
+        ("/audit", _) => vec![("limit", schema::page(), false)],
         ("/explain", _) => {
-            let further = ["endpoint", "effort", "plan", "key", "team", "kind"].map(optional);
-            [("route", text(), true), ("model", text(), true)]
-                .into_iter()
-                .chain(further)
-                .collect()
+            let names = [
+                "route", "model", "endpoint", "effort", "plan", "key", "team", "kind",
+            ];
+            let is_required = |name| matches!(name, "route" | "model");
+            names
+                .map(|name| (name, schema::in_question(name), is_required(name)))
+                .into()
         }
-        ("/models", _) => vec![optional("route")],
-        ("/facts", "delete") => vec![optional("model")],
+        ("/models", _) => vec![("route", schema::in_query("route"), false)],
+        ("/facts", "delete") => vec![("model", schema::optional_model(), false)],
         ("/usage", _) => {
-            let by = json!({"type": "string", "default": DEFAULT_BY, "examples": ["model,day"]});
-            let filters = FILTERS.map(optional);
-            std::iter::once(("by", by, false)).chain(filters).collect()
+            let by = ("by", schema::group_by(), false);
+            std::iter::once(by).chain(filters()).collect()
         }
         ("/exchanges", _) => {
             let cursor = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]*$"});
-            [("limit", page(), false), ("cursor", cursor, false)]
+            [("limit", schema::page(), false), ("cursor", cursor, false)]
                 .into_iter()
-                .chain(FILTERS.map(optional))
+                .chain(filters())
                 .collect()
         }
         _ => Vec::new(),
@@ -164,7 +163,7 @@ fn description() -> Value {
                 "admin": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "codex_gateway_session"},
             },
-            "schemas": schemas(),
+            "schemas": schema::bodies(),
         },
     })
 }
@@ -172,7 +171,7 @@ fn description() -> Value {
 fn operation(path: &str, method: &str, summary: &str, body: Option<&str>) -> Value {
     let named = path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}))
+        Some(json!({"name": name, "in": "path", "required": true, "schema": schema::in_path(name)}))
     });
     let mut parameters: Vec<Value> = named.collect();
     let asked = query(path, method).into_iter().map(|(name, schema, is_required)| {
@@ -198,32 +197,6 @@ fn operation(path: &str, method: &str, summary: &str, body: Option<&str>) -> Val
         );
     }
     operation
-}
-
-fn schemas() -> Value {
-    let text = json!({"type": ["string", "null"]});
-    let texts = json!({"type": "array", "items": {"type": "string"}});
-    let limit = json!({"type": ["integer", "null"], "minimum": 1});
-    json!({
-        "Key": {"type": "object", "additionalProperties": false, "required": ["name"], "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": 100},
-            "team": text, "owner": text, "expires": text, "models": texts, "routes": texts,
-            "budgets": {"type": "array", "items": {"$ref": "#/components/schemas/Budget"}},
-            "requests_per_minute": limit, "tokens_per_minute": limit, "concurrency": limit,
-        }},
-        "Budget": {"type": "object", "additionalProperties": false, "required": ["amount"], "properties": {
-            "amount": {"type": "string", "examples": ["5.00/day"]},
-            "soft": text,
-            "billing": {"enum": ["metered", "plan", null]},
-        }},
-        "Team": {"type": "object", "additionalProperties": false, "properties": {
-            "requests_per_minute": limit, "tokens_per_minute": limit, "concurrency": limit,
-        }},
-        "SignIn": {"type": "object", "additionalProperties": false, "required": ["link"], "properties": {
-            "link": {"type": "string", "minLength": 1},
-        }},
-        "Nothing": {"type": "object", "additionalProperties": false},
-    })
 }
 
 #[cfg(test)]

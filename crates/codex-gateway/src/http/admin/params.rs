@@ -132,8 +132,10 @@ impl Narrowed {
                 known(word, &[Billing::Metered, Billing::Plan], Billing::as_str)
             })?,
             status: params.read_as("status", |text| {
-                text.parse()
-                    .map_err(|_| "write a status such as 429".to_owned())
+                let status = text.parse().ok();
+                status
+                    .filter(|status| (100..600).contains(status))
+                    .ok_or_else(|| "write a status such as 429".to_owned())
             })?,
         };
         Ok(Self {

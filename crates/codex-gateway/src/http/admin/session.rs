@@ -57,8 +57,7 @@ pub(super) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), G
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let is_change = !matches!(*method, Method::GET | Method::HEAD);
     let is_own = match site {
-        None => true,
-        Some(b"same-origin") => true,
+        None | Some(b"same-origin") => true,
         Some(b"none") => !is_change,
         Some(_) => false,
     };

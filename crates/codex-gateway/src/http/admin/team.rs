@@ -94,8 +94,11 @@ async fn teams(State(app): State<Arc<App>>) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TeamSpec {
+    #[serde(default, deserialize_with = "administer::whole")]
     requests_per_minute: Option<u64>,
+    #[serde(default, deserialize_with = "administer::whole")]
     tokens_per_minute: Option<u64>,
+    #[serde(default, deserialize_with = "administer::whole")]
     concurrency: Option<u64>,
 }
 
@@ -228,6 +231,7 @@ pub(super) fn refused(error: AdministerError) -> GatewayError {
     match error {
         AdministerError::Bad(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
         AdministerError::Missing(text) => GatewayError::new(ErrorCode::NotFound, text),
+        AdministerError::Conflict(text) => GatewayError::new(ErrorCode::Conflict, text),
         AdministerError::Store(error) => store(error),
     }
 }
