@@ -258,3 +258,30 @@ async fn while_it_drains_it_lives_but_is_not_ready() {
     assert!(answers[1].starts_with("HTTP/1.1 200 "), "{}", answers[1]);
     assert_eq!(open.finish().await.cut, None);
 }
+
+#[tokio::test]
+async fn a_connection_may_rest_but_a_head_that_has_begun_may_not() {
+    let (_upstream, gateway) = both(Script::default()).await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut resting = gateway.client().connect().await;
+    let mut dribbling = gateway.client().connect().await;
+    for stream in [&mut resting, &mut dribbling] {
+        stream.write_all(request).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"ok\n") {
+            assert!(stream.read_buf(&mut seen).await.unwrap() > 0);
+        }
+    }
+    let started = Instant::now();
+    dribbling.write_all(&request[..20]).await.unwrap();
+    assert_eq!(rest_of(&mut dribbling).await, "");
+    let took = started.elapsed();
+    assert!(
+        took > Duration::from_secs(9) && took < Duration::from_secs(13),
+        "{took:?}"
+    );
+    // By now the other one has waited as long.
+    resting.write_all(request).await.unwrap();
+    resting.shutdown().await.unwrap();
+    assert!(rest_of(&mut resting).await.ends_with("ok\n"));
+}

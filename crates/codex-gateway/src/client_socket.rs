@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 mod talk;
 
-pub use talk::{Heard, Talk};
+pub use talk::{Heard, Talk, Told};
 use talk::{LINGER, LINGER_BYTES};
 
 /// What to say in the place of a bare refusal with this status: a whole answer, head and body.
@@ -31,12 +31,30 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// A request that is not whole by then was cut off.
 const WHOLE_WITHIN: Duration = Duration::from_millis(100);
 
+/// How a client speaks over a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// HTTP/1.1 on TCP itself, where one direction can end without the other.
+    Bare,
+    /// HTTP/1.1 by TLS, where an end is the end of both.
+    Encrypted,
+    /// HTTP/2: heads and ends are the library's business.
+    Streams,
+}
+
+/// How long a client may take to send the head of a request, since its first byte. The library has one time for this and for the
+/// pause between two requests.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
 /// A client's socket.
 pub struct ClientSocket<S> {
     socket: S,
     talk: Arc<Talk>,
     words: Words,
+    manner: Manner,
     hearing: Hearing,
+    /// Set while the head of a request arrives.
+    head: Option<Pin<Box<Sleep>>>,
     leaving: Option<Leaving>,
     /// Whether the client said something since it was last told something.
     has_asked: bool,
@@ -47,7 +65,7 @@ pub struct ClientSocket<S> {
 enum Hearing {
     /// As the library expects it.
     Open,
-    /// For TLS: an end is the end of both directions.
+    /// An end is the end of both directions.
     Strict,
     /// The client closed its side, and its request may stand.
     Closed {
@@ -67,17 +85,19 @@ struct Leaving {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
-    /// Wraps a socket. `is_bare`: it is TCP itself, on which one direction can end without the other.
-    pub fn new(socket: S, talk: Arc<Talk>, words: Words, is_bare: bool) -> Self {
+    /// Wraps a socket.
+    pub fn new(socket: S, talk: Arc<Talk>, words: Words, manner: Manner) -> Self {
         Self {
             socket,
             talk,
             words,
-            hearing: if is_bare {
+            manner,
+            hearing: if manner == Manner::Bare {
                 Hearing::Open
             } else {
                 Hearing::Strict
             },
+            head: None,
             leaving: None,
             has_asked: false,
             instead: Bytes::new(),
@@ -167,10 +187,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientSocket<S> {
         if matches!(self.hearing, Hearing::Closed { .. }) {
             return self.poll_gone(context);
         }
+        let is_busy = self.talk.is_busy();
+        if let Some(head) = self.head.as_mut().filter(|_| !is_busy)
+            && head.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
             self.has_asked = true;
+            if is_busy {
+                self.head = None;
+            } else if self.manner != Manner::Streams {
+                self.head.get_or_insert_with(|| Box::pin(sleep(HEAD_TIME)));
+            }
             return Poll::Ready(Ok(()));
         }
         if !self.has_asked || matches!(self.hearing, Hearing::Strict) {
@@ -199,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
         }
         let count = ready!(Pin::new(&mut self.socket).poll_write(context, bytes))?;
         self.has_asked = false;
+        self.head = None;
         Poll::Ready(Ok(count))
     }
 
@@ -263,6 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
         }
         let count = ready!(Pin::new(&mut self.socket).poll_write_vectored(context, pieces))?;
         self.has_asked = false;
+        self.head = None;
         Poll::Ready(Ok(count))
     }
 }

@@ -17,13 +17,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::client_socket::{ClientSocket, Talk};
+use crate::client_socket::{ClientSocket, Manner, Talk};
 use crate::http::unreadable;
 use crate::socket::{self, FirstBytes, Protocol, WriteIdle};
 use crate::tasks::Tasks;
 
-/// How long a client may take to send the head of a request. Without a timer hyper waits for ever.
+/// How long a client may take to say anything.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request: longer than clients keep theirs (90 s is common), so that none writes a
+/// request into a connection that is being closed. A head that has begun has less: see [`ClientSocket`].
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Room for the head of a request. Above what the guard accepts, so that the refusal is a readable one.
 const HEAD_BUFFER: u32 = 256 * 1024;
 const HEAD_FIELDS: usize = 512;
@@ -166,14 +169,17 @@ where
             asked.begin(request).map(Body::new)
         })
         .map_response(move |response| told.answered(response));
-    // TLS cannot end one direction alone.
-    let is_bare = matches!(protocol, Protocol::Http1) && !peer.is_tls;
+    let manner = match protocol {
+        Protocol::Http1 if peer.is_tls => Manner::Encrypted,
+        Protocol::Http1 => Manner::Bare,
+        Protocol::Http2 => Manner::Streams,
+    };
     let builder = match protocol {
         Protocol::Http1 => builder().http1_only(),
         Protocol::Http2 => builder().http2_only(),
     };
     let socket = WriteIdle::new(socket, WRITE_IDLE);
-    let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, is_bare));
+    let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, manner));
     let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "connection ended early");
@@ -185,7 +191,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(HEAD_FIELDS)
         .max_buf_size(HEAD_BUFFER as usize);
     builder

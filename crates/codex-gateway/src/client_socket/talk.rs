@@ -18,6 +18,7 @@ use crate::tasks::Tasks;
 pub struct Talk {
     tasks: Tasks,
     answering: AtomicBool,
+    busy: AtomicBool,
     whole: AtomicBool,
     interim: AtomicBool,
     unread: AtomicBool,
@@ -35,6 +36,7 @@ impl Talk {
         Self {
             tasks,
             answering: AtomicBool::default(),
+            busy: AtomicBool::default(),
             whole: AtomicBool::default(),
             interim: AtomicBool::default(),
             unread: AtomicBool::default(),
@@ -45,6 +47,7 @@ impl Talk {
     /// A request has come. Its body has to be read through what comes back.
     pub fn begin<B: Payload>(self: &Arc<Self>, request: Request<B>) -> Request<Heard<B>> {
         self.answering.store(true, Ordering::Relaxed);
+        self.busy.store(true, Ordering::Relaxed);
         self.unread.store(false, Ordering::Relaxed);
         // An interim answer is unknown to HTTP/1.0.
         let has_interim = request.version() == Version::HTTP_11;
@@ -61,7 +64,7 @@ impl Talk {
     }
 
     /// The head of the answer is ready.
-    pub fn answered<B>(&self, mut response: Response<B>) -> Response<B> {
+    pub fn answered<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Told<B>> {
         self.answering.store(false, Ordering::Relaxed);
         self.interim.store(false, Ordering::Relaxed);
         if self.closing.load(Ordering::Relaxed) {
@@ -69,7 +72,15 @@ impl Talk {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        response.map(|body| Told {
+            body,
+            talk: Arc::clone(self),
+        })
+    }
+
+    /// Whether a request has come whose answer has not ended.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// No further request can come.
@@ -162,6 +173,38 @@ impl<B: Payload> Drop for Heard<B> {
                 .tasks
                 .spawn_connection(async { drop(reading.await) });
         }
+    }
+}
+
+/// The body of an answer. Notes when it has ended.
+pub struct Told<B> {
+    body: B,
+    talk: Arc<Talk>,
+}
+
+impl<B: Body + Unpin> Body for Told<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Told<B> {
+    fn drop(&mut self) {
+        self.talk.busy.store(false, Ordering::Relaxed);
     }
 }
 
