@@ -1,12 +1,15 @@
 //! Attempts to get past admission: bodies that outlast a key, bounds that mean nothing, models without a price, rules that change
 //! who pays.
 
-use crate::keys::gateway_with;
+use crate::keys::{KNOWN_WITHIN, gateway_with};
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::Gateway;
 use gateway_tests::sample::{responses_body, signed_in};
 use gateway_tests::upstream::{Script, Upstream, Usage};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn ask(gateway: &Gateway, key: &str, body: &Value) -> Reply {
@@ -57,6 +60,49 @@ async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     assert!(answer.contains("invalid_gateway_key"), "{answer}");
     assert!(upstream.model_requests().is_empty());
+}
+
+/// On SQLite nobody can notify a server; it looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_revoked_by_another_process_stops_in_time_under_load() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway_with(&upstream, "").await;
+    let (id, key) = gateway.new_key(&["--name", "busy"]).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..6)
+        .map(|_| {
+            let (client, key, over) = (gateway.client(), key.clone(), Arc::clone(&over));
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while !over.load(Ordering::Relaxed) {
+                    let asked = Instant::now();
+                    let call = client.post("/v1/responses").bearer(&key);
+                    let reply = call.json(&responses_body("hi")).send().await;
+                    seen.push((asked, reply.status));
+                }
+                seen
+            })
+        })
+        .collect();
+    upstream
+        .wait_until("it is busy", |requests| requests.len() >= 30)
+        .await;
+    gateway.administer(&["keys", "revoke", &id]);
+    let revoked = Instant::now();
+    tokio::time::sleep_until((revoked + KNOWN_WITHIN + Duration::from_millis(500)).into()).await;
+    over.store(true, Ordering::Relaxed);
+    let mut counts = [0, 0];
+    for worker in workers {
+        for (asked, status) in worker.await.expect("no worker panics") {
+            let late = asked.saturating_duration_since(revoked);
+            match status {
+                200 => assert!(late < KNOWN_WITHIN, "served {late:?} after it was revoked"),
+                status => assert_eq!(status, 401),
+            }
+            counts[usize::from(status == 401)] += 1;
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use gateway_tests::upstream::{Recorded, Script, Upstream, Usage};
 use serde_json::{Value, json};
 
 /// The contract: a change made by any process is known everywhere within so long.
-const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
 
 /// A gateway whose gateway-key route has a credential of its own.

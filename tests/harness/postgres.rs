@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -101,11 +102,15 @@ pub enum Traffic {
     Vanishes,
 }
 
+/// What a client says at which traffic vanishes, before the server hears it.
+type Trap = Arc<Mutex<Option<String>>>;
+
 /// A TCP proxy on loopback.
 #[derive(Debug)]
 pub struct Way {
     address: SocketAddr,
-    traffic: watch::Sender<Traffic>,
+    traffic: Arc<watch::Sender<Traffic>>,
+    trap: Trap,
     accepting: JoinHandle<()>,
 }
 
@@ -117,17 +122,33 @@ impl Way {
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");
-        let (traffic, watching) = watch::channel(Traffic::Passes);
+        let traffic = Arc::new(watch::Sender::new(Traffic::Passes));
+        let trap = Trap::default();
+        let (switch, armed) = (Arc::clone(&traffic), Arc::clone(&trap));
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, target.clone(), watching.clone()));
+                let (switch, armed) = (Arc::clone(&switch), Arc::clone(&armed));
+                tokio::spawn(connect(client, target.clone(), switch, armed));
             }
         });
         Self {
             address,
             traffic,
+            trap,
             accepting,
         }
+    }
+
+    /// Lets traffic vanish as soon as a client says this; the server never hears it.
+    pub fn vanish_at(&self, text: &str) {
+        *self.trap.lock().expect("no connection panics") = Some(text.to_owned());
+    }
+
+    /// Waits until traffic has vanished.
+    pub async fn vanished(&self) {
+        let mut watching = self.traffic.subscribe();
+        let vanished = watching.wait_for(|traffic| *traffic == Traffic::Vanishes);
+        vanished.await.expect("the way is there");
     }
 
     pub fn set(&self, traffic: Traffic) {
@@ -141,7 +162,13 @@ impl Drop for Way {
     }
 }
 
-async fn connect(client: TcpStream, target: String, mut traffic: watch::Receiver<Traffic>) {
+async fn connect(
+    client: TcpStream,
+    target: String,
+    switch: Arc<watch::Sender<Traffic>>,
+    trap: Trap,
+) {
+    let mut traffic = switch.subscribe();
     let now = *traffic.borrow_and_update();
     let carrying = async {
         match now {
@@ -155,8 +182,17 @@ async fn connect(client: TcpStream, target: String, mut traffic: watch::Receiver
         let (client_read, client_write) = client.into_split();
         let (server_read, server_write) = server.into_split();
         tokio::join!(
-            carry(client_read, server_write, traffic.clone()),
-            carry(server_read, client_write, traffic.clone())
+            carry(client_read, server_write, traffic.clone(), |said| {
+                let mut trap = trap.lock().expect("no connection panics");
+                let is_trapped = trap.as_ref().is_some_and(|text| {
+                    said.windows(text.len()).any(|part| part == text.as_bytes())
+                });
+                if is_trapped {
+                    *trap = None;
+                    switch.send_replace(Traffic::Vanishes);
+                }
+            }),
+            carry(server_read, client_write, traffic.clone(), |_| {})
         );
     };
     carrying.await;
@@ -166,6 +202,7 @@ async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut traffic: watch::Receiver<Traffic>,
+    heard: impl Fn(&[u8]),
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -180,6 +217,10 @@ async fn carry(
             }
             read = from.read(&mut buffer) => {
                 let Ok(count @ 1..) = read else { return };
+                heard(&buffer[..count]);
+                if traffic.has_changed().unwrap_or(true) {
+                    continue;
+                }
                 if to.write_all(&buffer[..count]).await.is_err() {
                     return;
                 }
