@@ -11,6 +11,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn without_any_configuration_it_serves_and_says_how_to_point_codex_at_it() {
     let gateway = Gateway::start_with(Start::default()).await;
+    gateway.wait_for_output("requires_openai_auth").await;
     let output = gateway.output();
     for part in [
         "openai_base_url",
