@@ -1,8 +1,9 @@
 # What people and CI run. `make help` lists it; each target is one command, or a script that says what it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
+SECONDS_EACH ?= 60
 
-.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke doc clean
+.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +19,10 @@ test: ## Every test that needs nothing but the Rust toolchain
 
 test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL and Prometheus, which it installs
 	scripts/install-test-tools.sh node codex sdk
-	cargo test --locked -p gateway-tests --test codex --test sdk
-	scripts/with-postgres.sh cargo test --locked -p gateway-ledger --test contract
-	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked -p gateway-tests --test reconcile -- --nocapture the_ledger_equals
+	cargo test --locked --workspace --test codex --test sdk
+	scripts/with-postgres.sh cargo test --locked --workspace --test contract
+	scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
+	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
 	scripts/try-openapi.sh
 	scripts/check-deploy.sh
 
@@ -36,7 +38,7 @@ fmt-check: ## Is the code formatted?
 # The tests with the real Codex and the libraries are no default target, so the linter has to be told of them.
 lint: ## Clippy, with warnings as errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked -p gateway-tests --test codex --test sdk -- -D warnings
+	cargo clippy --locked --workspace --test codex --test replicas --test sdk -- -D warnings
 
 deny: ## Licences, sources and bans of dependencies; unused ones; spelling
 	scripts/check-dependencies.sh
@@ -46,6 +48,9 @@ bench: ## Benchmarks: added latency and CPU time beside a direct call
 
 fuzz-smoke: ## The property tests with a hundred times as many cases
 	PROPTEST_CASES=25600 cargo test --locked --release -p gateway-wire -p gateway-policy
+
+fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; installs cargo-fuzz
+	scripts/fuzz.sh $(SECONDS_EACH)
 
 doc: ## The API documentation, target/doc; broken links are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

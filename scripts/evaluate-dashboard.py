@@ -10,11 +10,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# What nothing sets yet, or only odd upstreams cause; docs/operations.md says so of each.
+# Only odd upstreams cause these.
 MAY_BE_EMPTY = [
-    "budget_remaining_usd",
-    "chatgpt_plan_used_percent",
-    "limit_rejections_total",
     "translation_losses_total",
     "mended_streams_total",
 ]

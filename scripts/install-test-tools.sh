@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests need beyond the Rust toolchain, each only where it is missing.
-# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [chromium]   (all of them without names)
+# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium]   (all of them without names)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -99,16 +99,23 @@ install_promtool() {
   ln -sf ../prometheus/usr/bin/promtool "$tools/bin/promtool"
 }
 
+# PyYAML, for scripts/check-containers.py.
+install_yaml() {
+  if ! python3 -c 'import yaml' 2>/dev/null; then
+    apt_install python3 python3-yaml
+  fi
+}
+
 install_chromium() {
   has chromium || has google-chrome || apt_install chromium
 }
 
 if [ "$#" -eq 0 ]; then
-  set -- node codex sdk schemathesis postgres promtool chromium
+  set -- node codex sdk schemathesis postgres promtool yaml chromium
 fi
 for tool in "$@"; do
   case "$tool" in
-    node | codex | sdk | schemathesis | postgres | promtool | chromium) "install_$tool" ;;
-    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool and chromium" ;;
+    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium) "install_$tool" ;;
+    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml and chromium" ;;
   esac
 done

@@ -18,8 +18,8 @@ export PATH="$PATH:$root/tests/.tools/bin:$root/tests/.tools/prometheus/usr/bin"
 for tool in prometheus promtool curl python3; do
   command -v "$tool" >/dev/null || fail "\`$tool\` is missing"
 done
-cargo build --quiet --locked -p codex-gateway --bin codex-gateway
-cargo build --quiet --locked -p gateway-tests --bin provider-sim
+# Of the whole workspace, as the tests before: a package alone has other features of its dependencies, which are then built anew.
+cargo build --quiet --locked --workspace --bin codex-gateway --bin provider-sim
 bin=${CARGO_TARGET_DIR:-target}/debug
 
 work=$(mktemp -d)
@@ -47,9 +47,11 @@ wait_for() { # pattern file
   fail "$2 never said $1"
 }
 
-# One model is refused, so that there is a fallback; everything else is answered.
+# One model is refused, so that there is a fallback, and the ChatGPT sign-in learns where its plan stands; everything else is
+# answered.
 cat >"$work/script.json" <<'JSON'
-{"rules": [{"when": {"model": "gpt-5.5"}, "then": {"plain": {"status": 400, "headers": [["content-type", "application/json"]],
+{"model": {"headers": [["x-codex-primary-used-percent", "41"], ["x-codex-primary-window-minutes", "300"]]},
+ "rules": [{"when": {"model": "gpt-5.5"}, "then": {"plain": {"status": 400, "headers": [["content-type", "application/json"]],
   "body": {"json": {"error": {"message": "The model `gpt-5.5` does not exist or you do not have access to it.",
     "type": "invalid_request_error", "param": "model", "code": "model_not_found"}}}}}}]}
 JSON
@@ -70,6 +72,11 @@ name = "not here"
 when = { model = "gpt-5.4-nano" }
 then = { reject = "a refusal for the figures" }
 TOML
+# A key of one request a minute, so that there are refusals, and a budget that has something left.
+gateway_of() { "$bin/codex-gateway" --config "$work/gateway.toml" --data-dir "$work/data" "$@"; }
+key=$(gateway_of keys create --name figures --rpm 1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["key"])')
+gateway_of budgets set gateway 1000.00/day >/dev/null
+
 "$bin/codex-gateway" serve --config "$work/gateway.toml" --data-dir "$work/data" >"$work/gateway.out" 2>"$work/gateway.err" &
 pids+=($!)
 wait_for 'serves on' "$work/gateway.out"
@@ -88,9 +95,9 @@ pids+=($!)
 wait_for 'Server is ready' "$work/prometheus.err"
 is_running=yes
 
-ask() { # credential model stream
+ask() { # credential model stream [curl options]
   curl -sS -o /dev/null --max-time 20 "http://$gateway/v1/responses" -H 'content-type: application/json' \
-    -H "authorization: Bearer $1" -d "{\"model\":\"$2\",\"stream\":$3,\"input\":\"hello\"}"
+    -H "authorization: Bearer $1" -d "{\"model\":\"$2\",\"stream\":$3,\"input\":\"hello\"}" "${@:4}"
 }
 ask_everything() {
   ask sk-example gpt-5.4 true
@@ -99,6 +106,7 @@ ask_everything() {
   ask sk-example gpt-5.4-nano true
   ask sk-example a-model-without-a-price true
   ask at-example gpt-5.4 true
+  ask sk-example gpt-5.4 true -H "x-gateway-key: $key"
 }
 # A counter appears with its first value and grows with the second, which is what a rate needs to see.
 for _ in 1 2 3; do

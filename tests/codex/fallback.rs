@@ -1,5 +1,6 @@
 //! What the real Codex sees of rules and fallback: the turn finishes, nothing false is said, and what is genuine stays.
 
+use crate::direct::{PROMPT as TOOL_PROMPT, assert_whole_turn, bundled_catalogue};
 use gateway_tests::codex::{CURRENT, Codex, SetUp};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::API_KEY;
@@ -135,4 +136,51 @@ async fn a_rejected_model_reads_as_one_clear_sentence() {
     );
     assert!(!last.contains('{'), "the sentence alone, no JSON: {last}");
     assert!(upstream.model_requests().is_empty());
+}
+
+/// What Codex keeps of the catalogue: its etag, and whether it offers a model.
+fn kept(codex: &Codex, model: &str) -> (String, String) {
+    let text = std::fs::read_to_string(codex.home().join("models_cache.json")).unwrap();
+    let cache: Value = serde_json::from_str(&text).unwrap();
+    let entries = cache["models"].as_array().unwrap();
+    let entry = entries.iter().find(|entry| entry["slug"] == model).unwrap();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (word(&cache["etag"]), word(&entry["visibility"]))
+}
+
+#[tokio::test]
+async fn a_learned_refusal_makes_codex_fetch_its_catalogue_anew_without_that_model() {
+    const TAG: &str = "\"of-the-upstream\"";
+    let (refusal, codex) = (refusals().remove(0), Codex::new(CURRENT));
+    let catalogue = Plain::json(
+        200,
+        serde_json::from_str(&bundled_catalogue(&codex).await).unwrap(),
+    );
+    let mut script = Script::default()
+        .rule(
+            When::path("/models"),
+            Then::Plain(catalogue.header("etag", TAG)),
+        )
+        .rule(When::model("gpt-5.5"), refusal);
+    script.model.headers = vec![("x-models-etag".to_owned(), TAG.to_owned())];
+    let upstream = Upstream::with(script).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let set_up = SetUp::chatgpt_built_in().model(Some("gpt-5.5"));
+
+    let turn = codex.turn(&set_up, &gateway.base_url(), TOOL_PROMPT).await;
+    assert_whole_turn(&turn);
+    assert!(!format!("{}{}", turn.stdout, turn.stderr).contains(WARNING));
+    // Between the two requests of the turn, once: the answer to the first told of another catalogue.
+    let seen: Vec<_> = upstream
+        .requests()
+        .iter()
+        .map(|request| request.target.split('?').next().unwrap().to_owned())
+        .skip_while(|path| path != "/v1/responses")
+        .collect();
+    let [turn, models] = ["/v1/responses", "/v1/models"];
+    assert_eq!(seen, [turn, turn, models, turn]);
+    let (tag, visibility) = kept(&codex, "gpt-5.5");
+    assert_ne!(tag, TAG);
+    assert_eq!(visibility, "hide");
+    assert_eq!(kept(&codex, "gpt-6-luna").1, "list");
 }

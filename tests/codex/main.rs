@@ -5,4 +5,5 @@ mod direct;
 mod failures;
 mod fallback;
 mod gateway;
+mod keys;
 mod translate;

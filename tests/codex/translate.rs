@@ -348,3 +348,158 @@ async fn codexs_default_model_with_its_javascript_works_before_a_chat_upstream()
     let seen = requests(&upstream, CHAT);
     assert_eq!(seen.len(), 2);
 }
+
+/// A set-up with a tool server that has one tool, `echo`, which says its text backwards.
+fn with_tool_server(set_up: SetUp) -> SetUp {
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/codex/mcp/tiny.py");
+    set_up
+        .line("sandbox_mode = \"danger-full-access\"")
+        .line("mcp_servers.tiny.command = \"python3\"")
+        .line(&format!("mcp_servers.tiny.args = [{server:?}]"))
+}
+
+/// The names of the functions that a Chat request offers.
+fn offered(request: &Recorded) -> Vec<String> {
+    let body = request.json();
+    let tools = body["tools"].as_array().expect("tools");
+    tools
+        .iter()
+        .filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_tool_server_is_found_by_search_asked_and_heard() {
+    let answers = vec![
+        Answer::of(vec![call(
+            "tool_search",
+            &json!({"query": "echo text", "limit": 3}),
+            "call_1",
+        )]),
+        Answer::of(vec![call(
+            "mcp__tiny__echo",
+            &json!({"text": "sdrawkcab"}),
+            "call_2",
+        )]),
+    ];
+    let (upstream, gateway) = before("chat", first(answers), "").await;
+    let set_up = with_tool_server(SetUp::env_key(API_KEY));
+    let turn = Codex::new(CURRENT)
+        .turn(&set_up, &gateway.base_url(), "say it backwards")
+        .await;
+    assert_says_hello(&turn);
+    let calls = turn.items("mcp_tool_call");
+    assert_eq!(calls.len(), 1, "{}", turn.stdout);
+    assert_eq!(calls[0]["result"]["content"][0]["text"], "backwards");
+    let seen = requests(&upstream, CHAT);
+    assert_eq!(seen.len(), 3);
+    assert!(offered(&seen[0]).contains(&"tool_search".to_owned()));
+    // What the search found can be called from then on, and only then.
+    let found = "mcp__tiny__echo".to_owned();
+    assert!(
+        !offered(&seen[0]).contains(&found),
+        "{:?}",
+        offered(&seen[0])
+    );
+    assert!(
+        offered(&seen[1]).contains(&found),
+        "{:?}",
+        offered(&seen[1])
+    );
+    let outputs = tool_outputs(&seen[2]);
+    assert_eq!(outputs.len(), 2, "{outputs:?}");
+    assert!(
+        outputs[1].0 == "call_2" && outputs[1].1.contains("backwards"),
+        "{outputs:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_tools_of_a_server_are_offered_at_once_to_a_model_that_cannot_search() {
+    let entry = "[[catalog.entries]]\nmodel = \"deepseek-chat\"\nname = \"DeepSeek\"\ncontext_window = 128000\n";
+    let answers = vec![Answer::of(vec![call(
+        "mcp__tiny__echo",
+        &json!({"text": "sdrawkcab"}),
+        "call_1",
+    )])];
+    let (upstream, gateway) = before("chat", first(answers), entry).await;
+    let set_up = with_tool_server(SetUp::with_catalogue(API_KEY).model(Some("deepseek-chat")));
+    let turn = Codex::new(CURRENT)
+        .turn(&set_up, &gateway.base_url(), "say it backwards")
+        .await;
+    assert_says_hello(&turn);
+    let calls = turn.items("mcp_tool_call");
+    assert_eq!(calls.len(), 1, "{}", turn.stdout);
+    assert_eq!(calls[0]["result"]["content"][0]["text"], "backwards");
+    let seen = requests(&upstream, CHAT);
+    let names = offered(&seen[0]);
+    assert!(names.contains(&"mcp__tiny__echo".to_owned()), "{names:?}");
+    assert!(tool_outputs(&seen[1])[0].1.contains("backwards"));
+}
+
+#[tokio::test]
+async fn reasoning_goes_back_with_the_call_that_it_led_to() {
+    let thought = Output::Reasoning {
+        summary: "THE-THOUGHT before the call".to_owned(),
+        encrypted: None,
+    };
+    let run = call(
+        "exec_command",
+        &json!({"cmd": "echo tool-$((40+2))-ran"}),
+        "call_1",
+    );
+    let answers = vec![Answer::of(vec![thought, run])];
+    let echoes = "[upstreams.third.deviations]\necho_reasoning = \"reasoning_content\"\n";
+    let (upstream, gateway) = before("chat", first(answers), echoes).await;
+    let turn = Codex::new(CURRENT)
+        .turn(&SetUp::env_key(API_KEY), &gateway.base_url(), "think")
+        .await;
+    assert_says_hello(&turn);
+    let seen = requests(&upstream, CHAT);
+    let messages = seen[1].json()["messages"].clone();
+    let called: Vec<&Value> = messages
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|message| message["tool_calls"].is_array())
+        .collect();
+    assert_eq!(called.len(), 1, "{messages}");
+    assert_eq!(
+        called[0]["reasoning_content"],
+        "THE-THOUGHT before the call"
+    );
+    assert!(tool_outputs(&seen[1])[0].1.contains("tool-42-ran"));
+}
+
+#[tokio::test]
+async fn a_picture_that_a_tool_looks_at_is_shown_to_the_model() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("pixel.png");
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(PICTURE)
+        .unwrap();
+    std::fs::write(&file, bytes).unwrap();
+    let look = call("view_image", &json!({"path": file}), "call_1");
+    let (upstream, gateway) = before("chat", first(vec![Answer::of(vec![look])]), "").await;
+    let set_up = SetUp::env_key(API_KEY).line("sandbox_mode = \"danger-full-access\"");
+    let turn = Codex::new(CURRENT)
+        .turn(&set_up, &gateway.base_url(), "look at it")
+        .await;
+    assert_says_hello(&turn);
+    let seen = requests(&upstream, CHAT);
+    let messages = seen[1].json()["messages"].clone();
+    let messages = messages.as_array().unwrap();
+    let answered = messages
+        .iter()
+        .position(|message| message["tool_call_id"] == "call_1")
+        .expect("a tool message");
+    // Chat takes no picture from a tool, so that it comes with the next words of the user.
+    let shown = &messages[answered + 1];
+    assert_eq!(shown["role"], "user", "{shown}");
+    assert!(
+        shown["content"]
+            .to_string()
+            .contains("data:image/png;base64,"),
+        "{shown}"
+    );
+}

@@ -1,10 +1,10 @@
 //! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it does not.
 
-use crate::translate::{call, exchange_line, third_party};
-use gateway_tests::client::Reply;
+use crate::translate::{call, chat_only, exchange_line, third_party};
+use gateway_tests::client::{Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, signed_in};
-use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream};
+use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream, When};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/chat/completions";
@@ -31,9 +31,9 @@ fn assert_deprecated(reply: &Reply) {
 
 #[tokio::test]
 async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
-    let upstream = Upstream::start().await;
+    let upstream = Upstream::with(Script::answer(counted())).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
-    let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0}";
+    let sent = "{ \"model\":\"gpt-5.5\", \"stream\" :true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"n\":1.0, \"stream_options\": {\"include_usage\":true} }";
     let post = gateway
         .client()
         .post(PATH)
@@ -44,8 +44,127 @@ async fn an_upstream_that_speaks_chat_gets_and_gives_every_byte() {
     assert_deprecated(&reply);
     let request = upstream.only_request();
     assert_eq!((request.path(), request.body()), (PATH, sent.as_bytes()));
-    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(reply.text(), ask_directly(&upstream, sent).await.text());
     assert!(exchange_line(&gateway).await.contains("endpoint=\"chat\""));
+}
+
+/// The same request without a gateway.
+async fn ask_directly(upstream: &Upstream, sent: &str) -> Reply {
+    Client::direct(upstream.address())
+        .post(PATH)
+        .bearer(API_KEY)
+        .header("content-type", "application/json")
+        .body(sent)
+        .send()
+        .await
+}
+
+/// An answer in which only what the upstream says of tokens can tell two askings apart.
+fn counted() -> Answer {
+    Answer {
+        id: Some("chatcmpl-1".to_owned()),
+        ..answer()
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_not_notice() {
+    let upstream = Upstream::with(Script::answer(counted())).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    // Below and above what is read before a body is passed on, in one with the model last.
+    for filling in [1, 200_000] {
+        let text = "x".repeat(filling);
+        let start = format!(
+            "{{\"model\":\"gpt-5.5\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}], \"stream\":true"
+        );
+        for (options, asked) in [
+            ("", ",\"stream_options\":{\"include_usage\":true}"),
+            (
+                ",\"stream_options\":{\"include_usage\":false}",
+                ",\"stream_options\":{\"include_usage\":true}",
+            ),
+        ] {
+            let sent = format!("{start}{options} }}");
+            let post = gateway
+                .client()
+                .post(PATH)
+                .bearer(API_KEY)
+                .header("content-type", "application/json");
+            let reply = post.body(sent.clone()).send().await;
+            let request = upstream.requests().pop().unwrap();
+            // A member that was added stands where the last one ended; one that was changed stays where it was.
+            assert!(
+                request.body() == format!("{start}{asked} }}").as_bytes(),
+                "{options}"
+            );
+            assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
+            assert!(!reply.text().contains("usage"), "{}", reply.text());
+            let entry = gateway.entry_of(&reply).await;
+            assert_eq!(
+                (
+                    &entry["usage_source"],
+                    &entry["input_tokens"],
+                    &entry["output_tokens"]
+                ),
+                (&json!("reported"), &json!(100), &json!(20)),
+                "{entry}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn usage_is_asked_for_beside_another_model_and_never_where_the_upstream_takes_no_such_thing()
+{
+    let upstream = Upstream::with(Script::answer(counted())).await;
+    let rule = "[[rules]]\nname = \"mini\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4-mini\" }\n";
+    let gateway = Gateway::start(&Config::to(&upstream).rest(rule)).await;
+    let reply = call(&gateway, PATH, &ask("gpt-5.5", true)).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = upstream.only_request().json();
+    assert_eq!(
+        (&sent["model"], &sent["stream_options"]),
+        (&json!("gpt-5.4-mini"), &json!({"include_usage": true}))
+    );
+    assert!(!reply.text().contains("usage"));
+
+    for (lines, stream) in [("deviations = { stream_usage = false }", true), ("", false)] {
+        let (upstream, gateway) = chat_only(Script::answer(counted()), lines).await;
+        let sent = ask("third-a", stream).to_string();
+        let reply = call(&gateway, PATH, &ask("third-a", stream)).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(upstream.only_request().body(), sent.as_bytes());
+        assert_eq!(reply.text(), ask_directly(&upstream, &sent).await.text());
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_question_for_usage_is_asked_as_the_client_asked() {
+    // As a strict server words it.
+    let refusal = json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden",
+        "loc": ["body", "stream_options", "include_usage"], "msg": "Extra inputs are not permitted"}]}});
+    let asked = When {
+        method: Some("POST".to_owned()),
+        ..When::default()
+    };
+    let script = Script::default()
+        .rule(asked.clone().nth(1), Then::Plain(Plain::json(422, refusal)))
+        .rule(asked, Then::Answer(Box::new(counted())));
+    let (upstream, gateway) = chat_only(script, "").await;
+    let sent = ask("third-a", true);
+    let reply = call(&gateway, PATH, &sent).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].json(), sent);
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(
+        (&entry["outcome"], &entry["usage_source"]),
+        (&json!("completed"), &json!("unknown")),
+        "{entry}"
+    );
+    assert_eq!(entry["attempts"].as_array().map(Vec::len), Some(2));
+    assert!(gateway.output().contains("stream_usage = false"));
 }
 
 #[tokio::test]

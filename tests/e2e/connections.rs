@@ -173,3 +173,29 @@ async fn a_reader_that_stops_reading_slows_the_upstream_instead_of_filling_the_m
     open.reset();
     upstream.wait_until_idle().await;
 }
+
+#[tokio::test]
+async fn an_upstream_that_does_not_take_the_connection_is_given_up_after_its_own_time() {
+    // A listener whose queue is full lets the kernel drop what else comes.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    for _ in 0..8 {
+        let connect = tokio::net::TcpStream::connect(address);
+        queue.push(tokio::time::timeout(Duration::from_millis(100), connect).await);
+    }
+    let base = format!("http://{address}/v1");
+    let config = Config::of(&base, &base).upstream("connect_timeout = \"300ms\"");
+    let gateway = Gateway::start(&config).await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (502, "upstream_unreachable"),
+        "{}",
+        reply.text()
+    );
+    assert!(reply.took < Duration::from_secs(3), "{:?}", reply.took);
+    drop((listener, queue));
+}

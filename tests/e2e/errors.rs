@@ -418,11 +418,22 @@ async fn an_answer_that_is_no_http_is_an_error() {
         |config| config,
     )
     .await;
-    let (code, _) = told(&by_key(&gateway.client()).send().await);
-    assert!(
-        ["upstream_unreachable", "upstream_truncated"].contains(&code.as_str()),
-        "{code}"
-    );
+    let (code, message) = told(&by_key(&gateway.client()).send().await);
+    assert_eq!(code, "upstream_unreachable");
+    assert!(message.contains("no HTTP"), "{message}");
+}
+
+#[tokio::test]
+async fn an_answer_may_have_more_header_fields_than_common_libraries_take() {
+    let head = (0..300).fold(ReplyHead::event_stream(), |head, number| {
+        head.header(&format!("x-limit-{number}"), "1")
+    });
+    let completed = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\"}}\n\n";
+    let steps = vec![Step::Head(head), send(completed)];
+    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, completed));
+    assert_eq!(reply.header("x-limit-299"), Some("1"));
 }
 
 #[tokio::test]

@@ -208,10 +208,23 @@ async fn an_expired_refusal_is_probed_and_a_live_session_does_not_move() {
 #[tokio::test]
 async fn the_first_answer_comes_back_byte_for_byte_when_the_chain_is_exhausted() {
     let second = r#"{"detail":"The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}"#;
+    // A refusal in the stream of the chain's last model gives way as well.
+    let in_stream = Then::Steps(vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Events(vec![
+                json!({"type": "response.created", "response": {"id": "resp_1"}}),
+                json!({"type": "error", "status": 400, "error": {"type": "invalid_request_error", "message": "The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}}),
+            ]),
+            cuts: Cuts::Whole,
+            delay_ms: 0,
+        },
+    ]);
     for last in [
         refusing(400, second),
         refusing(500, "{}"),
         refusing(429, "{}"),
+        in_stream,
     ] {
         let script =
             only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(When::model("gpt-5.4"), last);
@@ -322,4 +335,74 @@ async fn spark_is_rejected_with_an_api_key_and_passed_on_with_chatgpt() {
         .send()
         .await;
     assert_eq!(reply.header("x-gateway-decision"), Some("passed"));
+}
+
+#[tokio::test]
+async fn a_request_is_made_to_fit_and_the_answer_says_how() {
+    let foreign = r#"{"error":{"code":"invalid_encrypted_content","message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error"}}"#;
+    let rule = |model: &str, text: &str, status, body: &str| gateway_tests::upstream::Rule {
+        when: When {
+            body_contains: Some(text.to_owned()),
+            ..When::model(model)
+        },
+        then: refusing(status, body),
+    };
+    let mut script = only(
+        "gpt-6-sol",
+        refusing(400, &CHATGPT_REFUSAL.replace("gpt-5.5", "gpt-6-sol")),
+    );
+    script.rules.push(rule("gpt-5.2", "gAAA", 400, foreign));
+    let upstream = Upstream::with(script).await;
+    let gateway =
+        Gateway::start(&Config::to(&upstream).rest("[fallback]\n\"gpt-6-sol\" = [\"gpt-5.4\"]\n"))
+            .await;
+
+    let mut body = responses_body("hi");
+    body["model"] = json!("gpt-5.2");
+    body["input"].as_array_mut().unwrap().insert(
+        0,
+        json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}),
+    );
+    let reply = signed_in(gateway.client().post("/v1/responses"))
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-gateway-decision"), Some("passed"));
+    assert_eq!(
+        reply.header("x-gateway-adjusted"),
+        Some("encrypted-reasoning-stripped")
+    );
+
+    let mut body = responses_body("hi");
+    body["model"] = json!("gpt-6-sol");
+    body["reasoning"] = json!({"effort": "max", "context": "all_turns"});
+    let tool = json!({"type": "function", "name": "shell", "parameters": {}});
+    body["input"].as_array_mut().unwrap().insert(
+        0,
+        json!({"type": "additional_tools", "role": "developer", "tools": [tool]}),
+    );
+    let reply = signed_in(gateway.client().post("/v1/responses"))
+        .header("x-openai-internal-codex-responses-lite", "true")
+        .json(&body)
+        .send()
+        .await;
+    assert_fell_back(&reply, "gpt-6-sol", "gpt-5.4");
+    assert_eq!(
+        reply.header("x-gateway-adjusted"),
+        Some("effort=xhigh,lite-tools-lifted")
+    );
+    let sent = upstream.model_requests().pop().unwrap();
+    let sent_body = sent.json();
+    assert_eq!(sent_body["reasoning"], json!({"effort": "xhigh"}));
+    assert_eq!(sent_body["tools"], json!([tool]));
+    assert_eq!(sent_body["input"].as_array().unwrap().len(), 1);
+    assert_eq!(sent.header("x-openai-internal-codex-responses-lite"), None);
+
+    let reply = by_chatgpt(&gateway.client()).send().await;
+    assert_eq!(
+        reply.header("x-gateway-adjusted"),
+        None,
+        "nothing was changed"
+    );
 }

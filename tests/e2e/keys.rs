@@ -14,9 +14,14 @@ const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
 
 /// A gateway whose gateway-key route has a credential of its own.
 async fn gateway(upstream: &Upstream) -> Gateway {
+    gateway_with(upstream, "").await
+}
+
+/// The same with more tables.
+pub(crate) async fn gateway_with(upstream: &Upstream, more: &str) -> Gateway {
     let tables = format!(
         "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
-         [routes]\ngateway_key = \"team\"\n",
+         [routes]\ngateway_key = \"team\"\n\n{more}\n",
         upstream.base_url()
     );
     Gateway::start_with(Start {
@@ -25,43 +30,6 @@ async fn gateway(upstream: &Upstream) -> Gateway {
         ..Start::default()
     })
     .await
-}
-
-/// Runs a command of the gateway's in a process of its own, on the store of a running one.
-fn administer(gateway: &Gateway, arguments: &[&str]) -> String {
-    let place = gateway.data_dir();
-    let place = place.parent().expect("the data lies in the test's place");
-    let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
-    all.extend(arguments);
-    // The upstream's credential has to be there for the configuration to be read.
-    let output = gateway_tests::gateway::command(place, &all)
-        .env("TEAM_KEY", TEAM_CREDENTIAL)
-        .output()
-        .expect("the program starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-/// A new key that the gateway already knows.
-async fn key(gateway: &Gateway, arguments: &[&str]) -> (String, String) {
-    let mut all = vec!["keys", "create", "--json"];
-    all.extend(arguments);
-    let made: Value = serde_json::from_str(&administer(gateway, &all)).expect("JSON");
-    let text = |name: &str| made[name].as_str().expect(name).to_owned();
-    let (id, key) = (text("id"), text("key"));
-    until(
-        gateway,
-        || models_by(gateway, &key),
-        |reply| reply.status != 401,
-    )
-    .await;
-    (id, key)
 }
 
 /// The one request for an answer; looking whether a key is known asks for models.
@@ -111,7 +79,7 @@ async fn ask_as(gateway: &Gateway, key: &str, body: &Value) -> Reply {
 async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (id, key) = key(&gateway, &["--name", "ci", "--team", "core"]).await;
+    let (id, key) = gateway.new_key(&["--name", "ci", "--team", "core"]).await;
     assert!(key.starts_with("cgw_"));
     let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -121,7 +89,7 @@ async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
         sent.header("authorization"),
         Some(format!("Bearer {TEAM_CREDENTIAL}").as_str())
     );
-    administer(&gateway, &["keys", "revoke", &id]);
+    gateway.administer(&["keys", "revoke", &id]);
     let body = responses_body("hi");
     let refused = until(
         &gateway,
@@ -140,12 +108,10 @@ async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
 async fn a_rotated_key_works_with_its_new_secret_alone() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (_, old) = key(&gateway, &["--name", "rotating"]).await;
-    let rotated: Value = serde_json::from_str(&administer(
-        &gateway,
-        &["keys", "rotate", "rotating", "--json"],
-    ))
-    .expect("JSON");
+    let (_, old) = gateway.new_key(&["--name", "rotating"]).await;
+    let rotated: Value =
+        serde_json::from_str(&gateway.administer(&["keys", "rotate", "rotating", "--json"]))
+            .expect("JSON");
     let new = rotated["key"].as_str().expect("a key").to_owned();
     until(
         &gateway,
@@ -163,7 +129,7 @@ async fn a_rotated_key_works_with_its_new_secret_alone() {
 async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_goes_on() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (id, key) = key(&gateway, &["--name", "person"]).await;
+    let (id, key) = gateway.new_key(&["--name", "person"]).await;
     let by_header = || {
         signed_in(gateway.client().post("/v1/responses"))
             .header("x-gateway-key", &key)
@@ -179,7 +145,7 @@ async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_
         sent.header("authorization"),
         Some(format!("Bearer {}", gateway_tests::sample::chatgpt_token()).as_str())
     );
-    administer(&gateway, &["keys", "revoke", &id]);
+    gateway.administer(&["keys", "revoke", &id]);
     let refused = until(&gateway, by_header, |reply| reply.status != 200).await;
     assert_eq!(
         (refused.status, refused.error_code().as_str()),
@@ -192,7 +158,9 @@ async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_
 async fn a_key_is_kept_to_its_models_and_routes() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (_, narrow) = key(&gateway, &["--name", "narrow", "--models", "gpt-5.4*"]).await;
+    let (_, narrow) = gateway
+        .new_key(&["--name", "narrow", "--models", "gpt-5.4*"])
+        .await;
     let reply = ask_as(&gateway, &narrow, &responses_body("hi")).await;
     assert_eq!(
         (reply.status, reply.error_code().as_str()),
@@ -203,7 +171,9 @@ async fn a_key_is_kept_to_its_models_and_routes() {
     body["model"] = json!("gpt-5.4-mini");
     assert_eq!(ask_as(&gateway, &narrow, &body).await.status, 200);
 
-    let (_, routed) = key(&gateway, &["--name", "routed", "--routes", "chatgpt"]).await;
+    let (_, routed) = gateway
+        .new_key(&["--name", "routed", "--routes", "chatgpt"])
+        .await;
     let reply = gateway
         .client()
         .post("/v1/responses")
@@ -223,7 +193,9 @@ async fn a_key_is_kept_to_its_models_and_routes() {
 async fn a_spent_budget_answers_as_a_usage_limit() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (_, key) = key(&gateway, &["--name", "poor", "--budget", "0.000001/day"]).await;
+    let (_, key) = gateway
+        .new_key(&["--name", "poor", "--budget", "0.000001/day"])
+        .await;
     let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
     assert_eq!(
         (reply.status, reply.error_code().as_str()),
@@ -258,7 +230,7 @@ async fn a_spent_budget_answers_as_a_usage_limit() {
 async fn a_rate_limit_says_when_to_come_again() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream).await;
-    let (_, key) = key(&gateway, &["--name", "slow", "--rpm", "1"]).await;
+    let (_, key) = gateway.new_key(&["--name", "slow", "--rpm", "1"]).await;
     let body = responses_body("hi");
     assert_eq!(ask_as(&gateway, &key, &body).await.status, 200);
     let reply = ask_as(&gateway, &key, &body).await;
@@ -278,12 +250,9 @@ async fn many_at_once_do_not_overspend_a_budget() {
     const REQUESTS: usize = 200;
     let upstream = Upstream::with(expensive()).await;
     let gateway = gateway(&upstream).await;
-    administer(&gateway, &["teams", "create", "core"]);
-    administer(
-        &gateway,
-        &["budgets", "set", "team:core", "1.00/day", "--soft", "50%"],
-    );
-    let (_, key) = key(&gateway, &["--name", "many", "--team", "core"]).await;
+    gateway.administer(&["teams", "create", "core"]);
+    gateway.administer(&["budgets", "set", "team:core", "1.00/day", "--soft", "50%"]);
+    let (_, key) = gateway.new_key(&["--name", "many", "--team", "core"]).await;
     let body = responses_body("hi");
     let replies = (0..REQUESTS).map(|_| {
         let call = gateway
@@ -307,7 +276,7 @@ async fn many_at_once_do_not_overspend_a_budget() {
     }
     assert!(served > 0);
     let budgets: Value =
-        serde_json::from_str(&administer(&gateway, &["budgets", "list", "--json"])).expect("JSON");
+        serde_json::from_str(&gateway.administer(&["budgets", "list", "--json"])).expect("JSON");
     let spent = budgets[0]["spent_nanos"].as_i64().expect("a figure");
     let each = spent / i64::from(served);
     assert!(
@@ -454,4 +423,40 @@ async fn the_admin_api_does_what_the_command_line_does() {
         .collect();
     assert_eq!(actions, [json!("key.revoke"), json!("key.create")]);
     assert!(!audit.text().contains(key));
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    // Enough for the first 64 KiB and an answer of ordinary length, not for 800,000 bytes.
+    let (_, key) = gateway
+        .new_key(&["--name", "small", "--budget", "0.50/day"])
+        .await;
+    let body = responses_body(&"x".repeat(800_000)).to_string();
+    let ask = |body: &str| {
+        let call = gateway.client().post("/v1/responses").bearer(&key);
+        call.header("content-type", "application/json").body(body)
+    };
+    let reply = ask(&body).chunked(8 << 10).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (429, "usage_limit_reached"),
+        "{}",
+        reply.text()
+    );
+    assert!(upstream.model_requests().is_empty());
+    // A bound on the output that stands behind the input counts as well.
+    let mut long = responses_body(&"x".repeat(100_000));
+    long["zz"] = json!(0);
+    let long = long
+        .to_string()
+        .replace("\"zz\":0", "\"max_output_tokens\":100000");
+    assert!(
+        long.find("max_output_tokens").unwrap() > 100_000,
+        "it stands behind the input"
+    );
+    assert_eq!(ask(&long).send().await.status, 429);
+    let fits = responses_body(&"x".repeat(100_000)).to_string();
+    assert_eq!(ask(&fits).chunked(8 << 10).send().await.status, 200);
 }

@@ -190,6 +190,13 @@ async fn the_number_of_running_exchanges_has_a_limit_with_a_clear_503() {
         reply.text()
     );
     assert!(reply.header("retry-after").is_some());
+    let id = reply.header("x-gateway-request-id").expect("an id");
+    gateway.wait_for_output(id).await;
+    let metrics = gateway.client().get("/metrics").send().await.text();
+    assert!(
+        metrics.contains("codex_gateway_limit_rejections_total{kind=\"max_concurrent\"} 1"),
+        "{metrics}"
+    );
     assert_eq!(gateway.client().get("/healthz").send().await.status, 200);
     assert_eq!(upstream.requests().len(), 2);
     upstream.set_script(Script::default());

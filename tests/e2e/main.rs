@@ -1,10 +1,12 @@
 //! End-to-end tests: the real gateway process between a raw client and the scripted upstream.
 
 mod administration;
+mod admission;
 mod chat;
 mod config_errors;
 mod connections;
 mod disconnect;
+mod endings;
 mod errors;
 mod examples;
 mod fallback;
@@ -13,7 +15,9 @@ mod keys;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod manners;
 mod mending;
+mod metering;
 mod models;
 mod passthrough;
 mod proxies;

@@ -193,3 +193,53 @@ async fn one_model_can_be_asked_for() {
     assert_eq!(reply.status, 404);
     assert!(reply.json()["error"]["message"].is_string());
 }
+
+#[tokio::test]
+async fn every_catalogue_answer_can_be_asked_for_again_and_says_where_it_comes_from() {
+    let (upstream, gateway) = both(Script::default()).await;
+    for (target, from) in [(CODEX, None), ("/v1/models", Some("openai"))] {
+        let call = || gateway.client().get(target).bearer(API_KEY);
+        let reply = call().send().await;
+        assert_eq!(reply.status, 200, "{target}: {}", reply.text());
+        assert_eq!(reply.header("x-gateway-route"), Some("api_key"));
+        assert!(reply.header("x-gateway-request-id").is_some());
+        assert_eq!(reply.header("x-gateway-upstream"), from, "{target}");
+        if from.is_none() {
+            assert_eq!(reply.json()["models"], json!([]));
+            let etag = reply.header("etag").expect("an etag").to_owned();
+            let again = call().header("if-none-match", &etag).send().await;
+            assert_eq!((again.status, again.text().as_str()), (304, ""));
+            assert_eq!(again.header("etag"), Some(etag.as_str()));
+        }
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_question_for_models_carries_what_every_request_to_the_upstream_carries() {
+    let upstream = Upstream::start().await;
+    let config = Config::to(&upstream)
+        .upstream("http_headers = { \"X-Title\" = \"team\" }")
+        .upstream("query_params = { region = \"eu\" }");
+    let gateway = Gateway::start(&config).await;
+    gateway
+        .client()
+        .get("/v1/models")
+        .bearer(API_KEY)
+        .send()
+        .await;
+    let request = upstream.only_request();
+    assert_eq!(request.target, "/v1/models?region=eu");
+    assert_eq!(request.header("x-title"), Some("team"));
+}
+
+#[tokio::test]
+async fn a_question_for_models_that_comes_back_is_not_asked_again() {
+    let config = Config::of("http://SELF/v1", "http://SELF/v1");
+    let gateway = Gateway::start(&config).await;
+    for target in ["/v1/models", "/v1/models/gpt-5.5"] {
+        let reply = gateway.client().get(target).bearer(API_KEY).send().await;
+        assert_eq!(reply.status, 200, "{target}: {}", reply.text());
+        assert!(reply.took < Duration::from_secs(2), "{:?}", reply.took);
+    }
+}

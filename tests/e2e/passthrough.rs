@@ -456,7 +456,7 @@ async fn the_other_endpoints_pass_with_their_method_body_and_credential() {
 #[tokio::test]
 async fn chat_completions_pass_and_say_that_they_are_deprecated() {
     let (upstream, gateway) = both(Script::default()).await;
-    let body = r#"{"model":"gpt-5.2","messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let body = r#"{"model":"gpt-5.2","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}"#;
     let call = gateway
         .client()
         .post("/v1/chat/completions")

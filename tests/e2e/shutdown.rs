@@ -1,6 +1,7 @@
 //! Signals: an orderly end that cuts nobody off, and a new configuration without a restart.
 
-use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::client::Client;
+use gateway_tests::gateway::{Config, Gateway, free_address};
 use gateway_tests::sample::by_key;
 use gateway_tests::upstream::{Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream};
 use std::time::Duration;
@@ -132,4 +133,56 @@ async fn a_running_stream_survives_a_new_configuration() {
         reply.event_types().last().map(String::as_str),
         Some("response.completed")
     );
+}
+
+#[tokio::test]
+async fn a_reload_applies_what_it_can_and_names_what_has_to_wait() {
+    let upstream = Upstream::with(Script::steps(vec![Step::Stall])).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let changed = Config::to(&upstream)
+        .server("max_concurrent = 1")
+        .server("shutdown_grace = \"300ms\"")
+        .rest("[storage]\nretention = \"30d\"\ntime_zone = \"Europe/Berlin\"\n[log]\nformat = \"json\"");
+    std::fs::write(gateway.config_file(), changed.text()).unwrap();
+    gateway.signal("HUP");
+    gateway.wait_for_output("is in force").await;
+    gateway
+        .wait_for_output("`storage.retention`, `storage.time_zone`, `log.format` changed")
+        .await;
+    let waiting = by_key(&gateway.client());
+    let waiting = tokio::spawn(waiting.open());
+    upstream
+        .wait_until("the request", |requests| requests.len() == 1)
+        .await;
+    let reply = by_key(&gateway.client()).send().await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (503, "server_is_overloaded")
+    );
+    let mut gateway = gateway;
+    gateway.signal("TERM");
+    let status = gateway.wait_for_exit(Duration::from_secs(5)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    drop(waiting);
+}
+
+#[tokio::test]
+async fn the_listener_for_administration_says_to_the_end_that_it_is_not_ready() {
+    let upstream = Upstream::with(slow_answer()).await;
+    let apart = free_address();
+    let config = Config::to(&upstream).rest(&format!("[admin]\nlisten = \"{apart}\""));
+    let mut gateway = Gateway::start(&config).await;
+    let ask = |path: &'static str| Client::direct(apart).get(path).send();
+    assert_eq!(ask("/readyz").await.status, 200);
+    let mut open = by_key(&gateway.client()).open().await;
+    open.until("word1 ").await;
+    gateway.signal("TERM");
+    while !refuses(&gateway).await {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(ask("/readyz").await.status, 503);
+    assert_eq!(ask("/healthz").await.status, 200);
+    assert_eq!(open.finish().await.cut, None);
+    let status = gateway.wait_for_exit(Duration::from_secs(3)).await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
 }

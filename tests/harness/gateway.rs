@@ -1,10 +1,11 @@
 //! The real gateway as a child process with a data directory of its own, killed by its process id at the end.
 
 use crate::PATIENCE;
-use crate::client::{Checks, Client};
+use crate::client::{Checks, Client, Reply};
 use crate::sample;
 use crate::secrets::Secrets;
 use crate::upstream::Upstream;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -284,12 +285,71 @@ impl Gateway {
             .leaks(&self.output(), &self.data_dir(), address)
     }
 
+    /// All ledger entries so far as scripts get them, the newest first.
+    pub async fn entries(&self) -> Vec<Value> {
+        let token = std::fs::read_to_string(self.data_dir().join("admin-token"))
+            .expect("a gateway that serves has made its admin token");
+        let reply = self
+            .client()
+            .get("/api/exchanges?limit=1000")
+            .bearer(token.trim())
+            .send()
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let items = reply.json()["items"].as_array().cloned();
+        items.expect("a list of entries")
+    }
+
+    /// The one entry of the exchange that a reply belongs to.
+    pub async fn entry_of(&self, reply: &Reply) -> Value {
+        let id = reply.header("x-gateway-request-id");
+        let mut entries = self.entries().await;
+        entries.retain(|entry| entry["id"].as_str() == id);
+        assert_eq!(entries.len(), 1, "entries of {id:?}");
+        entries.remove(0)
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.place.path().join("data")
     }
 
     pub fn config_file(&self) -> PathBuf {
         self.place.path().join("gateway.toml")
+    }
+
+    /// Runs a command in a process of its own, on the store of this one and with its environment; panics when it fails.
+    pub fn administer(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
+        all.extend(arguments);
+        let output = command(self.place.path(), &all)
+            .envs(self.start.environment.iter().cloned())
+            .output()
+            .expect("the gateway's program starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// Makes a gateway key and waits until it is known here; answers its id and the key.
+    pub async fn new_key(&self, arguments: &[&str]) -> (String, String) {
+        let mut all = vec!["keys", "create", "--json"];
+        all.extend(arguments);
+        let made: serde_json::Value =
+            serde_json::from_str(&self.administer(&all)).expect("the command answers JSON");
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        let (id, key) = (text("id"), text("key"));
+        let started = Instant::now();
+        let client = self.client();
+        let known = || client.get("/v1/models").bearer(&key).send();
+        while known().await.status == 401 {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the key is never known\n{}",
+                self.output()
+            );
+        }
+        (id, key)
     }
 
     /// Everything it wrote to stdout and stderr so far.

@@ -7,6 +7,7 @@ pub mod codex;
 pub mod gateway;
 pub mod http1;
 pub mod normalise;
+pub mod postgres;
 pub mod sample;
 pub mod secrets;
 pub mod upstream;

@@ -65,7 +65,6 @@ async fn reconcile(store: Store) {
         took.as_secs_f64(),
         verdict.summary
     );
-    store.clean_up();
     let shown: Vec<&String> = verdict.mismatches.iter().take(20).collect();
     assert!(
         shown.is_empty(),

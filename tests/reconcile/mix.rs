@@ -186,9 +186,6 @@ impl Ask {
             }
             Wire::Chat => {
                 body["messages"] = json!([{"role": "user", "content": text}]);
-                if self.is_stream {
-                    body["stream_options"] = json!({"include_usage": true});
-                }
             }
         }
         body

@@ -4,18 +4,18 @@ use gateway_ledger::{
     Durability, ExchangeQuery, InstanceId, Ledger, LedgerEntry, MAX_PAGE, OpenOptions, Opened,
     UsageQuery, UsageSums,
 };
+use gateway_tests::postgres::Database;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A ledger's store of its own for one test.
 pub(crate) struct Store {
     url: String,
-    /// The server, and the database that was made there.
-    database: Option<(String, String)>,
+    /// Kept, since it goes with this.
+    database: Option<Database>,
 }
 
 /// Everything in the ledger.
@@ -37,17 +37,10 @@ impl Store {
 
     /// A database of its own on the server that CODEX_GATEWAY_TEST_POSTGRES names; `None` without one.
     pub(crate) fn postgres() -> Option<Self> {
-        let server = std::env::var("CODEX_GATEWAY_TEST_POSTGRES").ok()?;
-        let name = format!("cgw_reconcile_{}", std::process::id());
-        sql(&server, &format!("CREATE DATABASE {name}"));
-        let (base, _) = server
-            .trim_end_matches('/')
-            .rsplit_once('/')
-            .filter(|(base, _)| base.contains('@'))
-            .expect("CODEX_GATEWAY_TEST_POSTGRES is like postgres://user@host:port/database");
+        let database = Database::create("reconcile")?;
         Some(Self {
-            url: format!("{base}/{name}"),
-            database: Some((server, name)),
+            url: database.url(),
+            database: Some(database),
         })
     }
 
@@ -110,32 +103,4 @@ impl Store {
             open: interrupted,
         }
     }
-
-    /// Drops the database; everything else goes with the gateway.
-    pub(crate) fn clean_up(&self) {
-        if let Some((server, name)) = &self.database {
-            sql(server, &format!("DROP DATABASE {name} WITH (FORCE)"));
-        }
-    }
-}
-
-fn sql(server: &str, statement: &str) {
-    let output = Command::new("psql")
-        .args([
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            server,
-            "-c",
-            statement,
-        ])
-        .output()
-        .expect("psql is installed where CODEX_GATEWAY_TEST_POSTGRES is set");
-    assert!(
-        output.status.success(),
-        "`{statement}`: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -242,7 +242,7 @@ impl From<CreatedKey> for ShownKey {
 }
 
 /// A budget and where it stands; `resets_at` is absent for one that never begins anew.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct BudgetLine {
     pub scope: String,
     pub window: Window,
@@ -401,7 +401,28 @@ pub async fn delete_budget(
 /// All budgets and where they stand.
 pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdministerError> {
     let directory = ledger.directory().await?;
-    let standings = ledger.standings(directory.budgets()).await?;
+    lines(ledger, directory.budgets()).await
+}
+
+/// The budgets of some scopes and where they stand.
+pub async fn budgets_of(
+    ledger: &Ledger,
+    directory: &Directory,
+    scopes: &[Scope],
+) -> Result<Vec<BudgetLine>, AdministerError> {
+    let budgets = directory.budgets().iter();
+    let of_them: Vec<(Scope, Budget)> = budgets
+        .filter(|(scope, _)| scopes.contains(scope))
+        .cloned()
+        .collect();
+    lines(ledger, &of_them).await
+}
+
+async fn lines(
+    ledger: &Ledger,
+    budgets: &[(Scope, Budget)],
+) -> Result<Vec<BudgetLine>, AdministerError> {
+    let standings = ledger.standings(budgets).await?;
     let lines = standings.into_iter().map(|standing| BudgetLine {
         scope: standing.scope.as_text(),
         window: standing.budget.window,

@@ -2,17 +2,15 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gateway_policy::{Asker, AuthRoute, ModelId, NoMemory};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{Places, Settings};
-use crate::exchange::admission::SoftWarnings;
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::admin::gate::Gate;
 use crate::http::models::CatalogFile;
 use crate::http::models::picker::Catalogues;
@@ -21,6 +19,7 @@ use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::plan_limits::PlanWatch;
 use crate::reasoning::ReasoningMemory;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -36,6 +35,7 @@ pub struct App {
     pub keys: Keys,
     /// Budgets of which was said that they are nearly spent.
     pub soft_warnings: SoftWarnings,
+    pub unpriced_warnings: UnpricedWarnings,
     pub learned: Learned,
     pub plan_limits: PlanWatch,
     pub catalogues: Catalogues,
@@ -44,8 +44,8 @@ pub struct App {
     pub upstream: UpstreamClient,
     pub metrics: Metrics,
     pub traces: Traces,
-    /// One permit an exchange, held until its last byte.
-    pub slots: Arc<Semaphore>,
+    /// One place an exchange, held until its last byte.
+    pub slots: Slots,
     /// Id of this data directory: marks forwarded requests and ledger entries.
     pub instance: String,
     /// Opens `/api`.

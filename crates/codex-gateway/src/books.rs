@@ -1,7 +1,7 @@
 //! The ledger as the request path sees it: an intent before, an entry after.
 
 use gateway_ledger::{EntryId, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled};
-use gateway_policy::{AuthRoute, Billing, DecisionKind};
+use gateway_policy::DecisionKind;
 
 use crate::exchange::record::Exchange;
 use crate::http::error::{ErrorCode, GatewayError};
@@ -70,7 +70,6 @@ impl Books {
     /// The intent of an exchange; `None` where nobody is known whom it could be booked on.
     pub fn intent(&self, exchange: &Exchange) -> Option<Intent> {
         let caller = exchange.caller.as_ref()?;
-        let is_plan = caller.route == AuthRoute::Chatgpt;
         Some(Intent {
             id: EntryId::parse(&exchange.id).ok()?,
             started_at: exchange.started_at,
@@ -96,11 +95,7 @@ impl Books {
             rule: exchange.rule.clone(),
             attempts: exchange.attempts.clone(),
             service_tier_requested: exchange.service_tier_requested.clone(),
-            billing: if is_plan {
-                Billing::Plan
-            } else {
-                Billing::Metered
-            },
+            billing: exchange.billing,
         })
     }
 

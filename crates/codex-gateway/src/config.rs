@@ -14,7 +14,7 @@ use gateway_policy::problem::{Problem, Severity};
 
 pub use places::Places;
 pub use reader::is_hard_to_guess;
-pub use settings::{Admin, AdminToken, OnDisconnect, Settings, ShareKeys};
+pub use settings::{Admin, AdminToken, OnDisconnect, Settings, ShareKeys, Unpriced};
 
 /// Where the configuration came from, and its text for carets.
 #[derive(Debug, Clone)]

@@ -73,6 +73,16 @@ impl Endpoint {
         }
     }
 
+    /// Whether its streams end with the event that ends a response. Those of side services end with their connection.
+    pub const fn has_terminal_event(self) -> bool {
+        !self.needs_own_credential()
+    }
+
+    /// Whether a good answer has to be a JSON object: what answers for a model and is something else is no answer.
+    pub const fn answers_in_json(self) -> bool {
+        self.names_a_model()
+    }
+
     /// Side services that work with the caller's own credential only.
     pub const fn needs_own_credential(self) -> bool {
         matches!(

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
+use http::HeaderValue;
 use http::Request;
 use http::request::Parts;
 
@@ -40,12 +41,9 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
         .extensions()
         .get::<RequestId>()
         .map_or_else(|| app.clock.new_id(), |id| id.0.clone());
-    let Ok(permit) = Arc::clone(&app.slots).try_acquire_owned() else {
-        return GatewayError::new(
-            ErrorCode::ServerIsOverloaded,
-            "this gateway is serving as many requests as it is allowed to (`max_concurrent` in [server]); try again in a moment",
-        )
-        .into_response();
+    let limit = app.live.load().settings.limits.max_concurrent;
+    let Some(place) = app.slots.take(limit) else {
+        return overloaded(&app, endpoint, &id);
     };
     let (answer, answered) = Answer::channel(app.deadline.clone());
     let told_id = id.clone();
@@ -71,7 +69,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
             }
         }
         in_flight.dec();
-        drop(permit);
+        drop(place);
     });
     answered.await.unwrap_or_else(|_| {
         GatewayError::new(
@@ -80,6 +78,30 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
         )
         .into_response()
     })
+}
+
+/// No place is free. Nothing was looked at, so that a flood costs little: no caller is known, and nothing goes into the ledger.
+fn overloaded(app: &App, endpoint: Endpoint, id: &str) -> Response {
+    app.metrics
+        .limit_rejections
+        .with_label_values(&["max_concurrent"])
+        .inc();
+    let error = GatewayError::new(
+        ErrorCode::ServerIsOverloaded,
+        "this gateway is serving as many requests as it is allowed to (`max_concurrent` in [server]); try again in a moment",
+    );
+    tracing::info!(
+        request.id = %id,
+        endpoint = endpoint.as_str(),
+        status = error.status().as_u16(),
+        error = error.code.as_str(),
+        "refused: `max_concurrent` requests are running"
+    );
+    let mut response = error.into_response();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert("x-gateway-request-id", id);
+    }
+    response
 }
 
 /// The exchange as it was when its intent was written: what a panic leaves behind.
@@ -132,6 +154,7 @@ async fn toward_upstream(
     let content = prepare::what(live, exchange, parts, body).await?;
     // 4. Decide.
     let route = prepare::decide(app, live, exchange, parts, &caller, content)?;
+    let route = prepare::weigh(app, exchange, route).await?;
     // 5. Admit, and write down what is about to be sent.
     prepare::admit(app, exchange).await?;
     prepare::intent(app, exchange).await?;

@@ -10,4 +10,5 @@ pub mod guard;
 pub mod models;
 pub mod ops;
 pub mod router;
+pub mod unreadable;
 pub mod visitor;

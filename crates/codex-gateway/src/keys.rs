@@ -42,7 +42,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn of(directory: &Directory, key: Option<&KeyRecord>) -> Self {
+    /// What the store says of a key, or of everybody.
+    pub fn of(directory: &Directory, key: Option<&KeyRecord>) -> Self {
         let globs = key.map(|key| key.models.as_slice()).unwrap_or_default();
         Self {
             models: globs
@@ -65,20 +66,40 @@ impl Grant {
     }
 
     /// The globs as they were given, for a person.
-    pub fn models(&self) -> String {
+    fn models(&self) -> String {
         let globs: Vec<&str> = self.models.iter().map(|(glob, _)| glob.as_str()).collect();
         globs.join(", ")
     }
 
     /// Whether an auth route may be used.
-    pub fn permits_route(&self, route: AuthRoute) -> bool {
+    fn permits_route(&self, route: AuthRoute) -> bool {
         self.routes.is_empty() || self.routes.contains(&route)
     }
 
     /// The routes as words, for a person.
-    pub fn routes(&self) -> String {
+    fn routes(&self) -> String {
         let words: Vec<&str> = self.routes.iter().map(|route| route.as_str()).collect();
         words.join(", ")
+    }
+
+    /// Why the key of this name may not ask a model; `None`: it may.
+    pub fn refuse_model(&self, key: &str, model: &ModelId) -> Option<String> {
+        (!self.permits_model(model)).then(|| {
+            format!(
+                "gateway key `{key}` may not use {model}. Models it may use: {}",
+                self.models()
+            )
+        })
+    }
+
+    /// Why the key of this name may not use an auth route; `None`: it may.
+    pub fn refuse_route(&self, key: &str, route: AuthRoute) -> Option<String> {
+        (!self.permits_route(route)).then(|| {
+            format!(
+                "gateway key `{key}` may not be used on the {route} route; it is for: {}",
+                self.routes()
+            )
+        })
     }
 
     /// What limits the caller.
@@ -134,12 +155,27 @@ impl Keys {
         } else {
             " (keys of this gateway begin with `cgw_`)"
         };
-        Err(GatewayError::new(
-            ErrorCode::InvalidGatewayKey,
-            format!(
-                "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
-            ),
-        ))
+        Err(refused(hint))
+    }
+
+    /// Whether a key that was looked up is still good: a body can take longer to arrive than a revocation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidGatewayKey`] when it is not.
+    pub fn is_still_good(&self, id: &str) -> Result<(), GatewayError> {
+        let known = self.known.load();
+        let now = self.clock.now();
+        let is_good = known.directory.key(id).is_some_and(|key| {
+            key.revoked_at.is_none() && key.expires_at.is_none_or(|expires_at| expires_at > now)
+        });
+        if is_good {
+            return Ok(());
+        }
+        tracing::info!(
+            key = id,
+            "a gateway key was refused that was good when its request began"
+        );
+        Err(refused(""))
     }
 
     /// What holds for callers without a gateway key.
@@ -193,6 +229,16 @@ impl Keys {
             }
         }
     }
+}
+
+/// The same words for each reason.
+fn refused(hint: &str) -> GatewayError {
+    GatewayError::new(
+        ErrorCode::InvalidGatewayKey,
+        format!(
+            "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
+        ),
+    )
 }
 
 impl Known {

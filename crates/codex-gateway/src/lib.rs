@@ -2,7 +2,7 @@
 //!
 //! # The walk of one request
 //!
-//! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A permit is taken and held until the last byte.
+//! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A place is taken and held until the last byte.
 //! 2. **Who** (`http/caller.rs`): the credential becomes a caller: auth route, label, plan claim, gateway key, team.
 //! 3. **What** (`exchange/body.rs`): a head (model, stream, what the rules ask about) plus a tail that is replayable or streamed.
 //! 4. **Decide** (`gateway_policy`): a plan or a refusal; pure, the same call backs `explain`.
@@ -10,12 +10,13 @@
 //! 6. **Attempt(s)** (`exchange/attempt.rs`): splice, send, classify; another attempt only on "unsupported" and before the first byte.
 //! 7. **Commit** (`exchange/deliver.rs`): status and headers go to the client; from here on there is no fallback.
 //! 8. **Pump** (`exchange/pump.rs`): bytes in, one sans-IO machine, bytes out.
-//! 9. **Settle** (`exchange/settle.rs`): the ledger entry, the metrics, one span, one log line; then the terminal event leaves.
+//! 9. **Settle** (`exchange/settle.rs`): the ledger entry, the metrics, one span, one log line; then the last event leaves.
 
 pub mod administer;
 pub mod app;
 pub mod books;
 pub mod cli;
+pub mod client_socket;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
@@ -30,6 +31,7 @@ pub mod reasoning;
 pub mod reports;
 pub mod secret;
 pub mod server;
+pub mod slots;
 pub mod socket;
 pub mod tasks;
 pub mod telemetry;

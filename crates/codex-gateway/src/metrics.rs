@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use gateway_ledger::Standing;
+use gateway_policy::limit::Refusal;
 
 use crate::app::Live;
 use crate::exchange::record::Exchange;
@@ -22,6 +23,9 @@ const DURATION_BUCKETS: [f64; 18] = [
 const COMMIT_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
 ];
+
+/// What a budget is of, as a label.
+const SCOPES: [&str; 3] = ["key", "team", "gateway"];
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -204,7 +208,22 @@ impl Metrics {
                 &["kind"],
             )?,
             registry: to.0,
-        })
+        }
+        .at_zero())
+    }
+
+    /// A rate sees the first refusal only when the series was there before it, at zero.
+    fn at_zero(self) -> Self {
+        for kind in Refusal::KINDS
+            .into_iter()
+            .chain(["max_concurrent", "unpriced"])
+        {
+            self.limit_rejections.with_label_values(&[kind]);
+        }
+        for scope in SCOPES {
+            self.soft_budgets_reached.with_label_values(&[scope]);
+        }
+        self
     }
 
     /// Where the budgets of teams and of the gateway stand; those that are gone are shown no longer.
@@ -282,13 +301,15 @@ impl Metrics {
                     .with_label_values(&[route, upstream, model, kind])
                     .inc_by(count);
             }
-            match money.nanos {
-                Some(nanos) => self
-                    .cost_usd
-                    .with_label_values(&[route, upstream, model, money.billing.as_str()])
-                    .inc_by(nano_dollars(nanos)),
-                None => self.unpriced_requests.with_label_values(&[model]).inc(),
+            if money.nanos.is_none() {
+                self.unpriced_requests.with_label_values(&[model]).inc();
             }
+        }
+        // An upstream can say what it costs and not what was used.
+        if let Some(nanos) = money.nanos {
+            self.cost_usd
+                .with_label_values(&[route, upstream, model, money.billing.as_str()])
+                .inc_by(nano_dollars(nanos));
         }
         for (kind, count) in exchange.loss_counts() {
             self.translation_losses

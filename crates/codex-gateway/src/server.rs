@@ -17,6 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::client_socket::{ClientSocket, Talk};
+use crate::http::unreadable;
 use crate::socket::{self, FirstBytes, Protocol, WriteIdle};
 use crate::tasks::Tasks;
 
@@ -77,11 +79,16 @@ pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
                     is_tls: tls.is_some(),
                 };
                 let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
-                let watcher = graceful.watcher();
+                let service = Service {
+                    peer,
+                    router,
+                    watcher: graceful.watcher(),
+                    tasks: tasks.clone(),
+                };
                 tasks.spawn_connection(async move {
                     match tls {
-                        Some(tls) => encrypted(socket, &tls, peer, router, watcher, stop).await,
-                        None => plain(socket, peer, router, watcher, stop).await,
+                        Some(tls) => encrypted(socket, &tls, service, stop).await,
+                        None => plain(socket, service, stop).await,
                     }
                     drop(permit);
                 });
@@ -99,19 +106,21 @@ pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
     }
 }
 
-async fn plain(
-    socket: TcpStream,
+/// What one connection is served with.
+struct Service {
     peer: Peer,
     router: Router,
     watcher: Watcher,
-    stop: CancellationToken,
-) {
+    tasks: Tasks,
+}
+
+async fn plain(socket: TcpStream, service: Service, stop: CancellationToken) {
     let protocol = tokio::select! {
         protocol = socket::protocol(&socket, HEAD_TIMEOUT) => protocol,
         () = stop.cancelled() => None,
     };
     if let Some(protocol) = protocol {
-        connection(socket, protocol, peer, router, watcher).await;
+        connection(socket, protocol, service).await;
     }
 }
 
@@ -119,9 +128,7 @@ async fn plain(
 async fn encrypted(
     socket: TcpStream,
     tls: &TlsAcceptor,
-    peer: Peer,
-    router: Router,
-    watcher: Watcher,
+    service: Service,
     stop: CancellationToken,
 ) {
     let shaken = tokio::select! {
@@ -138,22 +145,35 @@ async fn encrypted(
         Some(_) | None => Protocol::Http1,
     };
     let socket = FirstBytes::new(socket, HEAD_TIMEOUT);
-    connection(socket, protocol, peer, router, watcher).await;
+    connection(socket, protocol, service).await;
 }
 
-async fn connection<S>(socket: S, protocol: Protocol, peer: Peer, router: Router, watcher: Watcher)
+async fn connection<S>(socket: S, protocol: Protocol, service: Service)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.map(Body::new)
-    });
+    let Service {
+        peer,
+        router,
+        watcher,
+        tasks,
+    } = service;
+    let talk = Arc::new(Talk::new(tasks));
+    let (asked, told) = (Arc::clone(&talk), Arc::clone(&talk));
+    let service = router
+        .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer);
+            asked.begin(request).map(Body::new)
+        })
+        .map_response(move |response| told.answered(response));
+    // TLS cannot end one direction alone.
+    let is_bare = matches!(protocol, Protocol::Http1) && !peer.is_tls;
     let builder = match protocol {
         Protocol::Http1 => builder().http1_only(),
         Protocol::Http2 => builder().http2_only(),
     };
-    let socket = TokioIo::new(WriteIdle::new(socket, WRITE_IDLE));
+    let socket = WriteIdle::new(socket, WRITE_IDLE);
+    let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, is_bare));
     let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "connection ended early");

@@ -13,6 +13,7 @@ pub struct Tasks {
     connections: TaskTracker,
     background: TaskTracker,
     last: TaskTracker,
+    draining: CancellationToken,
     stopping: CancellationToken,
 }
 
@@ -65,9 +66,9 @@ impl Tasks {
         self.connections.spawn(future);
     }
 
-    /// Cancelled when the process stops accepting.
-    pub fn stopping(&self) -> &CancellationToken {
-        &self.stopping
+    /// Cancelled when the process stops accepting: what runs may finish, nothing new is begun.
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
     }
 
     /// Waits until every exchange has ended. Connections are not waited for: a client that never reads could keep one for ever.

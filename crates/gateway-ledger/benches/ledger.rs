@@ -14,11 +14,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    Claim, Clock, CostSource, Durability, EntryId, ExchangeQuery, Filters, GroupBy, InstanceId,
-    Intent, Ledger, LedgerEntry, ModelDecision, OpenOptions, Opened, Outcome, UsageQuery,
-    UsageSource,
+    Clock, CostSource, Durability, EntryId, ExchangeQuery, Filters, GroupBy, InstanceId, Intent,
+    Ledger, LedgerEntry, ModelDecision, OpenOptions, Opened, Outcome, UsageQuery, UsageSource,
 };
-use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
 use jiff::Timestamp;
@@ -63,7 +61,6 @@ fn main() {
         )]
         let task = tokio::spawn(driver.run());
         record(&ledger).await;
-        admit(&ledger).await;
         if rows > 0 {
             fill(&url, rows).await;
             sum(&ledger, rows).await;
@@ -97,51 +94,6 @@ async fn record(ledger: &Ledger) {
     };
     tokio::select! { () = begun => {}, () = busy => {} }
     report("intent beside 31 commits", intents, None);
-}
-
-async fn admit(ledger: &Ledger) {
-    let budget = |window| Budget {
-        nanos: i64::MAX,
-        window,
-        billing: Billing::Metered,
-        soft_percent: Some(80),
-    };
-    let scope = |scope| ScopeLimits {
-        scope,
-        budgets: vec![budget(Window::Day), budget(Window::Month)],
-        limits: Limits {
-            requests_per_minute: Some(1 << 40),
-            tokens_per_minute: Some(1 << 40),
-            concurrency: Some(1 << 40),
-        },
-    };
-    let scopes = [
-        scope(Scope::Key("k1".to_owned())),
-        scope(Scope::Team("red".to_owned())),
-        scope(Scope::Gateway),
-    ];
-    let reserve = async || {
-        let at = Timestamp::from_microsecond(NOON).unwrap();
-        let id = EntryId::at(at);
-        let claim = Claim {
-            id: id.clone(),
-            at,
-            billing: Billing::Metered,
-            nanos: 1_000,
-            tokens: 1_000,
-            scopes: scopes.to_vec(),
-        };
-        ledger.reserve(claim).await.unwrap();
-        ledger.withdraw(&id);
-    };
-    measure("admission with six budgets, 1 at a time", 1, 1_000, reserve).await;
-    measure(
-        "admission with six budgets, 32 at a time",
-        32,
-        5_000,
-        reserve,
-    )
-    .await;
 }
 
 async fn sum(ledger: &Ledger, rows: u64) {

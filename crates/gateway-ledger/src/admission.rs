@@ -136,15 +136,7 @@ impl Ledger {
         let mut connection = self.live_target().connect().await?;
         let mut positions = Vec::with_capacity(budgets.len());
         for questions in questions.chunks(QUESTIONS) {
-            positions.extend(
-                read_positions(
-                    &mut connection.link(),
-                    self.instance(),
-                    self.now(),
-                    questions,
-                )
-                .await?,
-            );
+            positions.extend(read_positions(&mut connection.link(), questions).await?);
         }
         connection.close().await?;
         let standing = |((scope, budget), position): (&(Scope, Budget), Position)| {

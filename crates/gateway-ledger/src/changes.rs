@@ -2,6 +2,8 @@
 //! raised in the transaction of the change; who serves looks at it every half second, and on PostgreSQL also whenever a
 //! notification says so. The counter is the truth: a notification lost while a connection was down costs half a second.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
 
@@ -25,6 +27,10 @@ pub(crate) async fn raise(link: &mut Link<'_>) -> Result<(), LedgerError> {
 }
 
 const CHANNEL: &str = "codex_gateway_changes";
+
+/// How long one look at the counter may take. When the network to the store comes back, requests are let in again within two
+/// seconds; by then it has to be known which keys were revoked meanwhile.
+const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Hears of changes at once, where the store can tell.
 pub(crate) struct Notices {
@@ -67,12 +73,12 @@ impl Notices {
 
 /// Reads the counter.
 pub(crate) async fn revision(pool: &Pool) -> Result<i64, LedgerError> {
-    let mut connection = pool.acquire().await?;
-    let rows = connection
-        .link()
-        .fetch("SELECT revision FROM changes WHERE id = 1", Vec::new())
-        .await?;
-    rows.first().map_or(Ok(0), |row| row.some_int(0))
+    let sql = "SELECT revision FROM changes WHERE id = 1";
+    pool.briefly(LOOK_DEADLINE, async |link| {
+        let rows = link.fetch(sql, Vec::new()).await?;
+        rows.first().map_or(Ok(0), |row| row.some_int(0))
+    })
+    .await
 }
 
 impl Ledger {

@@ -188,6 +188,27 @@ impl Pool {
         })
     }
 
+    /// Reads what servers act on, such as whether a key is revoked. An answer that a network swallowed is waited for briefly,
+    /// and its connection is given up instead of used again.
+    pub(crate) async fn briefly<T>(
+        &self,
+        most: Duration,
+        read: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut connection = self.acquire().await?;
+        connection.note_transaction(true);
+        let late = |_| {
+            Err(LedgerError::unavailable(
+                "the store does not answer in time",
+            ))
+        };
+        let answer = tokio::time::timeout(most, read(&mut connection.link()))
+            .await
+            .unwrap_or_else(late)?;
+        connection.note_transaction(false);
+        Ok(answer)
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
@@ -201,7 +222,7 @@ enum PooledConnection {
     Postgres(PoolConnection<Postgres>),
 }
 
-/// A borrowed connection. Dropping it inside a transaction closes it, which rolls back.
+/// A borrowed connection. Dropping it inside a transaction, or before an answer, closes it; that rolls back.
 pub(crate) struct Pooled {
     connection: PooledConnection,
     is_in_transaction: bool,
@@ -220,7 +241,7 @@ impl Pooled {
         self.link().begin().await
     }
 
-    /// Notes that somebody begins, or has ended, a transaction on the link.
+    /// Notes that somebody begins, or has ended, something on the link that must not be found half done by the next user.
     pub(crate) const fn note_transaction(&mut self, is_in_transaction: bool) {
         self.is_in_transaction = is_in_transaction;
     }

@@ -2,6 +2,7 @@
 //! [`Ledger::changes`] says so; looking a key up touches no store.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
 use gateway_policy::{AuthRoute, Billing};
@@ -73,6 +74,7 @@ pub enum KeyCheck<'d> {
 pub struct Directory {
     keys: Vec<KeyRecord>,
     by_hash: HashMap<String, usize>,
+    by_id: HashMap<String, usize>,
     teams: Vec<TeamRecord>,
     budgets: Vec<(Scope, Budget)>,
 }
@@ -110,12 +112,16 @@ impl Directory {
 
     /// The key with this id.
     pub fn key(&self, id: &str) -> Option<&KeyRecord> {
-        self.keys.iter().find(|key| key.id == id)
+        self.keys.get(*self.by_id.get(id)?)
     }
 
     /// Everything that limits a caller: its key, its team and the gateway, as far as they limit anything.
     pub fn limits(&self, key: Option<&KeyRecord>) -> Vec<ScopeLimits> {
-        let team = key.and_then(|key| key.team.as_ref());
+        self.limits_of(key, key.and_then(|key| key.team.as_ref()))
+    }
+
+    /// The same for a key that is thought to be in a team.
+    pub fn limits_of(&self, key: Option<&KeyRecord>, team: Option<&String>) -> Vec<ScopeLimits> {
         let team_limits = team.and_then(|name| self.teams.iter().find(|team| team.name == *name));
         let scopes = [
             key.map(|key| (Scope::Key(key.id.clone()), key.limits)),
@@ -149,12 +155,15 @@ const KEYS: &str = "SELECT id, hash, ending, name, owner, team, created_at, expi
 const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_minute, concurrency FROM teams ORDER BY name";
 const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets ORDER BY scope, billing, period";
 
+/// How long reading all keys may take. Above what thousands of them take on a busy machine.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 impl Ledger {
     /// Reads keys, teams and budgets.
     pub async fn directory(&self) -> Result<Directory, LedgerError> {
-        let mut connection = self.pool().acquire().await?;
-        let mut link = connection.link();
-        read(&mut link).await
+        self.pool()
+            .briefly(READ_DEADLINE, async |link| read(link).await)
+            .await
     }
 }
 
@@ -177,14 +186,16 @@ pub(crate) async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> 
         .iter()
         .map(budget_of)
         .collect::<Result<Vec<_>, _>>()?;
-    let by_hash = keys
-        .iter()
-        .enumerate()
-        .map(|(index, key)| (key.hash.clone(), index))
-        .collect();
+    let index = |word: fn(&KeyRecord) -> &String| {
+        let keys = keys.iter().enumerate();
+        keys.map(|(index, key)| (word(key).clone(), index))
+            .collect()
+    };
+    let (by_hash, by_id) = (index(|key| &key.hash), index(|key| &key.id));
     Ok(Directory {
         keys,
         by_hash,
+        by_id,
         teams,
         budgets,
     })

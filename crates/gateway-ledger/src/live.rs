@@ -16,8 +16,9 @@ use crate::shared::Shared;
 const MAX_GROUP: usize = 128;
 /// Operations that wait for the lane. When it is full, a request waits for its deadline and is refused.
 pub(crate) const LIVE_QUEUE: usize = 4096;
-/// How long one group may take on a store at the other end of a network.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// How long one group may take on a store at the other end of a network. Less than a request waits, so that the store is known
+/// to be down before the refusal is booked: it goes straight to the spool then.
+const DEADLINE: Duration = Duration::from_millis(1_500);
 
 pub(crate) type Reply = oneshot::Sender<Result<(), LedgerError>>;
 
@@ -125,6 +126,7 @@ impl Live {
                 done: std::mem::take(&mut unfinished),
                 ..Group::default()
             };
+            group.done.extend(self.shared.to_take_back());
             for op in ops.drain(..) {
                 match op {
                     LiveOp::Intend(row, reply) => group.intents.push((row, reply)),
@@ -140,6 +142,9 @@ impl Live {
                         error = &error as &dyn std::error::Error,
                         "open intents could not be written"
                     );
+                    if error.kind() == LedgerErrorKind::Unavailable {
+                        self.shared.mark_down(&error);
+                    }
                     unfinished = group.fail(error.kind());
                 }
             }

@@ -1,11 +1,12 @@
 //! What the handle, the lanes and the keeper know together: how the store is doing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::entry::InstanceId;
+use crate::entry::{EntryId, InstanceId};
 use crate::{Clock, CommitObserver};
 
 /// One per open ledger.
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     is_down: AtomicBool,
     queue_depth: AtomicUsize,
     last_commit_micros: AtomicU64,
+    take_back: Mutex<Vec<EntryId>>,
 }
 
 impl Shared {
@@ -34,7 +36,25 @@ impl Shared {
             is_down: AtomicBool::new(false),
             queue_depth: AtomicUsize::new(0),
             last_commit_micros: AtomicU64::new(0),
+            take_back: Mutex::default(),
         }
+    }
+
+    /// Leaves an exchange to be given up to the lane of what is in flight, whose queue is full.
+    pub(crate) fn take_back_later(&self, id: EntryId) {
+        self.take_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id);
+    }
+
+    /// What was left by [`Self::take_back_later`], in the shape of the lane.
+    pub(crate) fn to_take_back(&self) -> impl Iterator<Item = (EntryId, Option<u64>)> + use<> {
+        let mut left = self
+            .take_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *left).into_iter().map(|id| (id, None))
     }
 
     /// Now, in microseconds since 1970.

@@ -72,6 +72,12 @@ impl<T> Said<T> {
     pub fn is_silent(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Adds the date and the short name of each statement's source.
+    fn cite<'a>(&'a self, found: &mut Vec<(&'a str, &'a str)>) {
+        let cited = self.0.iter();
+        found.extend(cited.map(|statement| (&*statement.date, &*statement.source)));
+    }
 }
 
 /// Where a model stands among its kind.
@@ -215,6 +221,33 @@ impl ModelCard {
             .iter()
             .chain(self.context.statements());
         said.map(|statement| statement.value).max()
+    }
+
+    /// Who says anything about it, the newest first.
+    pub fn sources(&self) -> Vec<&str> {
+        let mut found: Vec<(&str, &str)> = Vec::new();
+        self.name.cite(&mut found);
+        self.about.cite(&mut found);
+        self.cli.cite(&mut found);
+        self.api.cite(&mut found);
+        self.capability.cite(&mut found);
+        self.standing.cite(&mut found);
+        self.endpoints.cite(&mut found);
+        self.context.cite(&mut found);
+        self.efforts.cite(&mut found);
+        self.verbosities.cite(&mut found);
+        self.plans.cite(&mut found);
+        self.prices.cite(&mut found);
+        self.remarks.cite(&mut found);
+        self.routes.values().for_each(|said| said.cite(&mut found));
+        found.sort_by(|(a_date, a), (b_date, b)| b_date.cmp(a_date).then(a.cmp(b)));
+        found.dedup();
+        found.into_iter().map(|(_, source)| source).collect()
+    }
+
+    /// Whether it is asked as Responses-Lite. Only models whose source says so are: the shape is younger than most.
+    pub fn is_lite(&self) -> bool {
+        self.lite.current() == Some(&true)
     }
 
     /// What holds about this route: the route's own statement, else API access for the routes that use an API key.

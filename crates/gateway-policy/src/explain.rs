@@ -5,10 +5,10 @@ use std::sync::Arc;
 use gateway_wire::WireApi;
 use serde::Serialize;
 
-use crate::ask::{Ask, Endpoint, Memory, RequestKind};
+use crate::ask::{Ask, Endpoint, Memory, RequestKind, RequestNeeds};
 use crate::catalog::{Fact, ModelCard, Said, Source};
 use crate::fallback::ChainOrigin;
-use crate::plan::{Attempt, Because, Decision, DecisionKind, Rejection};
+use crate::plan::{Adjustment, Attempt, Because, Decision, DecisionKind, Plan, Rejection};
 use crate::policy::Policy;
 use crate::policy::decide::Purpose;
 use crate::rule::{Action, Rule, RuleOrigin, RuleRef};
@@ -245,6 +245,7 @@ impl Policy {
                 explanation.because = Some(plan.first.because);
                 self.explain_fallbacks(&mut explanation, &plan.head, &walk.candidates);
                 note_memory(&mut explanation, &plan.head, &plan.first);
+                note_clamped(&mut explanation, ask, plan);
                 self.note_wire(&mut explanation, ask, &plan.first);
             }
         }
@@ -319,9 +320,17 @@ impl Policy {
         );
         for model in &models {
             let Some(card) = self.catalog().card(model) else {
-                explanation.notes.push(format!(
-                    "the catalogue does not know `{model}`: it goes upstream unchanged, and the upstream decides"
-                ));
+                // A refused request goes nowhere, and of an alias nobody else is to know.
+                if explanation.model_served.as_ref() == Some(model) {
+                    let note = if *model == explanation.model_requested {
+                        "it goes upstream unchanged, and the upstream decides"
+                    } else {
+                        "the upstream decides"
+                    };
+                    explanation
+                        .notes
+                        .push(format!("the catalogue does not know `{model}`: {note}"));
+                }
                 continue;
             };
             let mut add = |text: String, statement: (&Arc<str>, &Arc<str>), is_superseded: bool| {
@@ -360,6 +369,22 @@ fn note_memory(explanation: &mut Explanation, head: &Attempt, first: &Attempt) {
         }
         Because::Asked | Because::Rule | Because::Fallback => None,
     });
+}
+
+/// What a model that the client did not ask for takes in the place of the effort.
+fn note_clamped(explanation: &mut Explanation, ask: &Ask<'_>, plan: &Plan) {
+    let needs = RequestNeeds {
+        effort: ask.effort,
+        ..RequestNeeds::default()
+    };
+    for change in plan.adjustments(&plan.first, &needs) {
+        if let (Adjustment::Effort(effort), Some(asked)) = (change, ask.effort) {
+            explanation.notes.push(format!(
+                "the effort {asked} becomes {effort}: `{}` does not take it",
+                plan.first.model
+            ));
+        }
+    }
 }
 
 fn explained_rule(rule: &Rule) -> ExplainedRule {

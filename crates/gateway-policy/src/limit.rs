@@ -280,6 +280,8 @@ pub struct Ask {
     pub billing: Billing,
     /// Now.
     pub at: Timestamp,
+    /// When the request arrived: its money counts in that moment's period, also when midnight has passed since.
+    pub arrived_at: Timestamp,
     /// Whether only the price of a request changed that was admitted already: its speed is not counted again.
     pub is_repriced: bool,
 }
@@ -346,6 +348,15 @@ impl Refusal {
             | RefusedBy::Concurrency => "rate_limit_exceeded",
         }
     }
+
+    /// Every word of [`Refusal::kind`].
+    pub const KINDS: [&'static str; 5] = [
+        "budget",
+        "reservations",
+        "requests",
+        "tokens",
+        "concurrency",
+    ];
 
     /// A word for metrics.
     pub const fn kind(&self) -> &'static str {
@@ -419,7 +430,7 @@ impl ScopeLimits {
                 } => {}
                 Verdict::Reserved => waits = Some(RefusedBy::Reservations { budget: *budget }),
                 Verdict::Spent => {
-                    let resets_at = budget.window.period(ask.at, zone).resets_at;
+                    let resets_at = budget.window.period(ask.arrived_at, zone).resets_at;
                     let limit = RefusedBy::Budget {
                         budget: *budget,
                         spent: position.spent,

@@ -337,7 +337,7 @@ impl Plan {
         {
             changes.push(Adjustment::Verbosity(verbosity));
         }
-        if needs.lite && card.lite.current() != Some(&true) {
+        if needs.lite && !card.is_lite() {
             changes.push(Adjustment::LiftLiteTools);
         }
         changes
@@ -379,6 +379,7 @@ const EFFORTS: [&str; 8] = [
 const VERBOSITIES: [&str; 3] = ["low", "medium", "high"];
 
 /// The greatest taken word not above `wanted`, else the least; `None` when `wanted` itself is taken or cannot be ranked.
+/// `none` is no lesser degree but the absence of one: only who asks for it gets it.
 fn nearest(wanted: &str, taken: &[String], order: &[&str]) -> Option<String> {
     if taken.iter().any(|word| word.eq_ignore_ascii_case(wanted)) {
         return None;
@@ -392,6 +393,7 @@ fn nearest(wanted: &str, taken: &[String], order: &[&str]) -> Option<String> {
     let ranked = || {
         taken
             .iter()
+            .filter(|word| !word.eq_ignore_ascii_case("none"))
             .filter_map(|word| rank(word).map(|rank| (rank, word)))
     };
     let below = ranked()

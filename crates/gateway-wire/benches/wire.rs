@@ -47,6 +47,8 @@ fn relay(model_echo: Option<&str>) -> Relay {
         max_event: 64 << 20,
         model_echo: model_echo.map(str::to_owned),
         strip_models_etag: true,
+        hide_usage: false,
+        ends_with_connection: false,
     })
 }
 
@@ -157,8 +159,9 @@ fn relay_one_event_of_32_mb_in_chunks_of_4_kb(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench]
-fn relay_208_chat_events_in_one_chunk(bencher: Bencher<'_, '_>) {
+/// With and without taking out the usage that the gateway asked for and the client did not.
+#[divan::bench(args = [false, true])]
+fn relay_208_chat_events_in_one_chunk(bencher: Bencher<'_, '_>, hide_usage: bool) {
     let chunk = "data: {\"id\":\"chatcmpl-0123456789abcdef\",\"object\":\"chat.completion.chunk\",\"created\":1795211462,\"model\":\"gpt-5.4\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" parser\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"aZ8kQ2xW\"}\n\n";
     let stream = Bytes::from(format!("{}data: [DONE]\n\n", chunk.repeat(207)));
     bencher.counter(ItemsCount::new(208_usize)).bench(|| {
@@ -167,6 +170,8 @@ fn relay_208_chat_events_in_one_chunk(bencher: Bencher<'_, '_>) {
             max_event: 64 << 20,
             model_echo: None,
             strip_models_etag: false,
+            hide_usage,
+            ends_with_connection: false,
         });
         let mut steps = Vec::with_capacity(8);
         relay

@@ -16,6 +16,7 @@ mod responses;
 pub mod splice;
 pub mod sse;
 pub mod stream;
+pub mod stream_usage;
 pub mod synth;
 pub mod translate;
 pub mod usage;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::sse::{EventTooLarge, Go, Piece, Splitter, data_of};
-use crate::stream::{Step, StreamSummary};
+use crate::stream::{Step, StreamSummary, Terminal};
 use crate::wire_api::WireApi;
 
 mod chat;
@@ -31,6 +31,10 @@ pub struct RelaySettings {
     pub model_echo: Option<String>,
     /// Remove `x-models-etag` from events' headers.
     pub strip_models_etag: bool,
+    /// Leave out the token counts of a Chat stream, which the gateway asked for and the client did not.
+    pub hide_usage: bool,
+    /// The stream is none of answers to a model's request: no event ends it, only its connection does.
+    pub ends_with_connection: bool,
 }
 
 /// Passes one stream on.
@@ -39,6 +43,7 @@ pub struct Relay {
     splitter: Splitter,
     watch: Watch,
     summary: StreamSummary,
+    ends_with_connection: bool,
     is_over: bool,
 }
 
@@ -99,20 +104,24 @@ impl Relay {
             splitter: Splitter::new(settings.max_event),
             watch: match settings.wire {
                 WireApi::Responses => Watch::Responses(ResponsesWatch::new(edits)),
-                WireApi::Chat => Watch::Chat(ChatWatch::default()),
+                WireApi::Chat => Watch::Chat(ChatWatch::new(settings.hide_usage)),
             },
             summary: StreamSummary::default(),
+            ends_with_connection: settings.ends_with_connection,
             is_over: false,
         }
     }
 
-    /// Takes what the upstream sent and appends what the client gets. After the terminal event everything is swallowed.
+    /// Takes what the upstream sent and appends what the client gets. What stands behind the terminal event is not looked at: it goes
+    /// with it, byte for byte.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the chunk is handed over: steps keep parts of it"
     )]
     pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         if self.is_over {
+            let from = self.splitter.skip_line_feed(&chunk);
+            behind_the_end(&chunk, from, steps);
             return Ok(());
         }
         let Self {
@@ -120,6 +129,7 @@ impl Relay {
             watch,
             summary,
             is_over,
+            ends_with_connection: _,
         } = self;
         let mut run = Run {
             chunk: &chunk,
@@ -149,7 +159,11 @@ impl Relay {
         });
         run.flush(steps);
         self.note_framing();
-        result
+        let read = result?;
+        if self.is_over {
+            behind_the_end(&chunk, read, steps);
+        }
+        Ok(())
     }
 
     /// The upstream closed cleanly: gives out a last event that only lacks its blank line.
@@ -164,17 +178,36 @@ impl Relay {
                 let raw = with_blank_line(&frame.raw);
                 let seen = self.watch.see(&raw, data_of(&raw), &mut self.summary);
                 self.is_over = seen.kind == Kind::Terminal;
-                steps.push(seen.kind.step(seen.rewritten.unwrap_or(raw)));
+                let bytes = seen.rewritten.unwrap_or(raw);
+                if !bytes.is_empty() {
+                    steps.push(seen.kind.step(bytes));
+                }
             }
         }
         self.note_framing();
-        if !self.is_over
-            && let Watch::Chat(chat) = &mut self.watch
-            && let Some(bytes) = chat.end(&mut self.summary)
-        {
-            self.is_over = true;
-            steps.push(Step::Terminal(bytes));
+        if self.is_over {
+            return;
         }
+        let last = match &self.watch {
+            Watch::Chat(chat) => chat.end(&mut self.summary),
+            Watch::Responses(_) if self.ends_with_connection => {
+                self.summary.terminal = Some(match self.summary.pending_error.take() {
+                    Some(failure) => Terminal::Failed(failure),
+                    None => Terminal::Completed,
+                });
+                Some(Bytes::new())
+            }
+            Watch::Responses(_) => None,
+        };
+        if let Some(last) = last {
+            self.is_over = true;
+            steps.push(Step::Terminal(last));
+        }
+    }
+
+    /// Whether only the connection ends this stream, so that nothing of ours belongs into it.
+    pub const fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
     }
 
     /// What is known so far.
@@ -213,7 +246,7 @@ impl Watch {
         summary.events += 1;
         match self {
             Self::Responses(watch) => watch.see(raw, &data, summary),
-            Self::Chat(watch) => watch.see(&data, summary),
+            Self::Chat(watch) => watch.see(raw, &data, summary),
         }
     }
 }
@@ -239,13 +272,23 @@ impl Run<'_> {
 
     fn interrupt(&mut self, kind: Kind, bytes: Bytes, steps: &mut Vec<Step>) {
         self.flush(steps);
-        steps.push(kind.step(bytes));
+        // An event that is left out leaves nothing.
+        if !bytes.is_empty() {
+            steps.push(kind.step(bytes));
+        }
     }
 
     fn flush(&mut self, steps: &mut Vec<Step>) {
         if let Some((kind, span)) = self.span.take() {
             steps.push(kind.step(self.chunk.slice(span)));
         }
+    }
+}
+
+/// What an upstream says behind its terminal event: `[DONE]`, a comment, an empty line.
+fn behind_the_end(chunk: &Bytes, from: usize, steps: &mut Vec<Step>) {
+    if from < chunk.len() {
+        steps.push(Step::Terminal(chunk.slice(from..)));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Puts one JSON string in the place of one value, by byte range. Every other byte stays, and no body is copied.
+//! Puts new text in the place of single values, by byte range. Every other byte stays, and no body is copied.
 
 use std::ops::Range;
 
@@ -18,22 +18,61 @@ pub struct SpliceError {
     pub len: usize,
 }
 
+/// Text in the place of a span; an empty span is a place to insert at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// What goes.
+    pub span: Range<usize>,
+    /// What comes.
+    pub text: Bytes,
+}
+
+impl Edit {
+    /// A JSON string in the place of a value.
+    pub fn string(span: Range<usize>, value: &str) -> Self {
+        Self {
+            span,
+            text: Bytes::from(json::quote(value)),
+        }
+    }
+}
+
 /// The body with `value` as a JSON string in the place of `span`: what stands before, the new value, what follows.
 ///
 /// `body` may be the first part of a streamed body, if it holds the whole value.
 pub fn splice(body: &Bytes, span: Range<usize>, value: &str) -> Result<[Bytes; 3], SpliceError> {
-    if span.start > span.end || span.end > body.len() {
-        return Err(SpliceError {
-            start: span.start,
-            end: span.end,
-            len: body.len(),
-        });
-    }
+    is_within(body, 0, &span)?;
     Ok([
         body.slice(..span.start),
         Bytes::from(json::quote(value)),
         body.slice(span.end..),
     ])
+}
+
+/// The body with all edits made, in pieces. Edits that overlap are refused.
+pub fn splice_all(body: &Bytes, mut edits: Vec<Edit>) -> Result<Vec<Bytes>, SpliceError> {
+    edits.sort_by_key(|edit| edit.span.start);
+    let mut pieces = Vec::with_capacity(edits.len() * 2 + 1);
+    let mut at = 0;
+    for edit in edits {
+        is_within(body, at, &edit.span)?;
+        pieces.push(body.slice(at..edit.span.start));
+        pieces.push(edit.text);
+        at = edit.span.end;
+    }
+    pieces.push(body.slice(at..));
+    Ok(pieces)
+}
+
+fn is_within(body: &Bytes, from: usize, span: &Range<usize>) -> Result<(), SpliceError> {
+    if from <= span.start && span.start <= span.end && span.end <= body.len() {
+        return Ok(());
+    }
+    Err(SpliceError {
+        start: span.start,
+        end: span.end,
+        len: body.len(),
+    })
 }
 
 #[cfg(test)]
@@ -92,6 +131,19 @@ mod tests {
                 len: 2
             })
         );
+    }
+
+    #[test]
+    fn several_values_change_at_once_and_never_over_one_another() {
+        let body = Bytes::from_static(b"0123456789");
+        let edit = |span, text| Edit {
+            span,
+            text: Bytes::from_static(text),
+        };
+        let all = splice_all(&body, vec![edit(8..8, b"x"), edit(1..3, b"--")]).unwrap();
+        assert_eq!(all.concat(), b"0--34567x89");
+        assert!(splice_all(&body, vec![edit(1..3, b""), edit(2..4, b"")]).is_err());
+        assert!(splice_all(&body, vec![edit(9..11, b"")]).is_err());
     }
 
     fn json_value() -> impl Strategy<Value = serde_json::Value> {

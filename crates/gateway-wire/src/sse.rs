@@ -147,7 +147,7 @@ impl Splitter {
         reason = "the chunk is handed over: events keep parts of it"
     )]
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), EventTooLarge> {
-        self.split(&chunk, |piece| {
+        let split = self.split(&chunk, |piece| {
             out.push(match piece {
                 Piece::InChunk { range, .. } => Frame {
                     raw: chunk.slice(range),
@@ -156,7 +156,8 @@ impl Splitter {
                 Piece::Owned(frame) => frame,
             });
             Go::On
-        })
+        });
+        split.map(drop)
     }
 
     /// The stream ended: what is left without its blank line. `None` when nothing but white space is left.
@@ -187,12 +188,12 @@ impl Splitter {
         self.mended
     }
 
-    /// Gives each complete event to `each`, until it says stop.
+    /// Gives each complete event to `each`, until it says stop. Returns how much of the chunk was read by then.
     pub(crate) fn split(
         &mut self,
         chunk: &Bytes,
         mut each: impl FnMut(Piece<'_>) -> Go,
-    ) -> Result<(), EventTooLarge> {
+    ) -> Result<usize, EventTooLarge> {
         if self.is_broken {
             return Err(EventTooLarge {
                 limit: self.max_event,
@@ -219,7 +220,7 @@ impl Splitter {
             }
             if matches!(end, End::Open) {
                 self.held.extend_from_slice(part);
-                return Ok(());
+                return Ok(bytes.len());
             }
             let is_sound = self.held.is_empty()
                 && !self.has_lone_cr
@@ -248,7 +249,7 @@ impl Splitter {
             };
             from = to;
             if go == Go::Stop {
-                return Ok(());
+                return Ok(from);
             }
         }
     }
@@ -276,13 +277,15 @@ impl Splitter {
                 from = 0;
             }
         }
-        if self.skip_line_feed && !bytes.is_empty() {
-            self.skip_line_feed = false;
-            if bytes.first() == Some(&b'\n') {
-                from = 1;
-            }
+        from.max(self.skip_line_feed(bytes))
+    }
+
+    /// Passes the line feed that belongs to the event before; gives where the rest begins.
+    pub(crate) fn skip_line_feed(&mut self, bytes: &[u8]) -> usize {
+        if bytes.is_empty() || !std::mem::take(&mut self.skip_line_feed) {
+            return 0;
         }
-        from
+        usize::from(bytes.first() == Some(&b'\n'))
     }
 
     /// Reads lines from `at` until a blank one.

@@ -14,13 +14,21 @@ pub enum Step {
     Preamble(Bytes),
     /// Real output: from here on the exchange is committed.
     Output(Bytes),
-    /// The terminal event: released only after the ledger took the entry. Nothing follows it.
+    /// The terminal event, and what the upstream says behind it: released only after the ledger took the entry. No other kind follows.
+    /// Empty where the stream has ended without one and needs none.
     Terminal(Bytes),
 }
 
 impl Step {
     /// The bytes, whatever their kind.
     pub const fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Preamble(bytes) | Self::Output(bytes) | Self::Terminal(bytes) => bytes,
+        }
+    }
+
+    /// The same, for keeps.
+    pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Preamble(bytes) | Self::Output(bytes) | Self::Terminal(bytes) => bytes,
         }

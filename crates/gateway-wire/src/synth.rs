@@ -86,6 +86,8 @@ mod tests {
             max_event: 1 << 20,
             model_echo: None,
             strip_models_etag: false,
+            hide_usage: false,
+            ends_with_connection: false,
         });
         let mut steps = Vec::new();
         relay.push(bytes, &mut steps).unwrap();
@@ -110,7 +112,7 @@ mod tests {
     fn a_chat_error_is_a_failure_without_an_end() {
         let bytes = chat_error("upstream_timeout", "too slow");
         let (steps, summary) = relayed(WireApi::Chat, bytes.clone());
-        assert_eq!(steps, [Step::Preamble(bytes)]);
+        assert_eq!(steps, [Step::Preamble(bytes), Step::Terminal(Bytes::new())]);
         let Some(Terminal::Failed(StreamFailure { code, .. })) = summary.terminal else {
             panic!("{summary:?}")
         };

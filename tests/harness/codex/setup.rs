@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub const FAKE_ACCOUNT: &str = "acct-sim-123";
 /// The environment variable that holds the key of a custom provider.
 const KEY_VARIABLE: &str = "SIM_API_KEY";
+/// The one that holds the value of a header.
+const HEADER_VARIABLE: &str = "SIM_HEADER";
 
 /// How Codex is set up.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,8 @@ pub struct SetUp {
     /// Lines of the provider's table.
     provider_lines: Vec<String>,
     catalogue: bool,
+    /// Further environment variables.
+    variables: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -105,14 +109,29 @@ impl SetUp {
         self
     }
 
+    /// A header of the provider's, read from an environment variable as a secret should be.
+    #[must_use]
+    pub fn header_from_variable(self, header: &str, value: &str) -> Self {
+        let line = format!("env_http_headers = {{ \"{header}\" = \"{HEADER_VARIABLE}\" }}");
+        let mut with = self.provider_line(&line);
+        with.variables
+            .push((HEADER_VARIABLE.to_owned(), value.to_owned()));
+        with
+    }
+
     pub(super) fn environment(&self) -> Vec<(&str, &str)> {
+        let further = self.variables.iter();
+        let mut all: Vec<(&str, &str)> = further
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         match &self.sign_in {
-            SignIn::EnvKey(key) => vec![(KEY_VARIABLE, key)],
+            SignIn::EnvKey(key) => all.push((KEY_VARIABLE, key)),
             SignIn::ChatGptBuiltIn
             | SignIn::ChatGptProvider
             | SignIn::ApiKeyBuiltIn(_)
-            | SignIn::Keyless => vec![],
+            | SignIn::Keyless => {}
         }
+        all
     }
 
     /// Writes `config.toml` and, where there is a sign-in, `auth.json`.

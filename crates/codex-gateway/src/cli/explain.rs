@@ -7,10 +7,11 @@ use gateway_policy::{
     AuthRoute, Because, DecisionKind, Endpoint, Explanation, ModelId, RequestKind, RuleOrigin,
 };
 
+use super::team::{self, speed, usd};
 use super::{say, settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
-use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::explain::{Explained, Holder, KeyState, Question, explain, explain_for_holder};
 use crate::reports::price_tag;
 
 /// Arguments of `explain`.
@@ -31,10 +32,10 @@ pub(super) struct ExplainArgs {
     /// The ChatGPT plan that the token claims.
     #[arg(long)]
     plan: Option<String>,
-    /// The name of the gateway key.
+    /// A gateway key, by its id or name; its models, routes and budgets are looked up in the store.
     #[arg(long)]
     key: Option<String>,
-    /// The team of the gateway key.
+    /// The team of the gateway key; without a key, what holds for any key of that team.
     #[arg(long)]
     team: Option<String>,
     /// What the request is for: turn, subagent, review, compaction, memory, prewarm or other.
@@ -61,7 +62,19 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
         team: args.team,
         kind: args.kind,
     };
-    let answer = explain(&settings, &places, &question, Clock.date());
+    let day = Clock.date();
+    let answer = if question.key.is_none() && question.team.is_none() {
+        explain(&settings, &places, &question, day)
+    } else {
+        let when = (day, Clock.now());
+        let asked = team::on_store(&settings, async |ledger| {
+            explain_for_holder(ledger, &settings, &places, &question, when).await
+        });
+        match asked {
+            Ok(answer) => answer,
+            Err(code) => return code,
+        }
+    };
     if args.json {
         return super::say_json(&answer);
     }
@@ -99,6 +112,9 @@ fn text(answer: &Explained) -> String {
     }
     if let Some(message) = &it.message {
         lines.add("message", message.clone());
+    }
+    if let Some(holder) = &answer.holder {
+        self::holder(&mut lines, holder);
     }
     fallback(&mut lines, it);
     price(&mut lines, answer);
@@ -186,6 +202,49 @@ fn fallback(lines: &mut Lines, it: &Explanation) {
                 (None, None) => format!("{model}{origin}"),
             },
         );
+    }
+}
+
+/// What the store says of the key and the team.
+fn holder(lines: &mut Lines, holder: &Holder) {
+    if let Some(key) = &holder.key {
+        let state = match key.state {
+            KeyState::Live => "live",
+            KeyState::Revoked => "revoked",
+            KeyState::Expired => "expired",
+            KeyState::Unknown => "unknown to the store",
+        };
+        let team = key.team.as_deref();
+        let team = team
+            .map(|team| format!(", team {team}"))
+            .unwrap_or_default();
+        let id = key.id.as_deref();
+        let id = id.map(|id| format!(" ({id}{team})")).unwrap_or_default();
+        lines.add("key", format!("{}{id}: {state}", key.name));
+    }
+    if let Some(refused) = &holder.refused {
+        lines.add("refused", format!("{}: {}", refused.code, refused.message));
+    }
+    for line in &holder.budgets {
+        let left = usd(line.nanos.saturating_sub(line.spent_nanos));
+        let reset = line.resets_at;
+        let reset = reset
+            .map(|at| format!(", begins anew {at}"))
+            .unwrap_or_default();
+        lines.add(
+            "budget",
+            format!(
+                "{}: {left} left of {} USD, {} ({}), {} set aside{reset}",
+                line.scope,
+                usd(line.nanos),
+                line.window.as_str(),
+                line.billing.as_str(),
+                usd(line.reserved_nanos)
+            ),
+        );
+    }
+    for line in &holder.limits {
+        lines.add("limit", format!("{}: {}", line.scope, speed(line.limits)));
     }
 }
 

@@ -45,6 +45,7 @@ fn text(report: &ModelsReport<'_>, route: Option<AuthRoute>) -> String {
         ("in / cached / out", Side::Right),
         ("context", Side::Right),
         ("fallback", Side::Left),
+        ("sources", Side::Left),
     ];
     let mut table = Table::new(head.map(|(title, side)| (title.to_owned(), side)).to_vec());
     for line in &report.models {
@@ -58,10 +59,19 @@ fn text(report: &ModelsReport<'_>, route: Option<AuthRoute>) -> String {
                 .map(|tokens| tokens.to_string())
                 .unwrap_or_default(),
             fallback(line),
+            line.card
+                .map(|card| card.sources().join(" "))
+                .unwrap_or_default(),
         ]);
     }
+    let sources: Vec<String> = report
+        .sources
+        .iter()
+        .map(|source| format!("{:<3} {:<10}  {}", source.id, source.date, source.title))
+        .collect();
+    let sources = sources.join("\n");
     format!(
-        "{}\nPrices are USD per million tokens, standard tier (price table {}). `--json` has every statement with its source and date.\n",
+        "{}\nPrices are USD per million tokens, standard tier (price table {}). `--json` has every statement with its source and date.\n\n{sources}\n",
         table.render(),
         report.price_version
     )

@@ -11,8 +11,9 @@ use gateway_ledger::{InstanceId, Ledger, OpenOptions, Opened};
 use gateway_policy::problem::Severity;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+mod restart;
 
 use super::{EXIT_CONFIG, complain, say};
 use crate::app::{App, Live};
@@ -20,7 +21,7 @@ use crate::books::Books;
 use crate::clock::{self, Clock};
 use crate::config::{self, Loaded, Overrides, Places};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
-use crate::exchange::admission::SoftWarnings;
+use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::admin::gate::Gate;
 use crate::http::models::picker::Catalogues;
 use crate::http::router::{Serves, router};
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
 use crate::server::Door;
+use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -103,9 +105,9 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
 
 async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
-    let (app, doors) = build(live, &data_dir).await?;
+    let (app, mut doors) = build(live, &data_dir).await?;
     say(&banner(&doors, config_path, data_dir.path())?);
-    let stop = CancellationToken::new();
+    let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
     app.tasks.spawn_background(
         "signals",
@@ -128,7 +130,14 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
             }
         });
     }
-    let grace = app.live.load().settings.limits.shutdown_grace;
+    // The first one closes when the process is to stop. What is apart from it stays open to the end: whoever asks there whether the
+    // gateway is ready shall hear that it is not.
+    for apart in doors.split_off(1) {
+        let tasks = app.tasks.clone();
+        app.tasks.spawn_background("administration", async move {
+            server::serve(apart, &tasks, CancellationToken::new()).await;
+        });
+    }
     let served = doors
         .into_iter()
         .map(|door| server::serve(door, &app.tasks, stop.clone()));
@@ -136,14 +145,14 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     tokio::pin!(served);
     tokio::select! {
         _ = &mut served => {}
-        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => app.deadline.cancel(),
+        () = async { stop.cancelled().await; tokio::time::sleep(grace(&app)).await } => app.deadline.cancel(),
         () = app.deadline.cancelled() => {}
     }
     // What is still running gets to settle, whatever happens to its connection.
     let wait = if app.deadline.is_cancelled() {
         LAST_WORDS
     } else {
-        grace
+        grace(&app)
     };
     if tokio::time::timeout(wait, app.tasks.drained())
         .await
@@ -159,6 +168,11 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
     drop(tokio::task::spawn_blocking(move || last.traces.finish()).await);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long running streams may take, by the configuration that is in force when the process stops.
+fn grace(app: &App) -> Duration {
+    app.live.load().settings.limits.shutdown_grace
 }
 
 /// Everything the process shares, and the sockets.
@@ -248,11 +262,12 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         books: Books::new(ledger, InstanceId::new(instance.clone())),
         keys: Keys::new(Clock, directory),
         soft_warnings: SoftWarnings::default(),
+        unpriced_warnings: UnpricedWarnings::default(),
         upstream: UpstreamClient::new(gateway_policy::upstream::CONNECT_TIMEOUT)
             .context("cannot set up TLS toward upstreams")?,
         metrics: Metrics::new()?,
         traces: Traces::from_environment(&instance)?,
-        slots: Arc::new(Semaphore::new(settings.limits.max_concurrent)),
+        slots: Slots::default(),
         instance,
         admin: Gate::new(admin_token, data_dir.path().join(ADMIN_TOKEN)),
         tls,
@@ -374,19 +389,20 @@ fn reload(app: &App, overrides: &Overrides) {
     }
     let path = source.path.clone();
     let places = Places::new(source);
-    let Some(settings) = loaded.settings else {
+    let Some(mut settings) = loaded.settings else {
         return tracing::error!("reload: {path} cannot be used; {kept}");
     };
     let wished = config::load(overrides)
         .ok()
         .and_then(|wished| wished.settings);
-    let is_moved = wished.is_none_or(|wished| wished.listen != old.settings.listen)
-        || settings.admin.listen != old.settings.admin.listen;
-    if is_moved || settings.storage.url != old.settings.storage.url {
-        tracing::warn!("reload: `listen` and `storage` take effect at the next start only");
-    }
-    if settings.tls.is_some() != app.tls.is_some() {
-        tracing::warn!("reload: whether TLS is served is decided at the start only");
+    // The file as it will be read at the next start; where only that fails, it is compared as it is read now.
+    let waiting = match &wished {
+        Some(wished) => restart::keep_started(&old.settings, wished, &mut settings),
+        None => vec!["server.listen"],
+    };
+    if !waiting.is_empty() {
+        let keys = waiting.join("`, `");
+        tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
     }
     if let (Some(tls), Some(files)) = (&app.tls, &settings.tls) {
         tls.look(files);

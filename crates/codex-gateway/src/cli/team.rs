@@ -11,7 +11,7 @@ use super::table::{Side, Table};
 use super::{complain, say, say_json, settings, store};
 use crate::administer::{self, AdministerError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{Overrides, Settings};
 use crate::data_dir;
 
 /// Who did it, in the audit log.
@@ -289,6 +289,14 @@ where
     F: AsyncFnOnce(&Ledger) -> Result<T, AdministerError>,
 {
     let (settings, _) = settings(overrides)?;
+    on_store(&settings, command)
+}
+
+/// The same where the configuration is read already.
+pub(super) fn on_store<T, F>(settings: &Settings, command: F) -> Result<T, ExitCode>
+where
+    F: AsyncFnOnce(&Ledger) -> Result<T, AdministerError>,
+{
     let failed = |error: anyhow::Error| {
         complain(&format!("error: {error:#}"));
         ExitCode::FAILURE
@@ -300,7 +308,7 @@ where
         .map_err(|error| failed(error.into()))?;
     runtime
         .block_on(async {
-            let ledger = Ledger::attach(store::options(&settings)).await?;
+            let ledger = Ledger::attach(store::options(settings)).await?;
             let answer = command(&ledger).await;
             ledger.close().await;
             answer
@@ -369,7 +377,18 @@ fn key_table(keys: &[KeyRecord]) -> String {
     table.render()
 }
 
-fn speed(limits: Limits) -> String {
+/// Dollars with four decimals, rounded down in size.
+pub(super) fn usd(nanos: i64) -> String {
+    let cents = nanos / 100_000;
+    format!(
+        "{}{}.{:04}",
+        if cents < 0 { "-" } else { "" },
+        (cents / 10_000).abs(),
+        (cents % 10_000).abs()
+    )
+}
+
+pub(super) fn speed(limits: Limits) -> String {
     [
         (limits.requests_per_minute, "rpm"),
         (limits.tokens_per_minute, "tpm"),
@@ -392,15 +411,6 @@ fn budget_table(lines: &[BudgetLine]) -> String {
         "soft",
         "begins anew",
     ]);
-    let usd = |nanos: i64| {
-        let cents = nanos / 100_000;
-        format!(
-            "{}{}.{:04}",
-            if cents < 0 { "-" } else { "" },
-            (cents / 10_000).abs(),
-            (cents % 10_000).abs()
-        )
-    };
     for line in lines {
         table.row(vec![
             line.scope.clone(),

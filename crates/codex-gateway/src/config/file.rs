@@ -148,6 +148,7 @@ pub struct ModelsSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct PricesSpec {
     pub file: Option<Spanned<String>>,
+    pub unpriced: Option<super::Unpriced>,
 }
 
 /// The upstreams and routes that exist without any configuration, and complete one that changes a part of them.

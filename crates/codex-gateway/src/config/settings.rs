@@ -39,6 +39,17 @@ pub enum OnDisconnect {
     Drain,
 }
 
+/// What becomes of a model without a price where a budget counts the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpriced {
+    /// It goes on and costs the budget nothing; the log says so once.
+    #[default]
+    Allow,
+    /// It is refused.
+    Refuse,
+}
+
 /// Who may use an upstream's own credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShareKeys {
@@ -68,6 +79,7 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     pub policy: Policy,
     pub prices: PriceTable,
+    pub unpriced: Unpriced,
     /// The credentials of upstreams that have one of their own, by upstream name.
     pub credentials: HashMap<String, OwnCredential>,
 }
@@ -149,6 +161,7 @@ pub fn compile(
     let tls = exposure::tls(&file.server, base, reader.problems);
     let trusted_proxies = exposure::trusted_proxies(&file.server, reader.problems);
     let credentials = reader.credentials(&file, base);
+    let unpriced = file.prices.unpriced.unwrap_or_default();
     let prices = prices(&file, base, problems)?;
     let catalog = catalog(&file, base, problems)?;
     let catalog_entries =
@@ -186,6 +199,7 @@ pub fn compile(
         trusted_proxies,
         policy: policy?,
         prices,
+        unpriced,
         credentials,
     })
 }

@@ -6,19 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway_ledger::{Admission, Claim, EntryId};
 use gateway_policy::limit::{Budget, Period, Refusal, RefusedBy, Scope};
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{Billing, ModelId};
 use gateway_wire::Usage;
 use tokio::sync::oneshot;
 
 use super::record::Exchange;
 use crate::app::App;
+use crate::config::Unpriced;
+use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
+use crate::keys::Grant;
 
 /// Bytes of JSON per token.
 const PER_TOKEN: u64 = 4;
 /// Output tokens of a request that names no bound: more than most Codex turns write, and little enough that a small budget still
 /// lets somebody work. `docs/keys.md` says so.
 const LIKELY_OUTPUT: u64 = 4096;
+/// A bound above what any model writes says nothing; taken at its word, it would have no price and count as nothing.
+const MOST_OUTPUT: u64 = 1 << 20;
 
 /// Whether this is the first claim of the exchange, or one for another model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,20 @@ pub enum Turn {
 /// Budgets of which was said already, in their running period, that they are nearly spent.
 #[derive(Debug, Default)]
 pub struct SoftWarnings(Mutex<HashSet<Warned>>);
+
+/// Models of which was said already that budgets do not see them.
+#[derive(Debug, Default)]
+pub struct UnpricedWarnings(Mutex<HashSet<ModelId>>);
+
+/// Clients name models: beyond so many, nothing more is remembered and nothing more is said.
+const MOST_UNPRICED: usize = 256;
+
+impl UnpricedWarnings {
+    fn is_news(&self, model: &ModelId) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.len() < MOST_UNPRICED && said.insert(model.clone())
+    }
+}
 
 /// A budget's owner, its money, its window, and the day the window began.
 type Warned = (String, Billing, &'static str, Option<jiff::civil::Date>);
@@ -56,10 +75,7 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     let Some(caller) = &exchange.caller else {
         return Ok(());
     };
-    let grant = caller
-        .key
-        .as_ref()
-        .map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant));
+    let grant = grant(app, caller);
     if grant.limits().is_empty() {
         return Ok(());
     }
@@ -67,10 +83,13 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
         return Ok(());
     };
     let likely = likely(app, exchange);
+    if likely.is_unpriced {
+        unpriced(app, exchange, &grant)?;
+    }
     let claim = Claim {
         id,
         at: exchange.started_at,
-        billing: billing(caller.route),
+        billing: exchange.billing,
         nanos: likely.nanos,
         tokens: likely.tokens,
         scopes: grant.limits().to_vec(),
@@ -92,12 +111,15 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     }
 }
 
-/// Which budgets count a route's money.
-fn billing(route: AuthRoute) -> Billing {
-    match route {
-        AuthRoute::Chatgpt => Billing::Plan,
-        AuthRoute::ApiKey | AuthRoute::GatewayKey | AuthRoute::Anonymous => Billing::Metered,
-    }
+/// Whether anything limits the caller.
+pub fn is_limited(app: &App, exchange: &Exchange) -> bool {
+    let caller = exchange.caller.as_ref();
+    caller.is_some_and(|caller| !grant(app, caller).limits().is_empty())
+}
+
+fn grant(app: &App, caller: &Caller) -> Arc<Grant> {
+    let key = caller.key.as_ref();
+    key.map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant))
 }
 
 /// What a request is likely to need.
@@ -105,13 +127,17 @@ fn billing(route: AuthRoute) -> Billing {
 struct Likely {
     nanos: i64,
     tokens: u64,
+    /// A model is named and nobody knows what it costs.
+    is_unpriced: bool,
 }
 
 /// The input from the size of the body, as if nothing of it were cached; the output from the request's own bound. A model without
 /// a price costs nothing here.
 fn likely(app: &App, exchange: &Exchange) -> Likely {
     let input = exchange.request_bytes.div_ceil(PER_TOKEN);
-    let output = exchange.max_output_tokens.unwrap_or(LIKELY_OUTPUT);
+    let output = exchange
+        .max_output_tokens
+        .map_or(LIKELY_OUTPUT, |bound| bound.min(MOST_OUTPUT));
     let live = app.live.load();
     let priced = exchange.model_served.as_ref().and_then(|model| {
         let usage = Usage::new(input, 0, 0, output, 0).ok()?;
@@ -124,7 +150,45 @@ fn likely(app: &App, exchange: &Exchange) -> Likely {
     Likely {
         nanos: priced.unwrap_or(0),
         tokens: input.saturating_add(output),
+        is_unpriced: exchange.model_served.is_some() && priced.is_none(),
     }
+}
+
+/// A budget in money cannot count a model without a price: refused where the operator wishes, and said once where not.
+fn unpriced(app: &App, exchange: &Exchange, grant: &Grant) -> Result<(), GatewayError> {
+    let Some(model) = &exchange.model_served else {
+        return Ok(());
+    };
+    let counting = grant.limits().iter().find(|limits| {
+        let budgets = &limits.budgets;
+        budgets
+            .iter()
+            .any(|budget| budget.billing == exchange.billing)
+    });
+    let Some(counting) = counting else {
+        return Ok(());
+    };
+    let whose = app.keys.describe(&counting.scope);
+    if app.live.load().settings.unpriced == Unpriced::Refuse {
+        app.metrics
+            .limit_rejections
+            .with_label_values(&["unpriced"])
+            .inc();
+        return Err(GatewayError::new(
+            ErrorCode::ModelNotFound,
+            format!(
+                "{model} has no price here, so the budget of {whose} cannot count it; use a priced model, or ask the gateway's operator to add a price"
+            ),
+        )
+        .param("model"));
+    }
+    if app.unpriced_warnings.is_news(model) {
+        tracing::warn!(
+            model = %model,
+            "{model} has no price, so the budget of {whose} does not count it; add a row in a file of [prices], or set `unpriced = \"refuse\"` there"
+        );
+    }
+    Ok(())
 }
 
 /// Asks in a task of its own: when the client leaves while the store decides, what was set aside is given back.

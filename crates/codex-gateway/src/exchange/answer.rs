@@ -1,6 +1,7 @@
 //! The way back to the client: the head of the answer once, then bytes, until one side is done.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Pieces between the pump and the connection. When full, the pump waits and so the upstream is slowed down.
+/// Pieces between the pump and the connection, and their bytes. When full, the pump waits and so the upstream is slowed down.
 const PIECES_IN_FLIGHT: usize = 16;
+const BYTES_IN_FLIGHT: u32 = 256 * 1024;
 /// A client that takes nothing for this long has stopped reading.
 const WRITE_IDLE: Duration = Duration::from_secs(120);
 
@@ -44,20 +46,35 @@ impl Answer {
         let deadline = self.deadline.clone();
         let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         let body = Body::new(OutletBody(receiver));
+        let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT as usize));
         if let Ok(response) = head.body(body) {
             self.send(response);
         }
         Outlet {
             pieces: sender,
+            room,
             deadline,
         }
+    }
+}
+
+/// A piece on its way, and the room it takes there.
+struct Piece {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Piece {
+    const fn new(bytes: Bytes, room: OwnedSemaphorePermit) -> Self {
+        Self { bytes, _room: room }
     }
 }
 
 /// The body's way to the client.
 #[derive(Clone)]
 pub struct Outlet {
-    pieces: mpsc::Sender<Result<Bytes, Broken>>,
+    pieces: mpsc::Sender<Result<Piece, Broken>>,
+    room: Arc<Semaphore>,
     /// Cancelled when nothing may wait for a client any more.
     deadline: CancellationToken,
 }
@@ -77,15 +94,27 @@ impl Outlet {
         if piece.is_empty() {
             return Ok(());
         }
-        match self.pieces.try_send(Ok(piece)) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(ClientGone),
-            Err(mpsc::error::TrySendError::Full(piece)) => {
-                tokio::select! {
-                    sent = self.pieces.send_timeout(piece, WRITE_IDLE) => sent.map_err(|_| ClientGone),
-                    () = self.deadline.cancelled() => Err(ClientGone),
-                }
-            }
+        // A piece larger than all the room goes alone.
+        let bytes =
+            u32::try_from(piece.len()).map_or(BYTES_IN_FLIGHT, |len| len.min(BYTES_IN_FLIGHT));
+        let room = Arc::clone(&self.room);
+        if let Ok(permit) = self.pieces.try_reserve()
+            && let Ok(room) = Arc::clone(&room).try_acquire_many_owned(bytes)
+        {
+            permit.send(Ok(Piece::new(piece, room)));
+            return Ok(());
+        }
+        let sending = async {
+            let room = room.acquire_many_owned(bytes).await;
+            let piece = Piece::new(piece, room.map_err(|_| ClientGone)?);
+            self.pieces.send(Ok(piece)).await.map_err(|_| ClientGone)
+        };
+        tokio::select! {
+            biased;
+            sent = sending => sent,
+            () = self.pieces.closed() => Err(ClientGone),
+            () = tokio::time::sleep(WRITE_IDLE) => Err(ClientGone),
+            () = self.deadline.cancelled() => Err(ClientGone),
         }
     }
 
@@ -104,7 +133,7 @@ impl Outlet {
     }
 }
 
-struct OutletBody(mpsc::Receiver<Result<Bytes, Broken>>);
+struct OutletBody(mpsc::Receiver<Result<Piece, Broken>>);
 
 impl http_body::Body for OutletBody {
     type Data = Bytes;
@@ -116,6 +145,51 @@ impl http_body::Body for OutletBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.0
             .poll_recv(context)
-            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            .map(|piece| piece.map(|piece| piece.map(|piece| Frame::data(piece.bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_a_client_is_bounded_in_bytes() {
+        const PIECE: usize = 100 * 1024;
+        let (answer, answered) = Answer::channel(CancellationToken::new());
+        let outlet = answer.open(Response::builder());
+        let mut body = answered.await.unwrap().into_body();
+        let piece = || Bytes::from(vec![b'x'; PIECE]);
+        let mut sent = 0;
+        while tokio::time::timeout(Duration::from_millis(20), outlet.send(piece()))
+            .await
+            .is_ok()
+        {
+            sent += PIECE;
+        }
+        assert_eq!(sent, 2 * PIECE);
+        // One that is larger than all the room waits for all of it, and then goes.
+        let large = Bytes::from(vec![b'y'; 1 << 20]);
+        let taking = async {
+            for size in [PIECE, PIECE, 1 << 20] {
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap().len(), size);
+            }
+        };
+        let (sent, ()) = tokio::join!(outlet.send(large), taking);
+        assert!(sent.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_the_waiting() {
+        let (answer, answered) = Answer::channel(CancellationToken::new());
+        let outlet = answer.open(Response::builder());
+        let body = answered.await.unwrap().into_body();
+        let piece = Bytes::from(vec![b'x'; 300 * 1024]);
+        outlet.send(piece.clone()).await.unwrap();
+        let (sent, ()) = tokio::join!(outlet.send(piece), async { drop(body) });
+        assert!(sent.is_err());
     }
 }

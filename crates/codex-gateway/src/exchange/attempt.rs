@@ -25,9 +25,7 @@ use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 use crate::http::error::{ErrorCode, GatewayError};
-use crate::upstream::client::{
-    Pieces, Reply, ReplyBody, TransportFailure, TransportKind, UploadBody, UpstreamRequest,
-};
+use crate::upstream::client::{CallTimes, Pieces, Reply, ReplyBody, UploadBody, UpstreamRequest};
 use crate::upstream::headers::LITE_HEADER;
 use look::Look;
 use open::{Hold, Opened, is_refused_credential};
@@ -123,6 +121,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: None,
+            hides_usage: false,
         };
         match open::open(view, exchange, reply, None).await {
             Ok(Opened::Served(reached)) => Ok(reached),
@@ -142,10 +141,8 @@ impl Walk<'_> {
         let is_remembered = matches!(plan.first.because, Because::Sticky | Because::Learned);
         let is_rewritten = plan.first.model != plan.asked;
         let client_wire = exchange.endpoint.wire();
-        let is_translated = plan.first.wire != client_wire;
-        // Lite requests are collected too: a model can refuse the header, and is then asked again without it.
-        let is_lite = self.parts.headers.contains_key(LITE_HEADER);
-        if !plan.rest.is_empty() || is_remembered || is_rewritten || is_lite || is_translated {
+        let is_edited = outgoing::is_edited(exchange, &plan.first, &request.head, self.parts);
+        if !plan.rest.is_empty() || is_remembered || is_rewritten || is_edited {
             request.collect().await?;
         }
         if client_wire == WireApi::Responses
@@ -186,6 +183,14 @@ impl Walk<'_> {
                 }
             };
             self.note(exchange, &attempt, &verdict);
+            if call < MAX_CALLS
+                && !look.is_usage_unasked
+                && outgoing::is_question_refused(exchange, &attempt, &request.head, &reached)
+            {
+                look.is_usage_unasked = true;
+                tracing::warn!(upstream.name = %attempt.upstream.name, "upstream `{}` takes no `stream_options`: say so with `deviations = {{ stream_usage = false }}`", attempt.upstream.name);
+                continue;
+            }
             let is_late = self.app.clock.instant().saturating_duration_since(started) >= OVERALL;
             let next = if request.is_replayable() && call < MAX_CALLS && !is_late {
                 look.read(&request, self.parts);
@@ -225,31 +230,28 @@ impl Walk<'_> {
                 attempt: hop,
                 adjust,
             } => {
-                let (from, to) = (
-                    self.live.model_label(&attempt.model),
-                    self.live.model_label(&hop.model),
-                );
+                let from = self.live.model_label(&attempt.model);
+                let to = self.live.model_label(&hop.model);
                 if hop.model != attempt.model {
                     self.app
                         .metrics
                         .fallbacks
                         .with_label_values(&[from, to, verdict.failure.as_str()])
                         .inc();
-                    tracing::info!(from, to, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
+                    tracing::info!(from = %attempt.model, to = %hop.model, upstream.name = %attempt.upstream.name, "upstream `{}` refused model, trying next", attempt.upstream.name);
                 }
-                *changes = adjust;
+                let as_lite = RequestNeeds {
+                    lite: true,
+                    ..look.needs()
+                };
+                *changes = if look.is_lite_dropped {
+                    plan.adjustments(&hop, &as_lite)
+                } else {
+                    adjust
+                };
                 // What an earlier refusal made necessary stays necessary: it changed the request, not the model.
                 if look.is_reasoning_stripped && !changes.contains(&Adjustment::StripReasoning) {
                     changes.push(Adjustment::StripReasoning);
-                }
-                if look.is_lite_dropped {
-                    *changes = plan.adjustments(
-                        &hop,
-                        &RequestNeeds {
-                            lite: true,
-                            ..look.needs()
-                        },
-                    );
                 }
                 *attempt = hop;
             }
@@ -307,13 +309,14 @@ impl Walk<'_> {
             headers.remove("x-codex-turn-state");
         }
         exchange.losses.clear();
+        exchange.adjusted = outgoing::told(changes, look.is_lite_dropped);
         let (outgoing, url, reply_plan) = if is_translated {
             let (body, plan) =
                 translation::body(self, exchange, attempt, changes, request, &mut headers)?;
             let url = outgoing::url_of(upstream, translation::path(attempt.wire), self.parts);
             (body, url, Some(plan))
         } else {
-            let body = outgoing::body(request, exchange, attempt, changes, &mut headers)?;
+            let body = outgoing::body(request, exchange, attempt, changes, look, &mut headers)?;
             (body, outgoing::url(upstream, self.parts), None)
         };
         let call = UpstreamRequest {
@@ -322,6 +325,7 @@ impl Walk<'_> {
             headers,
             body: outgoing.body,
         };
+        exchange.tail.clone_from(&outgoing.watch);
         let reply = self
             .send(exchange, upstream, call, outgoing.watch.as_ref())
             .await?;
@@ -335,7 +339,9 @@ impl Walk<'_> {
                 .rest
                 .last()
                 .is_some_and(|last| !last.is_same_target(attempt));
-        let hold = can_hop.then_some(Hold {
+        // The end of a chain is held for the first answer's sake, a probe because it is to find out whether the model is served.
+        let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
+        let hold = is_judged.then_some(Hold {
             time: self.live.settings.limits.hold_timeout,
             bytes: self.live.settings.limits.hold_bytes,
         });
@@ -344,6 +350,7 @@ impl Walk<'_> {
             live: self.live,
             upstream,
             plan: reply_plan.as_ref(),
+            hides_usage: outgoing.asks_usage,
         };
         open::open(view, exchange, reply, hold)
             .await
@@ -428,7 +435,7 @@ impl Walk<'_> {
             .upstream
             .send(
                 request,
-                upstream.headers_timeout,
+                CallTimes::from(upstream),
                 upstream.request_max_retries,
             )
             .await;
@@ -453,7 +460,7 @@ impl Walk<'_> {
             }
             self.app.metrics.upstream_failures.with_label_values(&[name, "transport"]).inc();
             tracing::warn!(upstream.name = name, detail = %failure.detail, request.id = %exchange.id, "upstream `{name}` gave no answer");
-            no_answer(name, &failure)
+            failure.as_error(name)
         })
     }
 }
@@ -473,26 +480,5 @@ const fn ledger_word(state: SendState) -> gateway_ledger::SendState {
         SendState::NotSent => gateway_ledger::SendState::NotSent,
         SendState::Sent => gateway_ledger::SendState::Sent,
         SendState::Ambiguous => gateway_ledger::SendState::Ambiguous,
-    }
-}
-
-/// No answer arrived at all.
-fn no_answer(name: &str, failure: &TransportFailure) -> GatewayError {
-    let detail = &failure.detail;
-    match failure.kind {
-        TransportKind::Connect => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!(
-                "cannot connect to upstream `{name}`: {detail}; check its base_url and the network of the gateway"
-            ),
-        ),
-        TransportKind::HeadersTimeout => GatewayError::new(
-            ErrorCode::UpstreamTimeout,
-            format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
-        ),
-        TransportKind::Reset => GatewayError::new(
-            ErrorCode::UpstreamUnreachable,
-            format!("upstream `{name}` closed the connection before it answered: {detail}"),
-        ),
     }
 }

@@ -1,20 +1,21 @@
 //! The request body on its way through: a head that was read, and a tail that can be sent again or is streamed once.
 
-use std::pin::Pin;
+mod upload;
+
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use gateway_wire::request::{HeadScanner, RequestError, RequestHead};
 use gateway_wire::translate::compaction;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use crate::http::decode::{self, Coding};
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::tasks;
+pub use upload::{TailRefused, Upload};
 
 /// Bodies up to this many bytes are read whole: below it, reading ahead costs nothing and every attempt can be repeated.
 const READ_AHEAD: usize = 64 * 1024;
@@ -124,6 +125,7 @@ pub async fn read(
                 scanner: Some(scanner),
                 head: head.clone(),
                 refusal: None,
+                seen: total,
             }));
             let tail = Streamed {
                 read: pieces,
@@ -270,11 +272,19 @@ struct TailState {
     scanner: Option<HeadScanner>,
     head: RequestHead,
     refusal: Option<GatewayError>,
+    /// Bytes that have come so far.
+    seen: usize,
 }
 
 /// What became of a streamed tail.
 #[derive(Clone)]
 pub struct TailWatch(Arc<Mutex<TailState>>);
+
+impl std::fmt::Debug for TailWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TailWatch").finish_non_exhaustive()
+    }
+}
 
 impl TailWatch {
     /// Why the rest of the body was refused, if it was.
@@ -284,6 +294,11 @@ impl TailWatch {
             .unwrap_or_else(PoisonError::into_inner)
             .refusal
             .clone()
+    }
+
+    /// How much of the body has come.
+    pub fn bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).seen as u64
     }
 
     /// The head as far as it is known: later members appear once they were sent.
@@ -355,135 +370,5 @@ impl Streamed {
             state: self.state,
         };
         Ok((upload, watch))
-    }
-}
-
-/// A streamed body toward the upstream. A second `model`, broken JSON or too many bytes end it before the upstream has all of it.
-pub struct Upload {
-    head: std::collections::VecDeque<Bytes>,
-    rest: Body,
-    /// Rings when the client has sent nothing for too long.
-    alarm: Pin<Box<tokio::time::Sleep>>,
-    /// Told when the last byte has gone, or that none will.
-    over: Arc<tokio::sync::Notify>,
-    seen: usize,
-    max: usize,
-    length: Option<u64>,
-    state: Arc<Mutex<TailState>>,
-}
-
-/// The rest of the body was refused; the watch knows why.
-#[derive(Debug, thiserror::Error)]
-#[error("the request body was refused on the way")]
-pub struct TailRefused;
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.over.notify_one();
-    }
-}
-
-impl Upload {
-    /// Resolves when the upload is over: before that, silence of the upstream says nothing about it.
-    pub fn over(&self) -> Arc<tokio::sync::Notify> {
-        Arc::clone(&self.over)
-    }
-
-    fn refuse(&self, refusal: GatewayError) -> TailRefused {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .refusal
-            .get_or_insert(refusal);
-        TailRefused
-    }
-
-    fn check(&mut self, piece: &[u8]) -> Result<(), TailRefused> {
-        self.seen += piece.len();
-        if self.seen > self.max {
-            return Err(self.refuse(decode::too_large(self.max)));
-        }
-        let result = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state
-                .scanner
-                .as_mut()
-                .map_or(Ok(()), |scanner| scanner.push(piece))
-        };
-        result.map_err(|error| self.refuse(invalid(&error)))
-    }
-
-    fn finish(&mut self) -> Result<(), TailRefused> {
-        let scanner = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .scanner
-            .take();
-        let Some(scanner) = scanner else {
-            return Ok(());
-        };
-        match scanner.finish() {
-            Ok(head) => {
-                self.state
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .head = head;
-                Ok(())
-            }
-            Err(error) => Err(self.refuse(invalid(&error))),
-        }
-    }
-}
-
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = TailRefused;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TailRefused>>> {
-        if let Some(piece) = self.head.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        let Poll::Ready(frame) = Pin::new(&mut self.rest).poll_frame(context) else {
-            ready!(self.alarm.as_mut().poll(context));
-            return Poll::Ready(Some(Err(self.refuse(stalled()))));
-        };
-        self.alarm
-            .as_mut()
-            .reset(tokio::time::Instant::now() + BODY_IDLE);
-        Poll::Ready(match frame {
-            None => match self.finish() {
-                Ok(()) => None,
-                Err(refused) => Some(Err(refused)),
-            },
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(piece) => Some(match self.check(&piece) {
-                    Ok(()) if self.rest.is_end_stream() => {
-                        self.finish().map(|()| Frame::data(piece))
-                    }
-                    Ok(()) => Ok(Frame::data(piece)),
-                    Err(refused) => Err(refused),
-                }),
-                Err(_) => Some(Ok(Frame::data(Bytes::new()))),
-            },
-            Some(Err(error)) => {
-                let refusal = GatewayError::new(
-                    ErrorCode::InvalidRequest,
-                    format!("the request body broke off: {error}"),
-                );
-                Some(Err(self.refuse(refusal)))
-            }
-        })
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let sent_ahead: u64 = self.head.iter().map(|piece| piece.len() as u64).sum();
-        match (self.length, self.rest.size_hint().exact()) {
-            (Some(_), Some(rest)) => SizeHint::with_exact(sent_ahead + rest),
-            (_, _) => SizeHint::default(),
-        }
     }
 }

@@ -18,7 +18,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::answer::{Answer, Outlet};
 use super::attempt::{Reached, WholeReply, WholeTranslation};
 use super::machine::{self, Machine};
-use super::pump::{Pump, PumpTimes, StreamEnd};
+use super::pump::{self, Pump, PumpTimes, StreamEnd};
 use super::record::Exchange;
 use super::{head, settle};
 use crate::app::{App, Live};
@@ -149,9 +149,6 @@ async fn deliver_stream(
     finish_stream(app, live, exchange, parts, stream, end, outlet).await;
 }
 
-/// How long an upstream may take to end its stream after the terminal event.
-const AFTER_THE_END: Duration = Duration::from_millis(300);
-
 /// Settles, then lets the last event go.
 async fn finish_stream(
     app: &Arc<App>,
@@ -162,8 +159,11 @@ async fn finish_stream(
     end: StreamEnd,
     outlet: Outlet,
 ) {
-    let last = match &end {
-        StreamEnd::Terminal(bytes) => {
+    let mut last = Vec::new();
+    let is_whole = matches!(end, StreamEnd::Terminal(_));
+    let error = end.error();
+    match end {
+        StreamEnd::Terminal(pieces) => {
             exchange.outcome = match &stream.machine.summary().terminal {
                 Some(Terminal::Failed(failure)) if machine::is_cut_short(failure) => {
                     Outcome::UpstreamTruncated
@@ -173,26 +173,18 @@ async fn finish_stream(
                     Outcome::Completed
                 }
             };
-            Some(bytes.clone())
+            last = pieces;
         }
-        StreamEnd::ClientGone => {
-            exchange.outcome = Outcome::ClientGone;
-            None
-        }
-        StreamEnd::Interrupted => {
-            exchange.outcome = Outcome::Interrupted;
-            None
-        }
+        StreamEnd::ClientGone => exchange.outcome = Outcome::ClientGone,
+        StreamEnd::Interrupted => exchange.outcome = Outcome::Interrupted,
         StreamEnd::Truncated(_) | StreamEnd::Silent | StreamEnd::EventTooLarge => {
             exchange.outcome = Outcome::UpstreamTruncated;
-            None
         }
-    };
-    let last = last.or_else(|| {
-        let (code, message) = end.error()?;
+    }
+    if let Some((code, message)) = error {
         exchange.error = Some(code.as_str().to_owned());
-        Some(stream.machine.fail(stream.wire, code.as_str(), &message))
-    });
+        last = vec![stream.machine.fail(stream.wire, code.as_str(), &message)];
+    }
     keep_reasoning(app, &exchange, stream.machine.take_reasoning());
     exchange.losses.extend_from_slice(stream.machine.losses());
     // Codex of old overlooks an error among chunks and takes a proper end for success.
@@ -200,18 +192,14 @@ async fn finish_stream(
         && exchange.outcome != Outcome::Completed
         && head::is_codex(&parts.headers);
     settle::settle(app, live, exchange).await;
-    if let Some(last) = last {
+    for piece in last {
         // A client that left now had everything before; the entry is settled either way.
-        drop(outlet.send(last).await);
+        drop(outlet.send(piece).await);
     }
     if is_overlooked {
         outlet.break_off().await;
-    }
-    drop(outlet);
-    if matches!(end, StreamEnd::Terminal(_)) {
-        // Reading to the upstream's own end lets the connection serve the next request.
-        let rest = async { while let Some(Ok(_)) = stream.body.next().await {} };
-        drop(tokio::time::timeout(AFTER_THE_END, rest).await);
+    } else if is_whole {
+        pump::see_out(&mut stream.machine, &mut stream.body, outlet, &app.deadline).await;
     }
 }
 
@@ -342,7 +330,14 @@ async fn deliver_large(
     };
     if end.is_ok() && kept_bytes <= KEPT_FOR_USAGE {
         read_whole(&mut exchange, large.status, &kept);
-    } else if end.is_err() {
+    } else if end.is_ok() {
+        // Too large to be read for its usage, which is not to say that it went wrong.
+        exchange.outcome = if large.status.is_success() {
+            Outcome::Completed
+        } else {
+            Outcome::Failed
+        };
+    } else {
         exchange.outcome = Outcome::UpstreamTruncated;
         exchange.error = Some(ErrorCode::UpstreamTruncated.as_str().to_owned());
     }

@@ -82,6 +82,7 @@ pub fn describe<B>(response: &mut Response<B>, exchange: &Exchange) {
         "x-gateway-translation-losses",
         exchange.losses_text().as_deref(),
     );
+    put("x-gateway-adjusted", exchange.adjusted.as_deref());
     if !headers.contains_key("x-request-id")
         && let Ok(id) = HeaderValue::from_str(&exchange.id)
     {

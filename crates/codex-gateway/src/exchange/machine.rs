@@ -47,6 +47,7 @@ impl Machine {
     /// An event that says nothing but that the answer is still being made.
     pub fn keepalive(&mut self, wire: WireApi, steps: &mut Vec<Step>) {
         match self {
+            Self::Relay(relay) if relay.ends_with_connection() => {}
             Self::Relay(relay) => {
                 steps.push(Step::Preamble(synth::keepalive(wire, relay.summary())));
             }

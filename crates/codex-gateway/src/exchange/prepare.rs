@@ -25,12 +25,7 @@ pub fn who(
     exchange: &mut Exchange,
     parts: &Parts,
 ) -> Result<Caller, GatewayError> {
-    if headers::is_loop(&parts.headers, &app.instance) {
-        return Err(GatewayError::new(
-            ErrorCode::LoopDetected,
-            "this request has already passed this gateway: an upstream's base_url leads back here; correct it in the configuration",
-        ));
-    }
+    refuse_loops(app, &parts.headers)?;
     let presented = Presented::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
     let key = app
@@ -68,10 +63,21 @@ pub fn who(
         is_local: is_local(parts),
         key,
     };
-    exchange.caller = Some(caller.clone());
+    exchange.ask_by(caller.clone());
     exchange.client = client(&parts.headers).map(str::to_owned);
     exchange.turn = TurnMetadata::read(&parts.headers, None);
     Ok(caller)
+}
+
+/// A request that this gateway forwarded to itself would go round for ever.
+pub fn refuse_loops(app: &App, request: &HeaderMap) -> Result<(), GatewayError> {
+    if !headers::is_loop(request, &app.instance) {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        ErrorCode::LoopDetected,
+        "this request has already passed this gateway: an upstream's base_url leads back here; correct it in the configuration",
+    ))
 }
 
 /// What the walk knows of the request's content.
@@ -106,17 +112,8 @@ pub async fn what(
             || has_own_compaction(&live.settings.policy),
     };
     let body = body::read(body, codings, limits).await?;
-    exchange.is_stream = body.head.stream == Some(true);
-    exchange.max_output_tokens = body.head.max_output_tokens;
-    exchange
-        .service_tier_requested
-        .clone_from(&body.head.service_tier);
+    note_body(exchange, &body);
     exchange.turn = TurnMetadata::read(&parts.headers, body.head.client_metadata.as_ref());
-    exchange.request_bytes = match &body.tail {
-        Tail::Replayable { plain, .. } => plain.len() as u64,
-        Tail::Streamed(streamed) => streamed.announced_bytes(),
-        Tail::Sent => 0,
-    };
     let Some(model) = &body.head.model else {
         return Err(GatewayError::new(
             ErrorCode::InvalidRequest,
@@ -136,6 +133,20 @@ pub async fn what(
         model,
         body: Box::new(body),
     })
+}
+
+/// Takes over what is known of a body.
+fn note_body(exchange: &mut Exchange, body: &RequestBody) {
+    exchange.is_stream = body.head.stream == Some(true);
+    exchange.max_output_tokens = body.head.max_output_tokens;
+    exchange
+        .service_tier_requested
+        .clone_from(&body.head.service_tier);
+    exchange.request_bytes = match &body.tail {
+        Tail::Replayable { plain, .. } => plain.len() as u64,
+        Tail::Streamed(streamed) => streamed.announced_bytes(),
+        Tail::Sent => 0,
+    };
 }
 
 /// Whether conversations that this gateway compacted can come back: they have to be found wherever they stand in a body.
@@ -193,7 +204,7 @@ pub fn decide(
             let upstream = policy
                 .route_upstream(caller.route)
                 .ok_or_else(|| no_route(caller.route))?;
-            exchange.upstream = Some(upstream.name.to_string());
+            exchange.send_to(upstream);
             is_allowed_on(live, exchange.endpoint, caller, upstream)?;
             return Ok(Route::Direct {
                 upstream: Arc::clone(upstream),
@@ -298,17 +309,10 @@ fn is_allowed_on(
 
 /// A key that is limited to some routes works on those alone.
 fn is_route_permitted(key: &KeyIdentity, route: AuthRoute) -> Result<(), GatewayError> {
-    if key.grant.permits_route(route) {
-        return Ok(());
+    match key.grant.refuse_route(&key.name, route) {
+        None => Ok(()),
+        Some(message) => Err(GatewayError::new(ErrorCode::KeyNotPermitted, message)),
     }
-    Err(GatewayError::new(
-        ErrorCode::KeyNotPermitted,
-        format!(
-            "gateway key `{}` may not be used on the {route} route; it is for: {}",
-            key.name,
-            key.grant.routes()
-        ),
-    ))
 }
 
 /// Leaves of a plan what the key may use. It is the model that rules chose which counts, and each fallback by itself.
@@ -317,18 +321,9 @@ fn keep_permitted(
     plan: &mut Plan,
     exchange: &mut Exchange,
 ) -> Result<(), GatewayError> {
-    if !key.grant.permits_model(&plan.head.model) {
+    if let Some(message) = key.grant.refuse_model(&key.name, &plan.head.model) {
         exchange.decision = Some(gateway_policy::DecisionKind::Rejected);
-        return Err(GatewayError::new(
-            ErrorCode::ModelNotFound,
-            format!(
-                "gateway key `{}` may not use {}. Models it may use: {}",
-                key.name,
-                plan.head.model,
-                key.grant.models()
-            ),
-        )
-        .param("model"));
+        return Err(GatewayError::new(ErrorCode::ModelNotFound, message).param("model"));
     }
     if !key.grant.permits_model(&plan.first.model) {
         // Memory proposes a model that this key may not use: the one that the rules chose is asked.
@@ -339,8 +334,32 @@ fn keep_permitted(
     Ok(())
 }
 
+/// Reads a body to its end where a limit has to know how much it asks for: its size, and what stands behind its input.
+pub async fn weigh(
+    app: &App,
+    exchange: &mut Exchange,
+    mut route: Route,
+) -> Result<Route, GatewayError> {
+    if let Route::Plan { body, .. } = &mut route
+        && !body.is_replayable()
+        && admission::is_limited(app, exchange)
+    {
+        body.collect().await?;
+        note_body(exchange, body);
+    }
+    Ok(route)
+}
+
 /// Step 5a. Limits and budgets: reserves at the decided model's price.
 pub async fn admit(app: &App, exchange: &mut Exchange) -> Result<(), GatewayError> {
+    if let Some(caller) = &exchange.caller
+        && let Some(key) = &caller.key
+    {
+        let is_chatgpt = caller.route == AuthRoute::Chatgpt;
+        app.keys
+            .is_still_good(&key.id)
+            .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+    }
     admission::admit(app, exchange, Turn::First).await
 }
 

@@ -42,8 +42,8 @@ pub struct Pump<'a> {
 /// How a stream ended.
 #[derive(Debug)]
 pub enum StreamEnd {
-    /// The terminal event is here and has not been passed on: settle, then send it.
-    Terminal(Bytes),
+    /// The terminal event is here and has not been passed on: settle, then send it and what came with it, then [`see_out`] the rest.
+    Terminal(Vec<Bytes>),
     /// The upstream ended or broke without one.
     Truncated(Option<String>),
     /// The upstream was silent for too long.
@@ -177,16 +177,10 @@ impl Pump<'_> {
     /// Sends steps to the client, all but the terminal one.
     async fn pass_on(&self, steps: &mut Vec<Step>, has_client: &mut bool) -> Passed {
         let mut passed = Passed::Nothing;
-        let mut last: Option<Bytes> = None;
+        let mut last = Vec::new();
         for step in steps.drain(..) {
             match step {
-                Step::Terminal(bytes) => {
-                    // What an upstream says behind its terminal event leaves with it.
-                    last = Some(match last {
-                        None => bytes,
-                        Some(before) => [before, bytes].concat().into(),
-                    });
-                }
+                Step::Terminal(bytes) => last.push(bytes),
                 Step::Preamble(bytes) | Step::Output(bytes) => {
                     if *has_client {
                         *has_client = self.outlet.send(bytes).await.is_ok();
@@ -195,7 +189,57 @@ impl Pump<'_> {
                 }
             }
         }
-        last.map_or(passed, Passed::Terminal)
+        if last.is_empty() {
+            passed
+        } else {
+            Passed::Terminal(last)
+        }
+    }
+}
+
+/// How long an upstream may take to end its stream after the terminal event, while the client still listens.
+const SEEN_OUT: Duration = Duration::from_secs(2);
+/// The same when the client has left: reading to the upstream's own end lets the connection serve the next request.
+const LEFT_ALONE: Duration = Duration::from_millis(300);
+
+/// After the terminal event has left: what the upstream still says goes to the client as it comes, until one of them is through.
+/// All is booked by then, so nothing that happens here is a failure; a client that leaves now has everything.
+pub async fn see_out(
+    machine: &mut Machine,
+    body: &mut ReplyBody,
+    outlet: Outlet,
+    deadline: &CancellationToken,
+) {
+    let is_left = match machine {
+        // A translation ends with its own last event.
+        Machine::Translator(_) => true,
+        Machine::Relay(relay) => {
+            let passing_on = async {
+                let mut steps = Vec::new();
+                while let Some(Ok(piece)) = body.next().await {
+                    if relay.push(piece, &mut steps).is_err() {
+                        return;
+                    }
+                    for step in steps.drain(..) {
+                        if outlet.send(step.into_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = passing_on => false,
+                () = outlet.client_gone() => true,
+                () = tokio::time::sleep(SEEN_OUT) => false,
+                () = deadline.cancelled() => false,
+            }
+        }
+    };
+    drop(outlet);
+    if is_left {
+        let rest = async { while let Some(Ok(_)) = body.next().await {} };
+        drop(tokio::time::timeout(LEFT_ALONE, rest).await);
     }
 }
 
@@ -203,8 +247,8 @@ impl Pump<'_> {
 enum Passed {
     Nothing,
     Something,
-    /// The terminal event, not yet sent.
-    Terminal(Bytes),
+    /// The terminal event and what came with it, not yet sent.
+    Terminal(Vec<Bytes>),
 }
 
 /// Alarms are set lazily; this keeps a clock that was just reset from ringing in a circle.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_ledger::{AttemptRecord, Outcome};
-use gateway_policy::{Attempt, DecisionKind, ModelId, Plan, RequestKind};
+use gateway_policy::{
+    Attempt, AuthRoute, Billing, DecisionKind, ModelId, Plan, RequestKind, Upstream,
+};
 use gateway_wire::Usage;
 use gateway_wire::codex::{PlanLimits, TurnMetadata};
 use gateway_wire::stream::Mended;
@@ -12,6 +14,7 @@ use gateway_wire::translate::{Loss, LossKind};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
+use super::body::TailWatch;
 use crate::endpoint::Endpoint;
 use crate::http::caller::Caller;
 
@@ -52,6 +55,8 @@ pub struct Exchange {
     pub model_requested: Option<ModelId>,
     pub model_served: Option<ModelId>,
     pub upstream: Option<String>,
+    /// Which kind of money it costs.
+    pub billing: Billing,
     pub decision: Option<DecisionKind>,
     pub rule: Option<String>,
     /// The request's own bound on its output.
@@ -71,6 +76,8 @@ pub struct Exchange {
     pub first_token: Option<Duration>,
     /// Bytes of the plain request body, for estimates.
     pub request_bytes: u64,
+    /// Tells how many they really are, where the body was sent on while it came.
+    pub tail: Option<TailWatch>,
     /// Characters of generated text that were seen, for estimates.
     pub output_chars: u64,
     /// Whether an intent was written, so that the ledger expects an entry.
@@ -87,6 +94,8 @@ pub struct Exchange {
     pub plan_limits: Vec<Bytes>,
     /// What translation could not carry, of the request that was answered and of its answer.
     pub losses: Vec<Loss>,
+    /// What was changed in the request beside its model, in words; `None` when nothing was.
+    pub adjusted: Option<String>,
 }
 
 impl Exchange {
@@ -104,6 +113,7 @@ impl Exchange {
             model_requested: None,
             model_served: None,
             upstream: None,
+            billing: Billing::Metered,
             decision: None,
             rule: None,
             max_output_tokens: None,
@@ -118,6 +128,7 @@ impl Exchange {
             upstream_response_id: None,
             first_token: None,
             request_bytes: 0,
+            tail: None,
             output_chars: 0,
             is_dispatched: false,
             is_stream: false,
@@ -126,13 +137,38 @@ impl Exchange {
             plan_head: None,
             plan_limits: Vec::new(),
             losses: Vec::new(),
+            adjusted: None,
         }
+    }
+
+    /// Takes over who asks.
+    pub fn ask_by(&mut self, caller: Caller) {
+        self.billing = match caller.route {
+            AuthRoute::Chatgpt => Billing::Plan,
+            AuthRoute::ApiKey | AuthRoute::GatewayKey | AuthRoute::Anonymous => Billing::Metered,
+        };
+        self.caller = Some(caller);
+    }
+
+    /// Takes over where it goes. A plan pays for what its own sign-in is sent to; where a rule sends the request on with another
+    /// credential, that one's owner gets a bill.
+    pub fn send_to(&mut self, upstream: &Upstream) {
+        self.upstream = Some(upstream.name.to_string());
+        let is_signed_in = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
+        self.billing = if is_signed_in && upstream.credential.is_callers() {
+            Billing::Plan
+        } else {
+            Billing::Metered
+        };
     }
 
     /// Takes over who serves.
     pub fn serve_by(&mut self, plan: &Plan, attempt: &Attempt) {
         self.model_served = Some(attempt.model.clone());
-        self.upstream = Some(attempt.upstream.name.to_string());
+        self.send_to(&attempt.upstream);
         self.decision = Some(plan.decision(attempt));
     }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
-use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
 use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
+use gateway_wire::translate::LossKind;
 
 use super::record::{Counted, Exchange};
 use crate::app::{App, Live};
@@ -99,7 +100,11 @@ pub async fn panicked(app: &App, mut exchange: Exchange) {
 
 /// Books the exchange. Returns when the ledger has the entry as durably as configured.
 pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+    if let Some(tail) = &exchange.tail {
+        exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
+    }
     estimate(&mut exchange);
+    note_untold_tier(&mut exchange);
     if exchange.outcome == Outcome::Completed {
         // What an attempt before the last one said is in its record.
         exchange.error = None;
@@ -123,6 +128,19 @@ pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
     app.plan_limits.note(&exchange, app.clock.now());
     app.traces.record(live, &exchange, app.clock.now());
     log(&exchange, &money, duration);
+}
+
+/// A tier that translation left out was never asked for at the upstream: what it served is its default, and is priced so.
+fn note_untold_tier(exchange: &mut Exchange) {
+    let is_left_out = exchange
+        .losses
+        .iter()
+        .any(|loss| loss.kind == LossKind::ServiceTier);
+    if is_left_out && !exchange.attempts.is_empty() {
+        exchange
+            .service_tier
+            .get_or_insert_with(|| "default".to_owned());
+    }
 }
 
 /// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked so.
@@ -155,17 +173,8 @@ pub struct Money {
 }
 
 fn price(live: &Live, exchange: &Exchange) -> Money {
-    let is_plan = exchange
-        .caller
-        .as_ref()
-        .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
-    let billing = if is_plan {
-        Billing::Plan
-    } else {
-        Billing::Metered
-    };
     let unpriced = Money {
-        billing,
+        billing: exchange.billing,
         source: CostSource::Unpriced,
         nanos: None,
         is_estimated: false,
@@ -182,11 +191,10 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
         return unpriced;
     };
     // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
-    let tier = if is_plan {
-        exchange.service_tier_requested.as_deref()
-    } else {
-        let served = exchange.service_tier.as_deref();
-        served.or(exchange.service_tier_requested.as_deref())
+    let requested = exchange.service_tier_requested.as_deref();
+    let tier = match exchange.billing {
+        Billing::Plan => requested,
+        Billing::Metered => exchange.service_tier.as_deref().or(requested),
     };
     // Tier and day are chosen as when recorded usage is priced again, so that nothing differs without a new price.
     let zone = live.settings.storage.time_zone.clone();
@@ -258,6 +266,7 @@ fn log(exchange: &Exchange, money: &Money, duration: Duration) {
         cost_nanos = money.nanos,
         billing = money.billing.as_str(),
         translation.losses = exchange.losses_text(),
+        adjusted = exchange.adjusted.as_deref(),
         ttft_ms = exchange.first_token.map(millis),
         duration_ms = millis(duration),
         "exchange {}", exchange.outcome.as_str()

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gateway_policy::problem::{Problem, did_you_mean};
 use gateway_policy::{Catalog, ModelId};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use serde_spanned::Spanned;
 
@@ -187,19 +188,44 @@ fn entry(spec: &EntrySpec, id: &ModelId, catalog: &Catalog, prompt: &str, at: us
     })
 }
 
-/// A catalogue with our entries behind its own; `None` when it is no catalogue. A model that it has stays as it has it.
-pub fn merged(catalogue: &[u8], entries: &[Value]) -> Option<Bytes> {
-    let mut value: Value = serde_json::from_slice(catalogue).ok()?;
-    let models = value.get_mut("models")?.as_array_mut()?;
-    for entry in entries {
-        if !models
-            .iter()
-            .any(|known| known.get("slug") == entry.get("slug"))
-        {
-            models.push(entry.clone());
-        }
+/// A catalogue with our entries behind its own, whose bytes stay; `None` when it is no catalogue. A model that it has stays as it has it.
+pub fn merged(catalogue: &Bytes, entries: &[Value]) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    struct Outline<'a> {
+        #[serde(borrow)]
+        models: &'a RawValue,
     }
-    Some(Bytes::from(value.to_string()))
+    #[derive(Deserialize)]
+    struct Known {
+        #[serde(default)]
+        slug: Value,
+    }
+    let outline: Outline<'_> = serde_json::from_slice(catalogue).ok()?;
+    let list = outline.models.get();
+    let known: Vec<Known> = serde_json::from_str(list).ok()?;
+    let mut added = String::new();
+    for entry in entries {
+        if known
+            .iter()
+            .any(|known| Some(&known.slug) == entry.get("slug"))
+        {
+            continue;
+        }
+        if !(known.is_empty() && added.is_empty()) {
+            added.push(',');
+        }
+        added.push_str(&entry.to_string());
+    }
+    if added.is_empty() {
+        return Some(catalogue.clone());
+    }
+    let start = list
+        .as_ptr()
+        .addr()
+        .checked_sub(catalogue.as_ptr().addr())?;
+    // The list ends with its bracket.
+    let (before, after) = catalogue.split_at_checked(start + list.len() - 1)?;
+    Some([before, added.as_bytes(), after].concat().into())
 }
 
 #[cfg(test)]
@@ -266,13 +292,26 @@ mod tests {
 
     #[test]
     fn a_real_entry_is_never_replaced() {
-        let real = br#"{"models":[{"slug":"a","x":1}],"y":2}"#;
         let ours = [json!({"slug": "a", "x": 3}), json!({"slug": "b"})];
-        let merged: Value = serde_json::from_slice(&merged(real, &ours).unwrap()).unwrap();
-        assert_eq!(
-            merged,
-            json!({"models": [{"slug": "a", "x": 1}, {"slug": "b"}], "y": 2})
-        );
-        assert!(super::merged(b"[]", &ours).is_none());
+        for (real, expected) in [
+            (
+                r#"{ "z":1.0e3,"models" : [ {"slug":"\u0061", "x":1} ],"y":2}"#,
+                r#"{ "z":1.0e3,"models" : [ {"slug":"\u0061", "x":1} ,{"slug":"b"}],"y":2}"#,
+            ),
+            (
+                r#"{"models":[{"slug":"b"},{"slug":"a"}] }"#,
+                r#"{"models":[{"slug":"b"},{"slug":"a"}] }"#,
+            ),
+            (
+                r#"{"models":[]}"#,
+                r#"{"models":[{"slug":"a","x":3},{"slug":"b"}]}"#,
+            ),
+        ] {
+            let merged = merged(&Bytes::from_static(real.as_bytes()), &ours).unwrap();
+            assert_eq!(merged, expected, "every byte of the real one stays");
+        }
+        for no_catalogue in ["[]", r#"{"models":{}}"#, r#"{"models":null}"#] {
+            assert!(merged(&Bytes::from_static(no_catalogue.as_bytes()), &ours).is_none());
+        }
     }
 }

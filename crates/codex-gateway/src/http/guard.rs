@@ -1,6 +1,5 @@
 //! What a request must pass before anything looks at it: header sizes, Host, Origin. Knows nothing about callers or models.
 
-use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 
 use super::error::{ErrorCode, GatewayError};
@@ -43,6 +42,7 @@ impl AllowedHosts {
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         check_sizes(uri, headers)?;
         check_path(uri.path())?;
+        check_framing(headers)?;
         let host = self.check_host(uri, headers)?;
         self.check_origin(&host, headers)
     }
@@ -70,20 +70,19 @@ impl AllowedHosts {
         if values.next().is_some() {
             return Err(refused("(given twice)"));
         }
-        // A request for a proxy has both, and what it asks for is the target.
-        for name in
-            std::iter::once(authority.as_str()).chain(uri.authority().map(Authority::as_str))
-        {
-            if !self.is_ours(name) {
-                return Err(refused(&shown(name)));
+        // An absolute request target names a host as well, and whoever reads it goes by that one.
+        let target = uri.authority().map(http::uri::Authority::as_str);
+        for named in target.into_iter().chain([authority.as_str()]) {
+            if !self.is_allowed(named) {
+                return Err(refused(&shown(named)));
             }
         }
         Ok(authority.to_ascii_lowercase())
     }
 
-    /// DNS rebinding needs a name; an IP literal is what the user typed.
-    fn is_ours(&self, authority: &str) -> bool {
+    fn is_allowed(&self, authority: &str) -> bool {
         let name = normalise_host(authority).to_ascii_lowercase();
+        // DNS rebinding needs a name; an IP literal is what the user typed.
         name == "localhost"
             || name.ends_with(".localhost")
             || name.parse::<std::net::IpAddr>().is_ok()
@@ -142,6 +141,21 @@ fn check_sizes(uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         ));
     }
     Ok(())
+}
+
+/// Framing that two parties could read in two ways. The library refuses most of it, and drops a length beside chunks.
+fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_plain = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if is_plain && codings.next().is_none() {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        ErrorCode::InvalidRequest,
+        "`transfer-encoding` may say `chunked` once and nothing else; say how a body is compressed in `content-encoding`",
+    ))
 }
 
 /// A path is pasted behind an upstream's base, so it may not climb out of it: by then nobody would look at it again.
@@ -270,6 +284,39 @@ mod tests {
             );
         }
         assert_eq!(check(None, &[]), Err(ErrorCode::HostNotAllowed));
+    }
+
+    #[test]
+    fn the_host_of_an_absolute_target_counts_too() {
+        let hosts = AllowedHosts::default();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "localhost".parse().unwrap());
+        for (target, expected) in [
+            ("http://127.0.0.1:8787/healthz", Ok(())),
+            (
+                "http://evil.example/healthz",
+                Err(ErrorCode::HostNotAllowed),
+            ),
+        ] {
+            let checked = hosts.check(&Uri::from_static(target), &headers);
+            assert_eq!(checked.map_err(|error| error.code), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_one_framing() {
+        for (codings, expected) in [
+            (&["Chunked"][..], Ok(())),
+            (&["gzip, chunked"][..], Err(ErrorCode::InvalidRequest)),
+            (&["chunked", "chunked"][..], Err(ErrorCode::InvalidRequest)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                headers.append(header::TRANSFER_ENCODING, coding.parse().unwrap());
+            }
+            let checked = check_framing(&headers).map_err(|error| error.code);
+            assert_eq!(checked, expected, "{codings:?}");
+        }
     }
 
     #[test]

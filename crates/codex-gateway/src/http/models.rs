@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use gateway_policy::{Asker, AuthRoute, NoMemory, Upstream};
+use gateway_policy::{Asker, AuthRoute, NoMemory, Upstream, UpstreamName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -16,10 +16,14 @@ use serde_json::{Value, json};
 use super::caller::{Caller, Presented, is_local};
 use super::catalogue_entries;
 use super::error::{ErrorCode, GatewayError};
+use super::router::RequestId;
 use crate::app::{App, Live};
-use crate::exchange::prepare::client;
+use crate::exchange::attempt::outgoing;
+use crate::exchange::prepare::{self, client};
 use crate::secret::digest;
-use crate::upstream::client::{Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix};
+use crate::upstream::client::{
+    CallTimes, Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix,
+};
 use crate::upstream::decoded::{Encoding, decoded};
 use crate::upstream::headers;
 use picker::{Listed, Viewer};
@@ -123,23 +127,37 @@ fn etag_of(text: &[u8]) -> HeaderValue {
 /// `GET /models`.
 pub async fn list(app: &Arc<App>, parts: &Parts) -> Response {
     let live = app.live.load_full();
-    match answer(app, &live, parts).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
+    let caller = match who(app, &live, parts) {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    let response = answer(app, &live, parts, &caller).await;
+    described(response, parts, caller.route)
 }
 
-async fn answer(app: &Arc<App>, live: &Live, parts: &Parts) -> Result<Response, GatewayError> {
-    let caller = who(app, live, parts)?;
+/// What the contract promises of every proxied answer, as far as a list has it.
+fn described(mut response: Response, parts: &Parts, route: AuthRoute) -> Response {
+    let id = parts.extensions.get::<RequestId>();
+    let id = id.and_then(|id| HeaderValue::from_str(&id.0).ok());
+    let route = HeaderValue::from_static(route.as_str());
+    let headers = response.headers_mut();
+    headers.insert("x-gateway-route", route);
+    if let Some(id) = id {
+        headers.insert("x-gateway-request-id", id);
+    }
+    response
+}
+
+async fn answer(app: &App, live: &Live, parts: &Parts, caller: &Caller) -> Response {
     let route = caller.route;
-    let memory = app.learned.view(&caller, None);
+    let memory = app.learned.view(caller, None);
     let viewer = Viewer {
-        caller: &caller,
+        caller,
         client: client(&parts.headers),
         memory: &memory,
     };
     if is_codex(parts) {
-        return Ok(catalogue(app, live, parts, &viewer).await);
+        return catalogue(app, live, parts, &viewer).await;
     }
     let upstream = live.settings.policy.route_upstream(route);
     // Only Codex reads the list of a ChatGPT sign-in's upstream.
@@ -147,11 +165,11 @@ async fn answer(app: &Arc<App>, live: &Live, parts: &Parts) -> Result<Response, 
         && let Some(upstream) = upstream
         && let Some(reply) = ask(app, live, parts, &viewer, upstream).await
     {
-        return Ok(reply.into_response());
+        return reply.into_response();
     }
     let list = own_list(live, route);
     let text = Bytes::from(list.to_string());
-    Ok(with_etag(&parts.headers, Some(&etag_of(&text)), text))
+    with_etag(&parts.headers, Some(&etag_of(&text)), text)
 }
 
 /// Only Codex says which version it is, and only it reads a catalogue.
@@ -181,7 +199,8 @@ async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -
     {
         return filtered(app, live, parts, viewer, (upstream, reply));
     }
-    live.own_entries.as_ref().map_or_else(nothing_to_add, known)
+    let own = live.own_entries.as_ref();
+    own.map_or_else(|| nothing_to_add(&parts.headers), known)
 }
 
 /// An upstream's catalogue with the operator's entries behind its own, and without what this caller cannot use. When neither changes
@@ -216,7 +235,7 @@ fn filtered(
     }
     let etag = shown.etag.unwrap_or_else(|| etag_of(&shown.text));
     let answer = with_etag(&parts.headers, Some(&etag), shown.text);
-    beside(answer, headers::toward_client(&reply.headers))
+    beside(answer, reply.into_response().headers().clone())
 }
 
 /// The answer with the upstream's headers, except those that speak of its body.
@@ -235,13 +254,15 @@ fn beside(mut answer: Response, mut upstream: HeaderMap) -> Response {
 }
 
 /// No catalogue to base an answer on. An empty list leaves Codex's own list as it is, and says so without an error in its log.
-fn nothing_to_add() -> Response {
+fn nothing_to_add(request: &HeaderMap) -> Response {
     let body = json!({"models": [], "object": "list", "data": []}).to_string();
-    json_response(StatusCode::OK, Bytes::from(body))
+    let body = Bytes::from(body);
+    with_etag(request, Some(&etag_of(&body)), body)
 }
 
 /// Who asks. Without a credential only this machine's own programs are answered.
 fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
+    prepare::refuse_loops(app, &parts.headers)?;
     let presented = Presented::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
     let key = app
@@ -279,6 +300,7 @@ fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
 
 /// An upstream's answer to the question for its models.
 struct UpstreamList {
+    upstream: UpstreamName,
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -290,6 +312,11 @@ impl UpstreamList {
         let mut response = Response::new(axum::body::Body::from(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers::toward_client(&self.headers);
+        if let Ok(upstream) = HeaderValue::from_str(self.upstream.as_str()) {
+            response
+                .headers_mut()
+                .insert("x-gateway-upstream", upstream);
+        }
         response
     }
 }
@@ -309,19 +336,16 @@ async fn ask(
     if own.is_some() && route != AuthRoute::GatewayKey && !is_open {
         return None;
     }
-    let mut out = headers::toward_upstream(&parts.headers, &app.instance);
-    for name in super::caller::foreign_credentials(route) {
-        out.remove(*name);
-    }
-    let credential = match own {
-        Some(own) => headers::AttemptCredential::Own {
-            header: &own.header,
-            value: &own.value,
-        },
-        None if upstream.credential.is_callers() => headers::AttemptCredential::Caller,
-        None => headers::AttemptCredential::None,
-    };
-    headers::apply_credential(&mut out, &credential);
+    // A place like any other call's. Without one the gateway answers by itself: a refusal makes Codex ask again and again.
+    let _place = app.slots.take(live.settings.limits.max_concurrent)?;
+    let mut out = outgoing::headers(
+        app,
+        live,
+        parts,
+        viewer.caller,
+        upstream,
+        outgoing::BodyWire::Clients,
+    );
     // An upstream that says "not modified" sends nothing to hide entries in.
     let is_comparable = |tag: &&HeaderValue| {
         !is_catalogue
@@ -339,11 +363,15 @@ async fn ask(
     }
     let request = UpstreamRequest {
         method: http::Method::GET,
-        url: crate::exchange::attempt::outgoing::url(upstream, parts),
+        url: outgoing::url(upstream, parts),
         headers: out,
         body: UploadBody::Pieces(Pieces::default()),
     };
-    let reply = app.upstream.send(request, UPSTREAM_TIME, 0).await.ok()?;
+    let times = CallTimes {
+        connect: upstream.connect_timeout.min(UPSTREAM_TIME),
+        headers: UPSTREAM_TIME,
+    };
+    let reply = app.upstream.send(request, times, 0).await.ok()?;
     let is_answer = reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED;
     // A refused credential is the caller's to see; an upstream without such a list is not.
     if !is_answer && !matches!(reply.status.as_u16(), 401 | 403) {
@@ -357,6 +385,7 @@ async fn ask(
         return None;
     }
     Some(UpstreamList {
+        upstream: upstream.name.clone(),
         status: reply.status,
         headers: reply.headers,
         body: Bytes::from(pieces.concat()),
@@ -394,23 +423,28 @@ pub async fn one(app: &Arc<App>, parts: &Parts, id: &str) -> Response {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
+    let response = answer_one(app, &live, parts, id, &caller).await;
+    described(response, parts, caller.route)
+}
+
+async fn answer_one(app: &App, live: &Live, parts: &Parts, id: &str, caller: &Caller) -> Response {
     let route = caller.route;
     let viewer = Viewer {
-        caller: &caller,
+        caller,
         client: client(&parts.headers),
         memory: &NoMemory,
     };
     if route != AuthRoute::Anonymous
         && route != AuthRoute::Chatgpt
         && let Some(upstream) = live.settings.policy.route_upstream(route)
-        && let Some(reply) = ask(app, &live, parts, &viewer, upstream).await
+        && let Some(reply) = ask(app, live, parts, &viewer, upstream).await
     {
         return reply.into_response();
     }
     let known = live
         .settings
         .policy
-        .models_for(&Asker::new(shown_route(&live, route)), &NoMemory)
+        .models_for(&Asker::new(shown_route(live, route)), &NoMemory)
         .into_iter()
         .find(|known| known.model.folded() == id.to_ascii_lowercase());
     match known {

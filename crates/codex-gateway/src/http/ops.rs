@@ -22,7 +22,7 @@ pub async fn healthz() -> &'static str {
 
 /// `GET /readyz`: it can serve, i.e. it is not stopping and the ledger takes entries.
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    if app.tasks.stopping().is_cancelled() {
+    if app.tasks.draining().is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     if !app.books.is_healthy() {

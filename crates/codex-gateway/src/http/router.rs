@@ -105,7 +105,9 @@ async fn one_model(
 /// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and silently.
 async fn upgrade(request: Request) -> Response {
     if !request.headers().contains_key(header::UPGRADE) {
-        return method_not_allowed(request).await.into_response();
+        let mut error = method_not_allowed(request).await;
+        error.allow = Some("POST");
+        return error.into_response();
     }
     let mut response = StatusCode::UPGRADE_REQUIRED.into_response();
     response

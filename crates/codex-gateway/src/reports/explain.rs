@@ -1,11 +1,16 @@
-//! What would happen to a request, and why. The same walk as for a real one, with an empty memory.
+//! What would happen to a request, and why. The same walk as for a real one, with an empty memory; what a server learned is told beside.
 
+use gateway_ledger::Fact;
 use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, RequestKind};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::price_tag::PriceTag;
 use crate::config::{Places, Settings};
+
+mod holder;
+
+pub use holder::{FoundKey, Holder, KeyState, SpeedLine, explain_for_holder};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -29,6 +34,51 @@ pub struct Explained {
     pub price: Option<PriceTag>,
     /// The configuration that was asked.
     pub config: String,
+    /// Refusals learned by the server that answers, of models that this request would ask. They hold for one caller each, and who
+    /// would ask is not known here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<Fact>,
+    /// What the store says of the key and the team; absent when neither was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+}
+
+impl Explained {
+    /// Adds what a running server believes at present and what that changes.
+    #[must_use]
+    pub fn with_learned(mut self, facts: Vec<Fact>, plan: Option<&str>) -> Self {
+        let it = &mut self.explanation;
+        let first = it.model_served.clone().zip(it.upstream.clone());
+        let followers = it
+            .fallbacks
+            .iter()
+            .filter_map(|next| Some((next.model.clone(), next.upstream.clone()?)));
+        let asked: Vec<_> = first.into_iter().chain(followers).collect();
+        self.learned = facts
+            .into_iter()
+            .filter(|fact| fact.route == it.route)
+            .filter(|fact| plan.is_none() || fact.plan.as_deref() == plan)
+            .filter(|fact| {
+                let refused = ModelId::new(&fact.model).ok();
+                asked.iter().any(|(model, upstream)| {
+                    refused.as_ref() == Some(model) && upstream.as_str() == fact.upstream
+                })
+            })
+            .collect();
+        for fact in &self.learned {
+            let caller = fact
+                .credential
+                .as_deref()
+                .map_or_else(String::new, |digest| format!(" for caller {digest}"));
+            it.notes.push(format!(
+                "upstream `{}` refused `{}`{caller} lately: until {} it is passed over there where the chain offers another",
+                fact.upstream,
+                fact.model,
+                fact.expires_at.strftime("%Y-%m-%d %H:%M:%SZ")
+            ));
+        }
+        self
+    }
 }
 
 /// Explains. `day` is the day whose prices hold.
@@ -55,6 +105,8 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
         explanation,
         price,
         config: places.path().to_owned(),
+        learned: Vec::new(),
+        holder: None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and [`Reply`], not the library behind them.
 
+mod pieces;
+
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -7,11 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use gateway_policy::Upstream;
 use gateway_wire::failure::SendState;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use crate::exchange::body::{TailRefused, Upload};
+use crate::http::error::{ErrorCode, GatewayError};
+pub use pieces::Pieces;
 
 /// What is to be sent.
 pub struct UpstreamRequest {
@@ -63,6 +69,35 @@ pub struct TransportFailure {
     pub detail: String,
 }
 
+impl TransportFailure {
+    /// What the client is told: no answer arrived at all.
+    pub fn as_error(&self, name: &str) -> GatewayError {
+        let detail = &self.detail;
+        match self.kind {
+            TransportKind::Connect => GatewayError::new(
+                ErrorCode::UpstreamUnreachable,
+                format!(
+                    "cannot connect to upstream `{name}`: {detail}; check its base_url and the network of the gateway"
+                ),
+            ),
+            TransportKind::HeadersTimeout => GatewayError::new(
+                ErrorCode::UpstreamTimeout,
+                format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
+            ),
+            TransportKind::Reset => GatewayError::new(
+                ErrorCode::UpstreamUnreachable,
+                format!("upstream `{name}` closed the connection before it answered: {detail}"),
+            ),
+            TransportKind::Unreadable => GatewayError::new(
+                ErrorCode::UpstreamUnreachable,
+                format!(
+                    "upstream `{name}` answers with what is no HTTP: {detail}; check its base_url"
+                ),
+            ),
+        }
+    }
+}
+
 /// Where the connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportKind {
@@ -72,6 +107,17 @@ pub enum TransportKind {
     HeadersTimeout,
     /// Broken after the request went out.
     Reset,
+    /// What came back is no HTTP.
+    Unreadable,
+}
+
+impl From<&Upstream> for CallTimes {
+    fn from(upstream: &Upstream) -> Self {
+        Self {
+            connect: upstream.connect_timeout,
+            headers: upstream.headers_timeout,
+        }
+    }
 }
 
 /// An upstream's answer; the body arrives in pieces.
@@ -106,9 +152,25 @@ impl ReplyBody {
 }
 
 /// Sends requests; holds the connection pools.
+///
+/// The library knows one time to connect per pool, so upstreams with the same time share one.
 pub struct UpstreamClient {
+    pools: Mutex<HashMap<Duration, Pool>>,
+}
+
+#[derive(Clone)]
+struct Pool {
     outside: reqwest::Client,
     loopback: reqwest::Client,
+}
+
+/// Times of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallTimes {
+    /// For the connection.
+    pub connect: Duration,
+    /// For the head of the answer, since the request was sent.
+    pub headers: Duration,
 }
 
 /// Before the first repeated attempt to connect; doubles each time.
@@ -116,25 +178,31 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an idle connection is kept. Below the 60 s after which common load balancers drop theirs.
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
+/// Most header fields of an answer. The library's own bound is a hundred, and Codex reads open families of them.
+const HEAD_FIELDS: usize = 512;
+
 impl UpstreamClient {
-    /// Builds the pools. Fails when the TLS roots of the system cannot be loaded.
+    /// Builds the first pool. Fails when the TLS roots of the system cannot be loaded.
     pub fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                // A redirect would carry the credential to a place nobody configured.
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(connect_timeout)
-                .pool_idle_timeout(POOL_IDLE)
-                .tcp_nodelay(true)
-                .tcp_keepalive(Duration::from_secs(60))
-                .http2_adaptive_window(true)
-                .referer(false)
-        };
+        let pool = Pool::new(connect_timeout)?;
         Ok(Self {
-            outside: builder().build()?,
-            // Proxies of the environment are for the world outside.
-            loopback: builder().no_proxy().build()?,
+            pools: Mutex::new(HashMap::from([(connect_timeout, pool)])),
         })
+    }
+
+    /// The pool of a time, built when it is first needed. Reloads with ever new times do not make ever more.
+    fn pool(&self, connect_timeout: Duration) -> Result<Pool, reqwest::Error> {
+        const MOST: usize = 64;
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&connect_timeout) {
+            return Ok(pool.clone());
+        }
+        if pools.len() >= MOST {
+            pools.clear();
+        }
+        let pool = Pool::new(connect_timeout)?;
+        pools.insert(connect_timeout, pool.clone());
+        Ok(pool)
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -144,7 +212,7 @@ impl UpstreamClient {
     pub async fn send(
         &self,
         request: UpstreamRequest,
-        headers_timeout: Duration,
+        times: CallTimes,
         retries: u32,
     ) -> Result<Reply, TransportFailure> {
         let UpstreamRequest {
@@ -162,7 +230,7 @@ impl UpstreamClient {
                     headers: headers.clone(),
                     body: UploadBody::Pieces(pieces.clone()),
                 };
-                match self.once(again, headers_timeout).await {
+                match self.once(again, times).await {
                     Err(failure) if failure.send_state == SendState::NotSent => {
                         tokio::time::sleep(pause).await;
                         pause *= 2;
@@ -178,7 +246,7 @@ impl UpstreamClient {
                 headers,
                 body,
             },
-            headers_timeout,
+            times,
         )
         .await
     }
@@ -186,12 +254,14 @@ impl UpstreamClient {
     async fn once(
         &self,
         request: UpstreamRequest,
-        headers_timeout: Duration,
+        times: CallTimes,
     ) -> Result<Reply, TransportFailure> {
+        let headers_timeout = times.headers;
+        let pool = self.pool(times.connect).map_err(|error| failure(&error))?;
         let client = if is_loopback(&request.url) {
-            &self.loopback
+            pool.loopback
         } else {
-            &self.outside
+            pool.outside
         };
         let over = match &request.body {
             UploadBody::Pieces(_) => None,
@@ -242,6 +312,28 @@ impl UpstreamClient {
     }
 }
 
+impl Pool {
+    fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            reqwest::Client::builder()
+                // A redirect would carry the credential to a place nobody configured.
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(60))
+                .http1_max_headers(HEAD_FIELDS)
+                .http2_adaptive_window(true)
+                .referer(false)
+        };
+        Ok(Self {
+            outside: builder().build()?,
+            // Proxies of the environment are for the world outside.
+            loopback: builder().no_proxy().build()?,
+        })
+    }
+}
+
 fn failure(error: &reqwest::Error) -> TransportFailure {
     if error.is_connect() {
         return TransportFailure {
@@ -251,10 +343,21 @@ fn failure(error: &reqwest::Error) -> TransportFailure {
         };
     }
     TransportFailure {
-        kind: TransportKind::Reset,
+        kind: if is_no_http(error) {
+            TransportKind::Unreadable
+        } else {
+            TransportKind::Reset
+        },
         send_state: SendState::Ambiguous,
         detail: detail(error),
     }
+}
+
+fn is_no_http(error: &reqwest::Error) -> bool {
+    let first: Option<&dyn std::error::Error> = Some(error);
+    std::iter::successors(first, |cause| cause.source())
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse)
 }
 
 /// The innermost cause: the outer layers only repeat the URL.
@@ -277,60 +380,6 @@ fn is_loopback(url: &str) -> bool {
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
-}
-
-/// A body in a few pieces whose total length is known: a splice costs no copy of the rest.
-#[derive(Debug, Default, Clone)]
-pub struct Pieces {
-    pieces: std::collections::VecDeque<Bytes>,
-    left: u64,
-}
-
-impl Pieces {
-    /// Total length in bytes.
-    pub fn len(&self) -> u64 {
-        self.left
-    }
-
-    /// Whether nothing is to be sent.
-    pub fn is_empty(&self) -> bool {
-        self.left == 0
-    }
-}
-
-impl<I: IntoIterator<Item = Bytes>> From<I> for Pieces {
-    fn from(pieces: I) -> Self {
-        let pieces: std::collections::VecDeque<Bytes> = pieces
-            .into_iter()
-            .filter(|piece| !piece.is_empty())
-            .collect();
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, left }
-    }
-}
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.pieces.pop_front();
-        if let Some(piece) = &next {
-            self.left -= piece.len() as u64;
-        }
-        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }
 
 /// Reads at most `limit` bytes of a body within `time`. The second value says whether that was all of it.
@@ -405,21 +454,7 @@ pub enum PrefixEnd {
 
 #[cfg(test)]
 mod tests {
-    use http_body::Body as _;
-
     use super::*;
-
-    #[test]
-    fn pieces_know_their_length() {
-        let pieces = Pieces::from([
-            Bytes::from_static(b"ab"),
-            Bytes::new(),
-            Bytes::from_static(b"c"),
-        ]);
-        assert_eq!(pieces.len(), 3);
-        assert_eq!(pieces.size_hint().exact(), Some(3));
-        assert!(Pieces::default().is_empty());
-    }
 
     #[test]
     fn loopback_upstreams_are_told_from_others() {

@@ -52,6 +52,7 @@ fn assert_same(left: &Settings, right: &Settings) {
     assert_eq!(left.share, right.share);
     assert_eq!(format!("{:?}", left.limits), format!("{:?}", right.limits));
     assert_eq!(left.on_disconnect, right.on_disconnect);
+    assert_eq!(left.unpriced, right.unpriced);
     assert_eq!(left.storage.url, right.storage.url);
     assert_eq!(left.storage.durability, right.storage.durability);
     assert_eq!(left.storage.retention, right.storage.retention);

@@ -139,7 +139,7 @@ fn every_header_of_an_answer_is_on_the_page_about_http() {
         .split('"')
         .filter(|text| text.starts_with("x-gateway-"))
         .collect();
-    assert_eq!(headers.len(), 8);
+    assert_eq!(headers.len(), 9);
     let missing: Vec<_> = headers
         .iter()
         .filter(|name| !page.contains(&format!("`{name}`")))

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Admission, Claim, Pending};
 use crate::db::{Cell, Kind, Link, Row, Statement, Table};
-use crate::entry::{EntryId, InstanceId};
+use crate::entry::EntryId;
 use crate::error::LedgerError;
 use crate::shared::Shared;
 use crate::tables::{day_number, local_day};
@@ -109,8 +109,7 @@ impl<'s> Counts<'s> {
         let questions: Vec<&Question> = self.positions.keys().collect();
         let mut positions = Vec::with_capacity(questions.len());
         for questions in questions.chunks(QUESTIONS) {
-            positions
-                .extend(read_positions(link, &self.shared.instance, self.now, questions).await?);
+            positions.extend(read_positions(link, questions).await?);
         }
         for (position, read) in self.positions.values_mut().zip(positions) {
             *position = read;
@@ -118,7 +117,7 @@ impl<'s> Counts<'s> {
         let scopes = self.scopes();
         let mut speeds = Vec::with_capacity(scopes.len());
         for scopes in scopes.chunks(QUESTIONS) {
-            speeds.extend(read_speeds(link, &self.shared.instance, self.now, scopes).await?);
+            speeds.extend(read_speeds(link, scopes).await?);
         }
         for (speed, read) in self.speeds.values_mut().zip(speeds) {
             *speed = read;
@@ -141,6 +140,7 @@ impl<'s> Counts<'s> {
             tokens,
             billing,
             at,
+            arrived_at: claim.at,
             is_repriced: *is_repriced,
         };
         let mut granted = Vec::with_capacity(claim.scopes.len());
@@ -290,10 +290,11 @@ pub(super) fn days(period: Period) -> Days {
 
 /// What scopes have spent and set aside in their periods, in the order asked. One statement, so that money that moves from
 /// the one to the other is not missed between two looks.
+///
+/// What is set aside counts until it is given back, whatever became of the lease of who did it: after an outage of the store
+/// everybody's lease is over and everybody's streams still run. What the dead leave goes with the sweep.
 pub(super) async fn read_positions(
     link: &mut Link<'_>,
-    instance: &InstanceId,
-    now: i64,
     questions: &[&Question],
 ) -> Result<Vec<Position>, LedgerError> {
     if questions.is_empty() {
@@ -323,9 +324,6 @@ pub(super) async fn read_positions(
             .bind(first)
             .push(" AND ")
             .bind(last)
-            .push(" AND ");
-        push_live(&mut statement, instance, now);
-        statement
             .push(") AS BIGINT), CAST((SELECT COALESCE(SUM(nanos), 0) FROM spend WHERE scope = ");
         statement
             .bind(scope.as_str())
@@ -351,12 +349,7 @@ pub(super) async fn read_positions(
 }
 
 /// How fast scopes are going, in the order asked.
-async fn read_speeds(
-    link: &mut Link<'_>,
-    instance: &InstanceId,
-    now: i64,
-    scopes: &[&str],
-) -> Result<Vec<Speed>, LedgerError> {
+async fn read_speeds(link: &mut Link<'_>, scopes: &[&str]) -> Result<Vec<Speed>, LedgerError> {
     if scopes.is_empty() {
         return Ok(Vec::new());
     }
@@ -371,9 +364,7 @@ async fn read_speeds(
             .bind(index);
         statement
             .push(" AS place, (SELECT COUNT(*) FROM reservations WHERE scope = ")
-            .bind(*scope)
-            .push(" AND ");
-        push_live(&mut statement, instance, now);
+            .bind(*scope);
         for kind in ["requests", "tokens"] {
             statement
                 .push("), (SELECT empty_at FROM buckets WHERE scope = ")
@@ -393,15 +384,6 @@ async fn read_speeds(
         })
     };
     rows.iter().map(speed).collect()
-}
-
-/// Only reservations of instances that are believed alive.
-fn push_live(statement: &mut Statement, instance: &InstanceId, now: i64) {
-    statement.push("(instance = ").bind(instance.as_str());
-    statement
-        .push(" OR instance IN (SELECT instance FROM leases WHERE expires_at > ")
-        .bind(now)
-        .push("))");
 }
 
 /// What is set aside for an exchange.

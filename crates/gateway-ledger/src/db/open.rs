@@ -114,10 +114,12 @@ impl Storage {
             let options = PgConnectOptions::from_str(url).map_err(|_| {
                 LedgerError::bare(LedgerErrorKind::Rejected, "the postgres url cannot be read")
             })?;
+            // The last one bounds how long a replica that vanishes in mid-admission can keep the others from admitting: its
+            // transaction holds the locks of its scopes until the server gives it up. No transaction pauses for so long.
             let limits = [
                 ("statement_timeout", "30000"),
                 ("lock_timeout", "5000"),
-                ("idle_in_transaction_session_timeout", "15000"),
+                ("idle_in_transaction_session_timeout", "3000"),
             ];
             let options = options
                 .application_name("codex-gateway")

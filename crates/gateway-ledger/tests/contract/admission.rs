@@ -8,6 +8,7 @@ use gateway_ledger::{Admission, Claim, EntryId};
 use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Limits, Refusal, RefusedBy, Scope, ScopeLimits, Window};
 
+use crate::durability::{leased, until};
 use crate::stores::{Store, entry, intent};
 
 crate::on_every_store! {
@@ -15,7 +16,9 @@ crate::on_every_store! {
     a_spent_budget_and_a_reserved_one_are_told_apart,
     settling_frees_what_was_set_aside,
     a_fallback_changes_what_is_set_aside,
-    the_reservations_of_a_dead_replica_go_with_its_lease,
+    a_budget_that_changes_counts_what_is_set_aside_already,
+    the_reservations_of_a_dead_replica_go_with_the_sweep_after_its_lease,
+    what_a_live_replica_set_aside_counts_also_when_its_lease_is_over,
     rates_and_concurrency_are_shared_by_replicas,
     tokens_that_were_not_used_come_back,
     metered_and_plan_budgets_are_apart,
@@ -206,8 +209,32 @@ async fn a_fallback_changes_what_is_set_aside(store: Arc<Store>) {
     gateway.close().await;
 }
 
-async fn the_reservations_of_a_dead_replica_go_with_its_lease(store: Arc<Store>) {
-    let (a, b) = (store.open("a").await, store.open("b").await);
+async fn a_budget_that_changes_counts_what_is_set_aside_already(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let reserve = async |cents: i64, of: i64| {
+        let budgets = vec![budget(of * CENT, Window::Day)];
+        let scopes = [key_limits(budgets, Limits::default())];
+        let asked = gateway.ledger.reserve(claim(&store, cents * CENT, &scopes));
+        asked.await.unwrap()
+    };
+    assert!(is_granted(&reserve(6, 10).await));
+    // Lowered under what is set aside: waiting helps whoever fits into it alone.
+    let held = refused(reserve(1, 5).await);
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    let spent = refused(reserve(6, 5).await);
+    assert!(matches!(spent.limit, RefusedBy::Budget { .. }));
+    // Raised: at once.
+    assert!(is_granted(&reserve(14, 20).await));
+    let held = refused(reserve(1, 20).await);
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    gateway.close().await;
+}
+
+async fn the_reservations_of_a_dead_replica_go_with_the_sweep_after_its_lease(store: Arc<Store>) {
+    let (a, b) = (
+        store.open("a").await,
+        store.open_with(leased(&store, "b", 300)).await,
+    );
     let scopes = [key_limits(
         vec![budget(10 * CENT, Window::Day)],
         Limits::default(),
@@ -234,12 +261,36 @@ async fn the_reservations_of_a_dead_replica_go_with_its_lease(store: Arc<Store>)
     );
     assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
     store.advance(Duration::from_secs(61));
-    assert!(is_granted(
-        &b.ledger
-            .reserve(claim(&store, CENT, &scopes))
-            .await
-            .unwrap()
-    ));
+    until("the dead replica is swept", async || {
+        let asked = b.ledger.reserve(claim(&store, CENT, &scopes)).await;
+        is_granted(&asked.unwrap())
+    })
+    .await;
+    b.close().await;
+}
+
+async fn what_a_live_replica_set_aside_counts_also_when_its_lease_is_over(store: Arc<Store>) {
+    let (a, b) = (store.open("a").await, store.open("b").await);
+    let scopes = [key_limits(
+        vec![budget(10 * CENT, Window::Day)],
+        Limits {
+            concurrency: Some(2),
+            ..Limits::default()
+        },
+    )];
+    let reserve = async |of: &crate::stores::Gateway, cents: i64| {
+        let asked = of.ledger.reserve(claim(&store, cents * CENT, &scopes));
+        asked.await.unwrap()
+    };
+    assert!(is_granted(&reserve(&a, 6).await));
+    // As after an outage in which nobody could renew.
+    store.advance(Duration::from_secs(600));
+    let held = refused(reserve(&b, 5).await);
+    assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
+    assert!(is_granted(&reserve(&b, 4).await));
+    let full = refused(reserve(&b, 0).await);
+    assert_eq!(full.limit, RefusedBy::Concurrency);
+    a.close().await;
     b.close().await;
 }
 

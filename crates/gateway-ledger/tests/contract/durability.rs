@@ -178,7 +178,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn leased(store: &Store, instance: &str, millis: u64) -> OpenOptions {
+pub(crate) fn leased(store: &Store, instance: &str, millis: u64) -> OpenOptions {
     OpenOptions {
         lease: Duration::from_millis(millis),
         ..store.options(instance)

@@ -11,6 +11,72 @@ fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap()
 }
 
+/// Window, zone, a moment, the days, and when the next period begins.
+type PeriodRow = (
+    Window,
+    &'static str,
+    &'static str,
+    (Date, Date),
+    &'static str,
+);
+
+fn check_period((window, name, moment, days, resets_at): PeriodRow) {
+    assert_eq!(
+        window.period(at(moment), &zone(name)),
+        Period {
+            days: Some(days),
+            resets_at: Some(at(resets_at))
+        },
+        "{window:?} {name} {moment}"
+    );
+}
+
+#[test]
+fn windows_follow_the_zones_clock_changes() {
+    let rows = [
+        // A day of 25 hours.
+        (
+            Window::Day,
+            "Europe/Berlin",
+            "2026-10-25T10:00:00Z",
+            (date(2026, 10, 25), date(2026, 10, 25)),
+            "2026-10-25T23:00:00Z",
+        ),
+        // A week that loses an hour, and a month that begins in winter time and ends in summer time.
+        (
+            Window::Week,
+            "Europe/Berlin",
+            "2026-03-27T12:00:00Z",
+            (date(2026, 3, 23), date(2026, 3, 29)),
+            "2026-03-29T22:00:00Z",
+        ),
+        (
+            Window::Month,
+            "Europe/Berlin",
+            "2026-03-01T00:00:00Z",
+            (date(2026, 3, 1), date(2026, 3, 31)),
+            "2026-03-31T22:00:00Z",
+        ),
+        // Still February there.
+        (
+            Window::Month,
+            "America/New_York",
+            "2026-03-01T04:59:59Z",
+            (date(2026, 2, 1), date(2026, 2, 28)),
+            "2026-03-01T05:00:00Z",
+        ),
+        // Midnight does not exist on that day; it begins at one.
+        (
+            Window::Day,
+            "America/Santiago",
+            "2026-09-05T12:00:00Z",
+            (date(2026, 9, 5), date(2026, 9, 5)),
+            "2026-09-06T04:00:00Z",
+        ),
+    ];
+    rows.into_iter().for_each(check_period);
+}
+
 #[test]
 fn windows_begin_and_end_on_the_operators_days() {
     let rows = [
@@ -28,14 +94,6 @@ fn windows_begin_and_end_on_the_operators_days() {
             "2026-11-20T03:00:00Z",
             (date(2026, 11, 19), date(2026, 11, 19)),
             "2026-11-20T05:00:00Z",
-        ),
-        // A day of 25 hours.
-        (
-            Window::Day,
-            "Europe/Berlin",
-            "2026-10-25T10:00:00Z",
-            (date(2026, 10, 25), date(2026, 10, 25)),
-            "2026-10-25T23:00:00Z",
         ),
         (
             Window::Week,
@@ -65,26 +123,8 @@ fn windows_begin_and_end_on_the_operators_days() {
             (date(2026, 12, 1), date(2026, 12, 31)),
             "2027-01-01T00:00:00Z",
         ),
-        // Midnight does not exist on that day; it begins at one.
-        (
-            Window::Day,
-            "America/Santiago",
-            "2026-09-05T12:00:00Z",
-            (date(2026, 9, 5), date(2026, 9, 5)),
-            "2026-09-06T04:00:00Z",
-        ),
     ];
-    for (window, name, moment, days, resets_at) in rows {
-        let period = window.period(at(moment), &zone(name));
-        assert_eq!(
-            period,
-            Period {
-                days: Some(days),
-                resets_at: Some(at(resets_at))
-            },
-            "{window:?} {name} {moment}"
-        );
-    }
+    rows.into_iter().for_each(check_period);
     assert_eq!(
         Window::Total.period(at("2026-11-20T12:00:00Z"), &TimeZone::UTC),
         Period {
@@ -166,6 +206,7 @@ fn ask(nanos: i64, tokens: u64) -> Ask {
         tokens,
         billing: Billing::Metered,
         at: at(NOON),
+        arrived_at: at(NOON),
         is_repriced: false,
     }
 }
@@ -227,6 +268,17 @@ fn a_spent_budget_names_its_reset_and_a_reserved_one_a_wait() {
         (reserved.retry_after(), reserved.resets_at()),
         (Some(RETRY_SOON), None)
     );
+}
+
+#[test]
+fn a_request_that_arrived_before_midnight_is_told_that_the_budget_has_begun_anew() {
+    let late = Ask {
+        at: at("2026-11-21T00:00:02Z"),
+        arrived_at: at("2026-11-20T23:59:58Z"),
+        ..ask(1, 0)
+    };
+    let refusal = refused(&state(100, 0), late);
+    assert_eq!(refusal.resets_at(), Some(at("2026-11-21T00:00:00Z")));
 }
 
 #[test]

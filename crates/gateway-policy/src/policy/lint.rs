@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Policy, PolicyInput};
 use crate::ask::{Ask, Endpoint, RequestKind};
+use crate::catalog::ModelCard;
 use crate::explain::Skip;
 use crate::fallback::ChainOrigin;
 use crate::problem::{Problem, did_you_mean};
@@ -106,16 +107,16 @@ impl Policy {
             .iter()
             .flatten()
             .flat_map(|pattern| self.catalog.covered(pattern));
-        let target_is_lite = self.catalog.card(to).and_then(|card| card.lite.current());
-        let mixed = sources.into_iter().find(|card| {
-            matches!((card.lite.current(), target_is_lite), (Some(source), Some(target)) if source != target)
-        });
+        let target_is_lite = self.is_lite(to);
+        let mixed = sources
+            .into_iter()
+            .find(|card| target_is_lite.is_some_and(|target| target != card.is_lite()));
         if let Some(card) = mixed {
             problems.push(Problem::warning(
                 rule.action_span.clone(),
                 format!(
                     "rule `{name}` mixes request shapes: {}",
-                    shapes(&card.id, to, target_is_lite)
+                    shapes(&card.id, to, !card.is_lite())
                 ),
             ));
         }
@@ -191,10 +192,7 @@ impl Policy {
                     .with_hint(self.similar(&source)),
                 );
             }
-            let source_is_lite = self
-                .catalog
-                .card(&source)
-                .and_then(|card| card.lite.current());
+            let source_is_lite = self.is_lite(&source);
             for target in targets {
                 let Ok(id) = ModelId::new(target.get_ref()) else {
                     continue;
@@ -208,15 +206,14 @@ impl Policy {
                         .with_hint(self.similar(&id)),
                     );
                 }
-                let target_is_lite = self.catalog.card(&id).and_then(|card| card.lite.current());
-                if let (Some(from), Some(to)) = (source_is_lite, target_is_lite)
+                if let (Some(from), Some(to)) = (source_is_lite, self.is_lite(&id))
                     && from != to
                 {
                     problems.push(Problem::warning(
                         target.span(),
                         format!(
                             "this chain mixes request shapes: {}",
-                            shapes(&source, &id, Some(to))
+                            shapes(&source, &id, to)
                         ),
                     ));
                 }
@@ -233,28 +230,32 @@ impl Policy {
         let ChainOrigin::Operator(span) = &chain.origin else {
             return;
         };
-        let lite = |model: &ModelId| {
-            self.catalog
-                .card(model)
-                .and_then(|card| card.lite.current().copied())
+        let Some(from) = self.is_lite(source) else {
+            return;
         };
-        let Some(from) = lite(source) else { return };
+        let differs = |model: &&ModelId| self.is_lite(model).is_some_and(|to| to != from);
+        // What the list itself mixes was told before.
+        if chain.then.iter().any(|model| differs(&model)) {
+            return;
+        }
         let added = chain
             .expanded
             .iter()
             .filter(|model| !chain.then.contains(model));
-        if let Some(other) = added
-            .into_iter()
-            .find(|model| lite(model).is_some_and(|to| to != from))
-        {
+        if let Some(other) = added.into_iter().find(differs) {
             problems.push(Problem::warning(
                 span.clone(),
                 format!(
                     "this chain goes on with that of its last model and then mixes request shapes: {}",
-                    shapes(source, other, lite(other).as_ref())
+                    shapes(source, other, !from)
                 ),
             ));
         }
+    }
+
+    /// Whether a model of the catalogue is asked as Responses-Lite; nobody can say of others.
+    fn is_lite(&self, model: &ModelId) -> Option<bool> {
+        self.catalog.card(model).map(ModelCard::is_lite)
     }
 
     fn is_known(&self, model: &ModelId, input: &PolicyInput) -> bool {
@@ -277,8 +278,8 @@ impl Policy {
     }
 }
 
-fn shapes(from: &ModelId, to: &ModelId, target_is_lite: Option<&bool>) -> String {
-    let (lite, plain) = if target_is_lite == Some(&true) {
+fn shapes(from: &ModelId, to: &ModelId, target_is_lite: bool) -> String {
+    let (lite, plain) = if target_is_lite {
         (to, from)
     } else {
         (from, to)

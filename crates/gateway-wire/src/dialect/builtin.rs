@@ -138,6 +138,8 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
         Dialect {
             effort: EffortField::Omit,
             short_call_ids: true,
+            // Refused with 422, as every member it does not know; usage comes without it.
+            stream_usage: false,
             ..COMPATIBLE
         },
     ),

@@ -7,29 +7,51 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use super::delta::read_delta;
+use super::edit::{Edit, apply, removal};
 use super::{Kind, Seen};
 use crate::json::{self, Elements, Members};
 use crate::reply::is_cut;
+use crate::sse::replace_data;
 use crate::stream::{StreamFailure, StreamSummary, Terminal, UsageReading};
 use crate::synth::CHAT_DONE;
 use crate::usage::read_usage;
 
-static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage":"#));
-static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""error":"#));
-static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason":"#));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage""#));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""error""#));
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason""#));
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ChatWatch {
+    hides_usage: bool,
     /// Why the answer ended, once a chunk says so.
     finish_reason: Option<String>,
     has_head: bool,
 }
 
 impl ChatWatch {
-    pub(super) fn see(&mut self, data: &[u8], summary: &mut StreamSummary) -> Seen {
+    pub(super) const fn new(hides_usage: bool) -> Self {
+        Self {
+            hides_usage,
+            finish_reason: None,
+            has_head: false,
+        }
+    }
+
+    pub(super) fn see(&mut self, raw: &[u8], data: &[u8], summary: &mut StreamSummary) -> Seen {
+        let kind = self.read_chunk(data, summary);
+        let rewritten = if self.hides_usage && kind != Kind::Terminal {
+            without_usage(raw, data)
+        } else {
+            None
+        };
+        Seen { kind, rewritten }
+    }
+
+    /// Takes what the ledger needs.
+    fn read_chunk(&mut self, data: &[u8], summary: &mut StreamSummary) -> Kind {
         if data.trim_ascii() == b"[DONE]" {
             self.conclude(summary);
-            return Seen::unchanged(Kind::Terminal);
+            return Kind::Terminal;
         }
         if !self.has_head || is_set(data, &USAGE) || is_set(data, &FINISH) {
             self.read(data, summary);
@@ -39,11 +61,11 @@ impl ChatWatch {
         }
         let delta = read_delta(data);
         if delta.chars == 0 && !delta.has_call {
-            return Seen::unchanged(Kind::so_far(summary));
+            return Kind::so_far(summary);
         }
         summary.output_chars += delta.chars;
         summary.has_output = true;
-        Seen::unchanged(Kind::Output)
+        Kind::Output
     }
 
     /// Reads one of the few chunks that say more than a delta.
@@ -70,15 +92,15 @@ impl ChatWatch {
         self.has_head = summary.response_id.is_some() && summary.model.is_some();
     }
 
-    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error none is
-    /// given, for a client that overlooked the error would take it for success.
+    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error nothing is
+    /// added, for a client that overlooked the error would take it for success.
     pub(super) fn end(&self, summary: &mut StreamSummary) -> Option<Bytes> {
         if self.finish_reason.is_none() && summary.pending_error.is_none() {
             return None;
         }
         self.conclude(summary);
         if matches!(summary.terminal, Some(Terminal::Failed(_))) {
-            return None;
+            return Some(Bytes::new());
         }
         summary.mended.ending += 1;
         Some(Bytes::from_static(CHAT_DONE))
@@ -113,10 +135,31 @@ fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
     summary.provider_cost_nanos = reading.cost_nanos.or(summary.provider_cost_nanos);
 }
 
+/// The event as an upstream sends it that was not asked for usage: without the chunk that carries nothing else, and without the
+/// `"usage":null` of all others. `None` where nothing has to go.
+///
+/// Counts beside a choice stay: upstreams that put them there send them unasked.
+fn without_usage(raw: &[u8], data: &[u8]) -> Option<Bytes> {
+    USAGE.find(data)?;
+    let usage = Members::new(data, 0)
+        .find(|member| json::string_at(data, &member.key).is_some_and(|key| key == "usage"))?;
+    if data.get(usage.value.clone()) == Some(b"null") {
+        let edit = Edit {
+            span: removal(data, 0, &usage),
+            text: String::new(),
+        };
+        return Some(replace_data(raw, &apply(data, vec![edit])));
+    }
+    let has_choice = json::find(data, 0, "choices")
+        .is_some_and(|choices| Elements::new(data, choices).next().is_some());
+    (!has_choice && !json::is_set(data, 0, "error")).then(Bytes::new)
+}
+
 /// Whether the member the finder looks for has a value other than null.
 fn is_set(data: &[u8], finder: &Finder<'_>) -> bool {
     finder.find_iter(data).any(|at| {
         data.get(at + finder.needle().len()..)
+            .and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"))
             .map(<[u8]>::trim_ascii_start)
             .is_some_and(|value| !value.starts_with(b"null"))
     })

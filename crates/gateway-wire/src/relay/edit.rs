@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::json::{self, Members};
+use crate::json::{self, Member, Members};
 
 /// Text to put in place of a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,20 @@ pub(super) fn apply(data: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     }
     out.extend_from_slice(data.get(at..).unwrap_or_default());
     out
+}
+
+/// What has to go so that a member is gone from the object at `at`: with the comma before it, or, if it is the first, the one after.
+pub(super) fn removal(data: &[u8], at: usize, gone: &Member) -> Range<usize> {
+    let mut before = None;
+    for member in Members::new(data, at) {
+        if member.key.start > gone.key.start {
+            return before.map_or(gone.key.start..member.key.start, |end| end..gone.value.end);
+        }
+        if member.key.start < gone.key.start {
+            before = Some(member.value.end);
+        }
+    }
+    before.unwrap_or(gone.key.start)..gone.value.end
 }
 
 static HEADERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""headers""#));

@@ -72,9 +72,23 @@ impl ResponsesWatch {
             Some(b"codex.rate_limits") => keep_plan_limit(data, summary),
             Some(b"response.in_progress" | b"response.queued" | b"response.metadata") | None => {}
             // Keep-alives and what Codex's own backend says of the connection have other names.
-            Some(name) => summary.has_output |= name.starts_with(b"response."),
+            Some(name) => {
+                summary.has_output |= name.starts_with(b"response.");
+                if name.ends_with(b".completed") {
+                    read_side_usage(data, summary);
+                }
+            }
         }
         Kind::so_far(summary)
+    }
+}
+
+/// Streams of other services, such as images, say their tokens beside the type of their last event.
+fn read_side_usage(data: &[u8], summary: &mut StreamSummary) {
+    if let Some(usage) = json::member(data, 0, "usage") {
+        let reading = read_usage(data.get(usage).unwrap_or_default());
+        summary.usage = reading.usage;
+        summary.provider_cost_nanos = reading.cost_nanos;
     }
 }
 

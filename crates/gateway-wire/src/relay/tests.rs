@@ -8,6 +8,8 @@ fn settings(wire: WireApi) -> RelaySettings {
         max_event: 1 << 20,
         model_echo: None,
         strip_models_etag: false,
+        hide_usage: false,
+        ends_with_connection: false,
     }
 }
 
@@ -74,13 +76,37 @@ fn a_sound_responses_stream_passes_unchanged_and_is_read() {
 }
 
 #[test]
-fn what_follows_the_terminal_event_is_swallowed() {
+fn what_follows_the_terminal_event_passes_behind_it_and_is_not_read() {
     let text = [CREATED, COMPLETED, DELTA, "data: [DONE]\n\n"].concat();
+    let rest = ": bye\r\n\r\n\ndata: cut";
+    let (steps, summary) = run(
+        settings(WireApi::Responses),
+        &[text.as_bytes(), rest.as_bytes()],
+    );
+    assert_eq!(
+        steps,
+        [
+            ("preamble", CREATED.to_owned()),
+            (
+                "terminal",
+                [COMPLETED, DELTA, "data: [DONE]\n\n", rest].concat()
+            )
+        ]
+    );
+    assert_eq!((summary.events, summary.has_output), (2, false));
+}
+
+#[test]
+fn a_line_feed_that_belongs_to_a_mended_end_does_not_follow_it() {
+    let event = COMPLETED.replace('\n', "\r");
+    let whole = format!("{event}\n: bye\n");
+    let (steps, _) = run(settings(WireApi::Responses), &[whole.as_bytes()]);
+    assert_eq!(sent(&steps), format!("{COMPLETED}: bye\n"));
     let (steps, _) = run(
         settings(WireApi::Responses),
-        &[text.as_bytes(), DELTA.as_bytes()],
+        &[event.as_bytes(), b"\n: bye\n"],
     );
-    assert_eq!(sent(&steps), [CREATED, COMPLETED].concat());
+    assert_eq!(sent(&steps), format!("{COMPLETED}: bye\n"));
 }
 
 /// What the client gets for a terminal event, and the summary.
@@ -264,4 +290,59 @@ fn headers_stay_when_nothing_was_asked() {
         sent(&steps),
         "data: {\"type\":\"response.metadata\",\"headers\":{\"openai-model\":\"a\\\"b\"}}\n\n"
     );
+}
+
+fn chunk(rest: &str) -> String {
+    format!("data: {{\"id\":\"c-1\",\"model\":\"m\"{rest}}}\n\n")
+}
+
+#[test]
+fn usage_that_the_client_did_not_ask_for_is_read_and_left_out() {
+    let text =
+        r#","choices":[{"index":0,"delta":{"content":"\"usage\":null"},"finish_reason":"stop"}]"#;
+    let counts = r#""usage":{"prompt_tokens":3,"completion_tokens":2}"#;
+    for (upstreams, clients) in [
+        // What comes with every chunk, at any place, and what comes on its own.
+        (
+            [
+                chunk(&format!("{text},\"usage\":null")),
+                chunk(&format!(",\"usage\" : null{text}")),
+                "data: {\"usage\":null ,\"x\":1}\n\n".to_owned(),
+                chunk(&format!(",\"choices\":[],{counts}")),
+            ]
+            .concat(),
+            [chunk(text), chunk(text), "data: {\"x\":1}\n\n".to_owned()].concat(),
+        ),
+        // Beside a choice it was not asked for by us, and beside an error it is not alone.
+        (
+            chunk(&format!("{text},{counts}")),
+            chunk(&format!("{text},{counts}")),
+        ),
+        (
+            chunk(&format!(
+                ",\"error\":{{\"code\":\"x\"}},\"choices\":[],{counts}"
+            )),
+            chunk(&format!(
+                ",\"error\":{{\"code\":\"x\"}},\"choices\":[],{counts}"
+            )),
+        ),
+    ] {
+        let sent_by_upstream = format!("{upstreams}data: [DONE]\n\n");
+        for size in [1, 7, sent_by_upstream.len()] {
+            let chunks: Vec<&[u8]> = sent_by_upstream.as_bytes().chunks(size).collect();
+            let hiding = RelaySettings {
+                hide_usage: true,
+                ..settings(WireApi::Chat)
+            };
+            let (steps, summary) = run(hiding, &chunks);
+            assert_eq!(sent(&steps), format!("{clients}data: [DONE]\n\n"));
+            assert_eq!(
+                summary.usage,
+                UsageReading::Reported(Usage::new(3, 0, 0, 2, 0).unwrap())
+            );
+            assert!(summary.mended.is_none());
+            let (steps, _) = run(settings(WireApi::Chat), &chunks);
+            assert_eq!(sent(&steps), sent_by_upstream, "who asked gets every byte");
+        }
+    }
 }

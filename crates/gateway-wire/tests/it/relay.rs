@@ -40,6 +40,8 @@ fn settings(name: &str) -> RelaySettings {
         max_event: 1 << 20,
         model_echo: is_rewritten.then(|| "gpt-5.5".to_owned()),
         strip_models_etag: is_rewritten,
+        hide_usage: false,
+        ends_with_connection: false,
     }
 }
 
@@ -65,7 +67,8 @@ fn joined(steps: Vec<Step>) -> Vec<Step> {
         let both = |a: &Bytes, b: &Bytes| Bytes::from([&a[..], &b[..]].concat());
         match (out.last_mut(), &step) {
             (Some(Step::Preamble(all)), Step::Preamble(more))
-            | (Some(Step::Output(all)), Step::Output(more)) => {
+            | (Some(Step::Output(all)), Step::Output(more))
+            | (Some(Step::Terminal(all)), Step::Terminal(more)) => {
                 *all = both(all, more);
             }
             (_, Step::Preamble(_) | Step::Output(_) | Step::Terminal(_)) => out.push(step),
@@ -220,6 +223,8 @@ proptest! {
             max_event: 1 << 20,
             model_echo: echo.then(|| "asked".to_owned()),
             strip_models_etag: echo,
+        hide_usage: false,
+        ends_with_connection: false,
         };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
@@ -227,6 +232,7 @@ proptest! {
         let pieces = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
         let whole = relay(settings(), std::iter::once(&bytes[..]));
         prop_assert_eq!(relay(settings(), pieces), whole.clone());
+        // The terminal event and what stands behind it, joined.
         let terminals = whole.0.iter().filter(|step| matches!(step, Step::Terminal(_))).count();
         prop_assert!(terminals <= 1 && (terminals == 0 || matches!(whole.0.last(), Some(Step::Terminal(_)))));
     }

@@ -47,3 +47,15 @@ fn every_dialect_is_named() {
         assert!(section.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+#[test]
+fn what_every_dialect_rests_on_is_said() {
+    let (_, section) = DOCS.split_once("## What each dialect rests on").unwrap();
+    for name in Dialect::names() {
+        let has_row = section.lines().any(|line| {
+            let first = line.trim_start_matches('|').split('|').next();
+            first.is_some_and(|cell| cell.contains(&format!("`{name}`")))
+        });
+        assert!(has_row, "{name}");
+    }
+}

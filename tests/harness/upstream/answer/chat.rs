@@ -49,6 +49,9 @@ pub fn events(answer: &Answer, ask: &Ask<'_>) -> Vec<Value> {
     let chunk = |delta: Value, finish: Option<&str>| {
         let mut chunk = envelope(answer, ask, "chat.completion.chunk");
         chunk["choices"] = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+        if ask.include_usage {
+            chunk["usage"] = Value::Null;
+        }
         chunk
     };
     let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), None)];

@@ -80,3 +80,70 @@ fn json_has_place_price_and_statements() {
     assert_eq!(answer["price"]["usd_per_million_tokens"]["input"], "0.75");
     assert!(answer["statements"].as_array().unwrap().len() > 2);
 }
+
+#[test]
+fn what_a_refused_request_or_an_alias_would_ask_upstream_is_not_claimed() {
+    let refused = text(&asked(
+        "[[rules]]\nname = \"no\"\nwhen = { model = \"ghost\" }\nthen = { reject = \"why\" }\n",
+        "api_key",
+        "ghost",
+        None,
+    ));
+    assert!(!refused.contains("goes upstream"), "{refused}");
+    let unrouted = text(&asked("", "anonymous", "ghost", None));
+    assert!(!unrouted.contains("goes upstream"), "{unrouted}");
+    let alias = text(&asked(
+        "[[rules]]\nname = \"pin\"\nwhen = { model = \"house\" }\nthen = { rewrite = \"gpt-5.4\" }\n",
+        "api_key",
+        "house",
+        None,
+    ));
+    assert!(!alias.contains("goes upstream"), "{alias}");
+    let passed = text(&asked("", "api_key", "ghost", None));
+    assert!(passed.contains("goes upstream unchanged"), "{passed}");
+}
+
+#[test]
+fn an_effort_that_the_target_does_not_take_is_told() {
+    let rewrite = "[[rules]]\nname = \"r\"\nwhen = { model = \"gpt-6-sol\" }\nthen = { rewrite = \"gpt-5.4\" }\n";
+    let answer = text(&asked(rewrite, "api_key", "gpt-6-sol", Some("max")));
+    assert!(
+        answer.contains("the effort max becomes xhigh: `gpt-5.4` does not take it"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_running_server_tells_the_refusals_that_concern_the_request() {
+    let fact = |model: &str, route: AuthRoute, plan: Option<&str>| gateway_ledger::Fact {
+        upstream: "openai".to_owned(),
+        route,
+        plan: plan.map(str::to_owned),
+        credential: Some("0011223344556677".to_owned()),
+        model: model.to_owned(),
+        evidence: "model_not_found".to_owned(),
+        learned_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        expires_at: "2026-11-20T12:10:00Z".parse().unwrap(),
+    };
+    let facts = vec![
+        fact("GPT-5.5", AuthRoute::ApiKey, None),
+        fact("gpt-5.4", AuthRoute::ApiKey, None),
+        fact("gpt-5.5", AuthRoute::Chatgpt, None),
+        fact("gpt-5.2", AuthRoute::ApiKey, None),
+        fact("gpt-5.5", AuthRoute::ApiKey, Some("team")),
+    ];
+    let answer = asked("", "api_key", "gpt-5.5", None).with_learned(facts.clone(), None);
+    let models: Vec<&str> = answer
+        .learned
+        .iter()
+        .map(|fact| fact.model.as_str())
+        .collect();
+    assert_eq!(models, ["GPT-5.5", "gpt-5.4", "gpt-5.5"]);
+    let told = text(&answer);
+    assert!(
+        told.contains("upstream `openai` refused `GPT-5.5` for caller 0011223344556677 lately: until 2026-11-20 12:10:00Z"),
+        "{told}"
+    );
+    let of_plan = asked("", "api_key", "gpt-5.5", None).with_learned(facts, Some("team"));
+    assert_eq!(of_plan.learned.len(), 1);
+}

@@ -19,6 +19,8 @@ pub(super) struct Look {
     has_previous_response: bool,
     pub(super) is_lite_dropped: bool,
     pub(super) is_reasoning_stripped: bool,
+    /// The upstream takes no question for token counts.
+    pub(super) is_usage_unasked: bool,
 }
 
 impl Look {

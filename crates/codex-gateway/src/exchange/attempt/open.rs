@@ -69,6 +69,8 @@ pub struct View<'a> {
     pub upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
     pub plan: Option<&'a ReplyPlan>,
+    /// Whether the gateway asked for token counts that the client did not ask for.
+    pub hides_usage: bool,
 }
 
 impl View<'_> {
@@ -244,6 +246,8 @@ fn begin_stream(
                 .filter(|_| is_changed)
                 .map(ToString::to_string),
             strip_models_etag: !is_catalogue_passed_on,
+            hide_usage: view.hides_usage,
+            ends_with_connection: !exchange.endpoint.has_terminal_event(),
         })))
     };
     let mut held = Vec::new();
@@ -332,14 +336,16 @@ async fn open_whole(
     let (pieces, rest) = match read_patiently(&mut body, WHOLE_REPLY, idle).await {
         Ok((pieces, has_more)) => (pieces, has_more.then_some(body)),
         Err(Unread::Broken(detail)) => return Err(truncated(&detail)),
-        Err(Unread::Silent) => {
-            return Err(Unusable {
-                code: ErrorCode::UpstreamTimeout,
-                detail: "fell silent in the middle of its answer (`stream_idle_timeout`)"
-                    .to_owned(),
-            });
-        }
+        Err(Unread::Silent) => return Err(silent()),
     };
+    if exchange.endpoint.answers_in_json() && status == StatusCode::OK && !begins_an_object(&pieces)
+    {
+        return Err(Unusable {
+            code: ErrorCode::UpstreamUnreadable,
+            detail: "answered with something that is no JSON; see whether its base_url is right"
+                .to_owned(),
+        });
+    }
     Ok(Opened::Served(Reached::Whole(Box::new(WholeReply {
         status,
         headers,
@@ -351,10 +357,26 @@ async fn open_whole(
     }))))
 }
 
+/// Whether the first byte that is no white space opens an object.
+fn begins_an_object(pieces: &[Bytes]) -> bool {
+    pieces
+        .iter()
+        .flat_map(|piece| piece.iter())
+        .find(|byte| !byte.is_ascii_whitespace())
+        == Some(&b'{')
+}
+
 pub(super) fn truncated(detail: &str) -> Unusable {
     Unusable {
         code: ErrorCode::UpstreamTruncated,
         detail: format!("broke off before its answer was complete: {detail}"),
+    }
+}
+
+pub(super) fn silent() -> Unusable {
+    Unusable {
+        code: ErrorCode::UpstreamTimeout,
+        detail: "fell silent in the middle of its answer (`stream_idle_timeout`)".to_owned(),
     }
 }
 

@@ -3,10 +3,14 @@
 use bytes::Bytes;
 use gateway_policy::{Adjustment, Attempt, AuthRoute, Upstream};
 use gateway_wire::adjust::{self, Adjustments};
-use gateway_wire::splice::splice;
+use gateway_wire::request::RequestHead;
+use gateway_wire::splice::{Edit, splice_all};
+use gateway_wire::{WireApi, stream_usage};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
+use super::Reached;
+use super::look::Look;
 use crate::app::{App, Live};
 use crate::exchange::body::{RequestBody, Tail, TailWatch};
 use crate::exchange::record::Exchange;
@@ -22,14 +26,61 @@ use crate::upstream::headers::{
 pub struct OutgoingBody {
     pub body: UploadBody,
     pub watch: Option<TailWatch>,
+    /// Whether it asks for token counts that the client did not ask for.
+    pub asks_usage: bool,
+}
+
+/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs. A body that still
+/// arrives may yet say that it streams, or that it asks itself.
+fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
+    exchange.endpoint.wire() == WireApi::Chat
+        && attempt.wire == WireApi::Chat
+        && attempt.upstream.dialect.stream_usage
+        && head.stream_options_include_usage != Some(true)
+        && head.stream != Some(false)
+}
+
+/// Whether the body may have to be changed elsewhere than at its model, for which all of it has to be here.
+pub fn is_edited(
+    exchange: &Exchange,
+    attempt: &Attempt,
+    head: &RequestHead,
+    parts: &Parts,
+) -> bool {
+    let is_translated = attempt.wire != exchange.endpoint.wire();
+    // Lite requests too: a model can refuse the header, and is then asked again without it.
+    let is_lite = parts.headers.contains_key(LITE_HEADER);
+    is_translated || is_lite || may_ask_usage(exchange, attempt, head)
+}
+
+/// Whether an upstream refuses a stream for no other reason than that it was asked for its token counts.
+pub fn is_question_refused(
+    exchange: &Exchange,
+    attempt: &Attempt,
+    head: &RequestHead,
+    reached: &Reached,
+) -> bool {
+    const NAME: &[u8] = b"stream_options";
+    let Reached::Whole(reply) = reached else {
+        return false;
+    };
+    head.stream == Some(true)
+        && may_ask_usage(exchange, attempt, head)
+        && matches!(reply.status.as_u16(), 400 | 422)
+        && reply
+            .pieces
+            .concat()
+            .windows(NAME.len())
+            .any(|text| text == NAME)
 }
 
 /// Makes the body of one attempt. A streamed tail is used up; a replayable one stays.
-pub fn body(
+pub(super) fn body(
     request: &mut RequestBody,
     exchange: &Exchange,
     attempt: &Attempt,
     changes: &[Adjustment],
+    look: &Look,
     headers: &mut HeaderMap,
 ) -> Result<OutgoingBody, GatewayError> {
     let is_changed = exchange
@@ -39,24 +90,32 @@ pub fn body(
     let span = is_changed
         .then(|| request.head.model.as_ref().map(|model| model.span.clone()))
         .flatten();
-    let whole = |pieces: Vec<Bytes>| OutgoingBody {
+    let asks_usage = request.head.stream == Some(true)
+        && !look.is_usage_unasked
+        && may_ask_usage(exchange, attempt, &request.head);
+    let whole = |pieces: Vec<Bytes>, asks_usage| OutgoingBody {
         body: UploadBody::Pieces(Pieces::from(pieces)),
         watch: None,
+        asks_usage,
     };
     let tail = match &request.tail {
-        Tail::Replayable { plain, .. } if !changes.is_empty() => {
-            let adjusted = adjusted(plain, changes)?;
-            let Some(span) = span else {
-                return Ok(whole(vec![adjusted]));
+        Tail::Replayable { plain, .. } if !changes.is_empty() || span.is_some() || asks_usage => {
+            let (plain, span) = if changes.is_empty() {
+                (plain.clone(), span)
+            } else {
+                let adjusted = adjusted(plain, changes)?;
+                // The span belongs to the body as it was; after a change it is looked up again.
+                let head = gateway_wire::request::scan(&adjusted)
+                    .map_err(|error| super::super::body::invalid(&error))?;
+                let span = span.and(head.model.map(|model| model.span));
+                (adjusted, span)
             };
-            // The span belongs to the body as it was; after a change it is looked up again.
-            let head = gateway_wire::request::scan(&adjusted)
-                .map_err(|error| super::super::body::invalid(&error))?;
-            let span = head.model.map_or(span, |model| model.span);
-            return Ok(whole(spliced(&adjusted, span, attempt)?));
-        }
-        Tail::Replayable { plain, .. } if span.is_some() => {
-            return Ok(whole(spliced(plain, span.unwrap_or_default(), attempt)?));
+            let usage = asks_usage.then(|| stream_usage::ask(&plain)).flatten();
+            let asks_usage = usage.is_some();
+            let model = span.map(|span| Edit::string(span, attempt.model.as_str()));
+            let edits = model.into_iter().chain(usage).collect();
+            let pieces = splice_all(&plain, edits).map_err(|_| internal())?;
+            return Ok(whole(pieces, asks_usage));
         }
         Tail::Replayable { raw, plain } => {
             let accepted = &attempt.upstream.request_encodings;
@@ -66,7 +125,7 @@ pub fn body(
                     .any(|known| known.as_str() == coding.as_str())
             });
             if request.codings.is_empty() || !can_pass {
-                return Ok(whole(vec![plain.clone()]));
+                return Ok(whole(vec![plain.clone()], false));
             }
             let words: Vec<&str> = request
                 .codings
@@ -76,7 +135,7 @@ pub fn body(
             if let Ok(value) = HeaderValue::from_str(&words.join(", ")) {
                 headers.insert(header::CONTENT_ENCODING, value);
             }
-            return Ok(whole(vec![raw.clone()]));
+            return Ok(whole(vec![raw.clone()], false));
         }
         Tail::Streamed(_) => std::mem::replace(&mut request.tail, Tail::Sent),
         Tail::Sent => return Err(internal()),
@@ -88,17 +147,8 @@ pub fn body(
     Ok(OutgoingBody {
         body: UploadBody::Streamed(upload),
         watch: Some(watch),
+        asks_usage: false,
     })
-}
-
-fn spliced(
-    plain: &Bytes,
-    span: std::ops::Range<usize>,
-    attempt: &Attempt,
-) -> Result<Vec<Bytes>, GatewayError> {
-    splice(plain, span, attempt.model.as_str())
-        .map(Vec::from)
-        .map_err(|_| internal())
 }
 
 pub(super) fn internal() -> GatewayError {
@@ -106,6 +156,23 @@ pub(super) fn internal() -> GatewayError {
         ErrorCode::InternalError,
         "internal error: the request body was not where it was expected",
     )
+}
+
+/// What is changed in a request beside its model, as a header and a log field say it; `None` when nothing is.
+pub(super) fn told(changes: &[Adjustment], is_lite_dropped: bool) -> Option<String> {
+    let mut words: Vec<String> = changes
+        .iter()
+        .map(|change| match change {
+            Adjustment::Effort(effort) => format!("effort={effort}"),
+            Adjustment::Verbosity(verbosity) => format!("verbosity={verbosity}"),
+            Adjustment::LiftLiteTools => "lite-tools-lifted".to_owned(),
+            Adjustment::StripReasoning => "encrypted-reasoning-stripped".to_owned(),
+        })
+        .collect();
+    if is_lite_dropped && !changes.contains(&Adjustment::LiftLiteTools) {
+        words.push("lite-header-dropped".to_owned());
+    }
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 pub(super) fn adjusted(plain: &Bytes, changes: &[Adjustment]) -> Result<Bytes, GatewayError> {

@@ -8,12 +8,12 @@ use gateway_wire::translate::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::open::{Opened, Unusable, View, in_stream, truncated};
+use super::open::{Opened, Unusable, View, in_stream, silent, truncated};
 use super::{Reached, WholeReply};
 use crate::exchange::machine::is_cut_short;
 use crate::exchange::record::Exchange;
 use crate::http::error::ErrorCode;
-use crate::upstream::client::{PrefixEnd, ReplyBody, read_prefix};
+use crate::upstream::client::{ReplyBody, Unread, read_patiently};
 
 /// Largest answer that is translated as a whole.
 const MAX_WHOLE: usize = 64 << 20;
@@ -55,13 +55,12 @@ pub(super) async fn whole(
     mut body: ReplyBody,
 ) -> Result<Opened, Unusable> {
     let idle = view.upstream.stream_idle_timeout;
-    let (pieces, end) = read_prefix(&mut body, MAX_WHOLE, idle).await;
-    match end {
-        PrefixEnd::Whole => {}
-        PrefixEnd::More => return Err(truncated("it is too large or too slow")),
-        PrefixEnd::Broken(detail) => return Err(truncated(&detail)),
+    match read_patiently(&mut body, MAX_WHOLE, idle).await {
+        Ok((pieces, false)) => answer(view, plan, exchange, headers, &pieces.concat()),
+        Ok((_, true)) => Err(truncated("it is too large")),
+        Err(Unread::Broken(detail)) => Err(truncated(&detail)),
+        Err(Unread::Silent) => Err(silent()),
     }
-    answer(view, plan, exchange, headers, &pieces.concat())
 }
 
 /// A stream that is put together for a client that asked for none.
@@ -83,12 +82,7 @@ pub(super) async fn collected(
                 detail: "sent an answer that is larger than this gateway puts together".to_owned(),
             })?,
             Ok(Some(Err(detail))) => return Err(truncated(&detail)),
-            Err(_) => {
-                return Err(Unusable {
-                    code: ErrorCode::UpstreamTimeout,
-                    detail: "fell silent in the middle of its answer".to_owned(),
-                });
-            }
+            Err(_) => return Err(silent()),
         }
     }
     let (gathered, summary) = collector.finish();

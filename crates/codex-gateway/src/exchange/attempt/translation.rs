@@ -67,6 +67,7 @@ pub(super) fn body(
     let body = OutgoingBody {
         body: UploadBody::Pieces(Pieces::from([Bytes::from(translated.body)])),
         watch: None,
+        asks_usage: false,
     };
     Ok((body, translated.reply))
 }

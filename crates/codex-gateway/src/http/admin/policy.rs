@@ -12,7 +12,7 @@ use super::gate::Admitted;
 use super::params::{Params, known, ledger_error};
 use crate::app::App;
 use crate::http::error::GatewayError;
-use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::explain::{Explained, Question, explain, explain_for_holder};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;
 
@@ -55,9 +55,20 @@ pub(super) async fn explained(
             .unwrap_or_default(),
     };
     params.done()?;
-    let live = app.live.load();
+    let live = app.live.load_full();
     let day = app.clock.date();
-    Ok(Json(explain(&live.settings, &live.places, &question, day)))
+    let (settings, places) = (&live.settings, &live.places);
+    let answer = if question.key.is_none() && question.team.is_none() {
+        explain(settings, places, &question, day)
+    } else {
+        let when = (day, app.clock.now());
+        explain_for_holder(app.books.ledger(), settings, places, &question, when)
+            .await
+            .map_err(super::team::refused)?
+    };
+    Ok(Json(
+        answer.with_learned(believed(&app), question.plan.as_deref()),
+    ))
 }
 
 /// `GET /api/models[?route=R]`.
@@ -78,6 +89,12 @@ pub(super) async fn facts(
     uri: Uri,
 ) -> Result<Json<FactsReport>, GatewayError> {
     Params::read(&uri)?.done()?;
+    let facts = believed(&app);
+    Ok(Json(FactsReport { facts }))
+}
+
+/// What this server believes at present, the newest first.
+fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -90,7 +107,7 @@ pub(super) async fn facts(
             .cmp(&a.learned_at)
             .then(order(a).cmp(&order(b)))
     });
-    Ok(Json(FactsReport { facts }))
+    facts
 }
 
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.

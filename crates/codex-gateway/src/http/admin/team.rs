@@ -227,7 +227,7 @@ fn done() -> Response {
     Json(done).into_response()
 }
 
-fn refused(error: AdministerError) -> GatewayError {
+pub(super) fn refused(error: AdministerError) -> GatewayError {
     match error {
         AdministerError::Bad(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
         AdministerError::Missing(text) => GatewayError::new(ErrorCode::NotFound, text),

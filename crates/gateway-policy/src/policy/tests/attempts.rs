@@ -22,6 +22,7 @@ then = { rewrite = "gpt-5.5" }
 [fallback]
 "gpt-5.5" = ["gpt-5.3-codex-spark", "gpt-5.2-codex", "gpt-5.4"]
 "gpt-6-sol" = ["gpt-6-luna", "gpt-5.5"]
+"gpt-5.5-old" = ["gpt-5.4"]
 "x" = ["deepseek-chat", "unheard-of"]
 "#;
 
@@ -156,6 +157,16 @@ fn efforts_and_verbosity_are_clamped_to_what_the_target_takes() {
         changes("chatgpt gpt-6-sol", Some("minimal"), None).first(),
         Some(&vec![Adjustment::Effort("low".to_owned())]),
         "nothing lower is taken, so the least"
+    );
+    assert_eq!(
+        changes("chatgpt gpt-5.5-old", Some("minimal"), None),
+        [vec![Adjustment::Effort("low".to_owned())]],
+        "gpt-5.4 takes `none`, which is no lesser `minimal`"
+    );
+    assert_eq!(changes("chatgpt gpt-5.5-old", Some("none"), None), [vec![]]);
+    assert_eq!(
+        changes("chatgpt gpt-5.5-old", Some("max"), None),
+        [vec![Adjustment::Effort("xhigh".to_owned())]]
     );
     assert_eq!(
         changes("chatgpt gpt-6-sol", Some("HIGH"), None).first(),

@@ -463,9 +463,18 @@ fn mixed_request_shapes_are_suspicious() {
             "warning «\"gpt-6-sol\"»: this chain mixes request shapes: {lite}"
         )]
     );
-    // Of gpt-5.4 nobody says what shape it takes.
+    // Of gpt-5.4 nobody says what shape it takes: it is older than the new one, and is asked in the old one.
     assert_eq!(
         found("[fallback]\n\"gpt-6-sol\" = [\"gpt-5.4\"]\n"),
+        [
+            "warning «\"gpt-5.4\"»: this chain mixes request shapes: `gpt-6-sol` is asked as Responses-Lite, `gpt-5.4` is not, and an upstream may refuse the other's shape"
+        ]
+    );
+    // A model of which nobody says anything can be either.
+    assert_eq!(
+        found(
+            "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n[[rules]]\nname = \"house\"\nwhen = { model = \"house\" }\nthen = \"allow\"\n"
+        ),
         Vec::<String>::new()
     );
     assert_eq!(

@@ -1,0 +1,51 @@
+//! Requests that the HTTP library refuses before anything of ours sees them: the same envelope as for every other error, with an id.
+
+use bytes::Bytes;
+
+use super::error::{ErrorCode, GatewayError};
+use super::guard::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, MAX_URI_BYTES};
+use crate::clock::Clock;
+
+/// A whole answer in the place of the library's, which has no body.
+pub fn answer(status: u16) -> Bytes {
+    let error = match status {
+        414 => GatewayError::new(
+            ErrorCode::HeadersTooLarge,
+            format!("the request target is longer than {MAX_URI_BYTES} bytes"),
+        ),
+        431 => GatewayError::new(
+            ErrorCode::HeadersTooLarge,
+            format!(
+                "the request carries too many headers; at most {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes are accepted"
+            ),
+        ),
+        _ => GatewayError::new(
+            ErrorCode::InvalidRequest,
+            "this is no HTTP request that can be read; the gateway is addressed by `http://`, unless TLS is set up",
+        ),
+    };
+    let id = Clock.new_id();
+    tracing::info!(request.id = %id, error.code = error.code.as_str(), "a request could not be read");
+    let (status, body) = (error.status(), error.body());
+    let length = body.len();
+    Bytes::from(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole() {
+        let text = String::from_utf8(answer(414).to_vec()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"),
+            "{head}"
+        );
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+        assert!(body.contains("headers_too_large"));
+    }
+}

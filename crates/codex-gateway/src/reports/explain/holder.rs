@@ -1,0 +1,235 @@
+//! What keys, teams and budgets add to the answer: whether the key works here and for this model, and where the money stands.
+//! Reads the store and reserves nothing.
+
+use gateway_ledger::{Directory, KeyRecord, Ledger};
+use gateway_policy::limit::{Limits, Scope};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{Explained, Question, explain};
+use crate::administer::{self, AdministerError, BudgetLine};
+use crate::config::{Places, Settings};
+use crate::http::error::ErrorCode;
+use crate::keys::Grant;
+
+/// What the store says of the key and the team that were named.
+#[derive(Debug, Clone, Serialize)]
+pub struct Holder {
+    /// The key; absent when none was named.
+    pub key: Option<FoundKey>,
+    /// Why the request would be refused on their account.
+    pub refused: Option<Refused>,
+    /// The budgets that count it, the one of the whole gateway included.
+    pub budgets: Vec<BudgetLine>,
+    /// The limits on speed that count it.
+    pub limits: Vec<SpeedLine>,
+}
+
+/// A key that was named.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoundKey {
+    /// Absent when the store knows none of that name or id.
+    pub id: Option<String>,
+    pub name: String,
+    pub team: Option<String>,
+    pub state: KeyState,
+}
+
+/// Whether a key works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    Live,
+    Revoked,
+    Expired,
+    /// The store knows none of that name or id.
+    Unknown,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// The limits of one scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpeedLine {
+    pub scope: String,
+    #[serde(flatten)]
+    pub limits: Limits,
+}
+
+/// Explains, and lets the store have its say about the key and the team that are named.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn explain_for_holder(
+    ledger: &Ledger,
+    settings: &Settings,
+    places: &Places,
+    question: &Question,
+    (day, now): (Date, Timestamp),
+) -> Result<Explained, AdministerError> {
+    let directory = ledger.directory().await?;
+    let record = question
+        .key
+        .as_deref()
+        .and_then(|named| find(&directory, named, now));
+    let mut asked = question.clone();
+    let mut notes = Vec::new();
+    if let Some(record) = record {
+        if question.team.is_some() && question.team != record.team {
+            let team = record.team.as_deref().unwrap_or("no team");
+            notes.push(format!(
+                "key `{}` belongs to {team}, which is what was asked with",
+                record.name
+            ));
+        }
+        // What rules see of a request with this key.
+        asked.key = Some(record.name.clone());
+        asked.team.clone_from(&record.team);
+    } else if let Some(named) = &question.key {
+        notes.push(format!(
+            "the store knows no key `{named}`: the rules were asked as if there were one"
+        ));
+    }
+    if let Some(team) = &asked.team
+        && !directory.teams().iter().any(|known| known.name == *team)
+    {
+        notes.push(format!("the store knows no team `{team}`"));
+    }
+    let mut answer = explain(settings, places, &asked, day);
+    answer.explanation.notes.extend(notes);
+    let limits = directory.limits_of(record, asked.team.as_ref());
+    let scopes: Vec<Scope> = limits.iter().map(|limits| limits.scope.clone()).collect();
+    let mut holder = Holder {
+        key: question.key.as_ref().map(|named| found(named, record, now)),
+        refused: None,
+        budgets: administer::budgets_of(ledger, &directory, &scopes).await?,
+        limits: limits
+            .iter()
+            .filter(|limits| limits.limits != Limits::default())
+            .map(|limits| SpeedLine {
+                scope: limits.scope.as_text(),
+                limits: limits.limits,
+            })
+            .collect(),
+    };
+    holder.refused = refuse_key(&directory, record, &holder, &mut answer)
+        .or_else(|| refuse_budget(settings, &holder, &answer));
+    answer.holder = Some(holder);
+    Ok(answer)
+}
+
+/// By id, or by name; of several the one that works.
+fn find<'d>(directory: &'d Directory, named: &str, now: Timestamp) -> Option<&'d KeyRecord> {
+    let of_that_name = || {
+        let keys = directory.keys().iter();
+        keys.filter(|key| key.name == named)
+    };
+    directory
+        .key(named)
+        .or_else(|| of_that_name().find(|key| state(key, now) == KeyState::Live))
+        .or_else(|| of_that_name().next())
+}
+
+fn state(key: &KeyRecord, now: Timestamp) -> KeyState {
+    if key.revoked_at.is_some() {
+        KeyState::Revoked
+    } else if key.expires_at.is_some_and(|at| at <= now) {
+        KeyState::Expired
+    } else {
+        KeyState::Live
+    }
+}
+
+fn found(named: &str, record: Option<&KeyRecord>, now: Timestamp) -> FoundKey {
+    FoundKey {
+        id: record.map(|key| key.id.clone()),
+        name: record.map_or(named, |key| &key.name).to_owned(),
+        team: record.and_then(|key| key.team.clone()),
+        state: record.map_or(KeyState::Unknown, |key| state(key, now)),
+    }
+}
+
+/// What the key is refused, in the order of the walk. A model that it may not use turns the answer into a rejection.
+fn refuse_key(
+    directory: &Directory,
+    record: Option<&KeyRecord>,
+    holder: &Holder,
+    answer: &mut Explained,
+) -> Option<Refused> {
+    let (record, key) = (record?, holder.key.as_ref()?);
+    let refused = |code: ErrorCode, message: String| {
+        Some(Refused {
+            code: code.as_str(),
+            message,
+        })
+    };
+    match key.state {
+        KeyState::Live | KeyState::Unknown => {}
+        KeyState::Revoked => {
+            return refused(
+                ErrorCode::InvalidGatewayKey,
+                "the key is revoked".to_owned(),
+            );
+        }
+        KeyState::Expired => {
+            return refused(
+                ErrorCode::InvalidGatewayKey,
+                "the key has expired".to_owned(),
+            );
+        }
+    }
+    let grant = Grant::of(directory, Some(record));
+    let it = &mut answer.explanation;
+    if let Some(message) = grant.refuse_route(&record.name, it.route) {
+        return refused(ErrorCode::KeyNotPermitted, message);
+    }
+    for fallback in &mut it.fallbacks {
+        if fallback.skipped.is_none() && !grant.permits_model(&fallback.model) {
+            fallback.skipped = Some(format!("gateway key `{}` may not use it", record.name));
+            fallback.upstream = None;
+        }
+    }
+    let message = grant.refuse_model(&record.name, it.model_served.as_ref()?)?;
+    it.decision = Some(DecisionKind::Rejected);
+    it.message = Some(message.clone());
+    (it.model_served, it.upstream, it.base_url) = (None, None, None);
+    (it.wire, it.because, it.chain) = (None, None, None);
+    it.fallbacks.clear();
+    answer.price = None;
+    refused(ErrorCode::ModelNotFound, message)
+}
+
+/// A budget that is spent whatever the request would cost.
+fn refuse_budget(settings: &Settings, holder: &Holder, answer: &Explained) -> Option<Refused> {
+    let name = answer.explanation.upstream.as_ref()?;
+    let upstream = settings
+        .policy
+        .upstreams()
+        .find(|upstream| upstream.name == *name)?;
+    let is_plan =
+        answer.explanation.route == AuthRoute::Chatgpt && upstream.credential.is_callers();
+    let billing = if is_plan {
+        Billing::Plan
+    } else {
+        Billing::Metered
+    };
+    let spent = holder
+        .budgets
+        .iter()
+        .find(|line| line.billing == billing && line.spent_nanos >= line.nanos)?;
+    Some(Refused {
+        code: ErrorCode::UsageLimitReached.as_str(),
+        message: format!(
+            "the budget of {} ({}) is spent",
+            spent.scope,
+            spent.window.as_str()
+        ),
+    })
+}

@@ -1,0 +1,198 @@
+//! What is booked in cases that are easily booked wrong: whose money it is, answers of side services, answers too large to be read.
+
+use crate::translate::{call, chat_only, respond, start, turn};
+use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::sample::{API_KEY, responses_body, signed_in};
+use gateway_tests::upstream::{
+    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, Usage,
+};
+use serde_json::json;
+
+/// 40,000 × $5 + 60,000 × $0.50 + 4,000 × $30 per million, at the standard rates of gpt-5.5; priority is two and a half times that.
+const USAGE: Usage = Usage {
+    input: 100_000,
+    cached: 60_000,
+    cache_write: 0,
+    output: 4_000,
+    reasoning: 0,
+};
+
+#[tokio::test]
+async fn what_the_gateways_own_credential_pays_for_is_on_a_bill_whoever_asked() {
+    let upstream = Upstream::with(Script::answer(Answer {
+        service_tier: Some("default".to_owned()),
+        ..Answer::text("an answer").usage(USAGE)
+    }))
+    .await;
+    let base = upstream.base_url();
+    let gateway = start(&format!(
+        "[upstreams.chatgpt]\nbase_url = \"{base}\"\n\n[upstreams.third]\nbase_url = \"{base}\"\nwire_api = \"responses\"\n\
+         credential = {{ env = \"THIRD_KEY\" }}\n\n[[rules]]\nname = \"small jobs\"\n\
+         when = {{ effort = [\"low\"] }}\nthen = {{ send = \"third\" }}\n"
+    ))
+    .await;
+    // By plan the requested tier counts, for the answer always says `default`; on a bill the served one does.
+    for (effort, to, billing, cost) in [
+        ("high", "chatgpt", "plan", 875_000_000),
+        ("low", "third", "metered", 350_000_000),
+    ] {
+        let mut body = responses_body("what does this cost?");
+        body["model"] = json!("gpt-5.5");
+        body["service_tier"] = json!("priority");
+        body["reasoning"] = json!({"effort": effort});
+        let call = gateway.client().post("/v1/responses").json(&body);
+        let reply = signed_in(call).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(
+            (&entry["route"], &entry["upstream"], &entry["billing"]),
+            (&json!("chatgpt"), &json!(to), &json!(billing)),
+            "{entry}"
+        );
+        assert_eq!(entry["cost_nanos"], cost, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn a_tier_that_the_upstream_was_never_asked_for_costs_nothing_more() {
+    for (lines, cost) in [
+        // Left out for an upstream that knows no tiers.
+        ("", 350_000_000),
+        // Asked for, and the answer does not say: what was asked for counts.
+        ("dialect = \"openai\"", 875_000_000),
+    ] {
+        let answer = Answer::text("an answer").usage(USAGE);
+        let (_upstream, gateway) = chat_only(Script::answer(answer), lines).await;
+        let mut body = responses_body("what does this cost?");
+        body["model"] = json!("gpt-5.5");
+        body["service_tier"] = json!("priority");
+        let reply = respond(&gateway, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(entry["service_tier_requested"], "priority", "{entry}");
+        assert_eq!(entry["cost_nanos"], cost, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
+    for (usage, booked) in [
+        // More cached than input; more reasoning than output, and no total that explains it; no whole number; below zero.
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}),
+            None,
+        ),
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 3}}),
+            None,
+        ),
+        (json!({"prompt_tokens": 5.5, "completion_tokens": 2}), None),
+        (json!({"prompt_tokens": -5, "completion_tokens": 2}), None),
+        // Reasoning beside the output, as the total shows; hits of a cache; a sum that leaves one of the two.
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 3}}),
+            Some((5, 0, 5, 3)),
+        ),
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 1}),
+            Some((5, 4, 2, 0)),
+        ),
+        (
+            json!({"prompt_tokens": 5, "total_tokens": 7}),
+            Some((5, 0, 2, 0)),
+        ),
+    ] {
+        for (path, stream) in [
+            ("/v1/chat/completions", true),
+            ("/v1/chat/completions", false),
+            ("/v1/responses", true),
+            ("/v1/responses", false),
+        ] {
+            let answer = Answer {
+                raw_usage: Some(usage.clone()),
+                ..Answer::text("an answer")
+            };
+            let (_upstream, gateway) = chat_only(Script::answer(answer), "").await;
+            let body = match path {
+                "/v1/responses" => turn(stream),
+                _ => {
+                    json!({"model": "third-a", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
+                }
+            };
+            let reply = call(&gateway, path, &body).send().await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let entry = gateway.entry_of(&reply).await;
+            // A finished answer whose counts cannot be true is estimated, and says so.
+            let source = if booked.is_some() {
+                "reported"
+            } else {
+                "estimated"
+            };
+            assert_eq!(
+                entry["usage_source"], source,
+                "{path} {stream} {usage}: {entry}"
+            );
+            if let Some((input, cached, output, reasoning)) = booked {
+                let counts = [
+                    ("input_tokens", input),
+                    ("cached_input_tokens", cached),
+                    ("output_tokens", output),
+                    ("reasoning_tokens", reasoning),
+                ];
+                for (name, count) in counts {
+                    assert_eq!(entry[name], count, "{path} {stream} {usage}: {name}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_pictures_ends_with_its_connection_and_is_counted() {
+    let events = "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AAAA\"}\n\n\
+        event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"AAAA\",\"usage\":{\"total_tokens\":150,\"input_tokens\":50,\"output_tokens\":100}}\n\n";
+    let upstream = Upstream::with(Script::steps(vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Text(events.to_owned()),
+            cuts: Cuts::Whole,
+            delay_ms: 0,
+        },
+        Step::WaitMs(300),
+        Step::End,
+    ]))
+    .await;
+    let config = Config::to(&upstream).upstream("keepalive = \"100ms\"");
+    let gateway = Gateway::start(&config).await;
+    let call = gateway.client().post("/v1/images/generations");
+    let body = json!({"model": "gpt-image-2", "prompt": "a dot", "stream": true});
+    let reply = call.bearer(API_KEY).json(&body).send().await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, events));
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(
+        (
+            &entry["outcome"],
+            &entry["input_tokens"],
+            &entry["output_tokens"]
+        ),
+        (&json!("completed"), &json!(50), &json!(100)),
+        "{entry}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_be_read_has_not_failed() {
+    let large = json!({"created": 1, "data": [{"b64_json": "A".repeat(33 << 20)}]});
+    let upstream = Upstream::with(Script::always(Then::Plain(Plain::json(200, large)))).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let call = gateway.client().post("/v1/images/generations");
+    let body = json!({"model": "gpt-image-2", "prompt": "a wall"});
+    let reply = call.bearer(API_KEY).json(&body).send().await;
+    assert_eq!((reply.status, reply.cut), (200, None));
+    let entry = gateway.entry_of(&reply).await;
+    assert_eq!(
+        (&entry["outcome"], &entry["usage_source"]),
+        (&json!("completed"), &json!("unknown")),
+        "{entry}"
+    );
+}
