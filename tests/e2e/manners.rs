@@ -119,6 +119,30 @@ async fn a_client_that_closes_its_own_side_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn requests_sent_together_are_all_answered_though_the_client_closed_its_side() {
+    let script = Script::answer(Answer::text("hello").delay_ms(30));
+    let (_upstream, gateway) = both(script).await;
+    let body = responses_body("hi").to_string();
+    let ask = head(&format!(
+        "authorization: Bearer {API_KEY}\r\ncontent-length: {}\r\n",
+        body.len()
+    )) + &body;
+    let health = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for (requests, count) in [
+        (ask.repeat(3), 3),
+        (health.repeat(5), 5),
+        (health.to_owned() + &ask, 2),
+    ] {
+        let mut stream = gateway.client().connect().await;
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answers = rest_of(&mut stream).await;
+        assert_eq!(answers.matches(" 200 OK\r\n").count(), count, "{answers}");
+    }
+    assert!(!gateway.output().contains("client_gone"));
+}
+
+#[tokio::test]
 async fn half_a_request_is_no_half_closed_client() {
     let (upstream, gateway) = both(Script::steps(vec![Step::Stall])).await;
     let full = head(&format!(

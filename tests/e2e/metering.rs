@@ -4,7 +4,7 @@ use crate::translate::{call, chat_only, respond, start, turn};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
 use gateway_tests::upstream::{
-    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, Usage,
+    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, Usage, When,
 };
 use serde_json::json;
 
@@ -71,6 +71,50 @@ async fn a_tier_that_the_upstream_was_never_asked_for_costs_nothing_more() {
         let entry = gateway.entry_of(&reply).await;
         assert_eq!(entry["service_tier_requested"], "priority", "{entry}");
         assert_eq!(entry["cost_nanos"], cost, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn looking_at_a_stored_response_does_not_book_it_again() {
+    let usage =
+        json!({"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500, "cost": 0.5});
+    let stored = json!({"id": "resp_1", "object": "response", "model": "gpt-5.5", "status": "completed", "output": [], "usage": usage});
+    let event = json!({"type": "response.completed", "response": stored});
+    let stream = vec![
+        Step::Head(ReplyHead::event_stream()),
+        Step::Send {
+            body: Payload::Events(vec![event]),
+            cuts: Cuts::Whole,
+            delay_ms: 0,
+        },
+    ];
+    let script = Script::default()
+        .rule(
+            When::path("/resp_1"),
+            Then::Plain(Plain::json(200, stored.clone())),
+        )
+        .rule(When::path("/resp_2"), Then::Steps(stream));
+    let upstream = Upstream::with(script).await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    for path in [
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_2?stream=true",
+    ] {
+        let reply = gateway.client().get(path).bearer(API_KEY).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.text().contains("\"input_tokens\":1000"));
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(
+            (
+                &entry["outcome"],
+                &entry["usage_source"],
+                &entry["upstream_response_id"]
+            ),
+            (&json!("completed"), &json!("unknown"), &json!("resp_1")),
+            "{entry}"
+        );
+        assert!(entry["input_tokens"].is_null() && entry["cost_nanos"].is_null());
     }
 }
 

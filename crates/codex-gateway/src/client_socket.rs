@@ -58,6 +58,8 @@ pub struct ClientSocket<S> {
     leaving: Option<Leaving>,
     /// Whether the client said something since it was last told something.
     has_asked: bool,
+    /// Whether the library may have more to write of what it has begun: something was written, and not flushed yet.
+    is_writing: bool,
     /// What is left of an answer that is sent in the place of the library's.
     instead: Bytes,
 }
@@ -100,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
             head: None,
             leaving: None,
             has_asked: false,
+            is_writing: false,
             instead: Bytes::new(),
         }
     }
@@ -121,9 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
             *pause = pause.saturating_mul(2).min(LONGEST_LOOK);
             look.as_mut().reset(Instant::now() + *pause);
             let is_late = since.elapsed() >= WHOLE_WITHIN;
-            let asks = !*is_asked && self.has_asked && self.talk.may_be_asked();
+            let asks = !*is_asked && !self.is_writing && self.talk.may_be_asked();
             *is_asked |= asks;
-            if !self.talk.is_whole() && is_late || !self.talk.is_answering() && self.has_asked {
+            let is_nothing_due =
+                !self.talk.is_answering() && (self.has_asked || !self.talk.is_busy());
+            if !self.talk.is_whole() && is_late || is_nothing_due {
                 self.talk.is_gone();
                 self.hearing = Hearing::Strict;
                 return Poll::Ready(Ok(()));
@@ -152,9 +157,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
         Poll::Ready(Ok(()))
     }
 
+    fn wrote(&mut self) {
+        self.has_asked = false;
+        self.head = None;
+    }
+
     /// Puts words in the place of a bare refusal. `None` for everything else.
     fn replaced(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<io::Result<usize>> {
-        let status = bare_refusal(bytes)?;
+        // What comes while an answer is on its way is the answer's, whatever it looks like.
+        let status = bare_refusal(bytes).filter(|_| self.has_asked && !self.talk.is_busy())?;
         self.instead = (self.words)(status);
         match self.poll_instead(context) {
             Poll::Ready(Err(error)) => Some(Err(error)),
@@ -204,7 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientSocket<S> {
             }
             return Poll::Ready(Ok(()));
         }
-        if !self.has_asked || matches!(self.hearing, Hearing::Strict) {
+        // While an answer is on its way, this is a client that left. Between two, a request that was sent together with the one
+        // before may have been read and not begun.
+        let is_awaited = self.has_asked || self.talk.is_answering() || !is_busy;
+        if !is_awaited || matches!(self.hearing, Hearing::Strict) {
             return Poll::Ready(Ok(()));
         }
         self.talk.close_after();
@@ -228,15 +242,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
         if let Some(replaced) = self.replaced(context, bytes) {
             return Poll::Ready(replaced);
         }
+        self.is_writing = true;
         let count = ready!(Pin::new(&mut self.socket).poll_write(context, bytes))?;
-        self.has_asked = false;
-        self.head = None;
+        self.wrote();
         Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(context))?;
-        Pin::new(&mut self.socket).poll_flush(context)
+        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        self.is_writing = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Closes this side, then lets a client that still writes finish: closing the socket under it would reset the connection, and
@@ -293,9 +309,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
         {
             return Poll::Ready(replaced);
         }
+        self.is_writing = true;
         let count = ready!(Pin::new(&mut self.socket).poll_write_vectored(context, pieces))?;
-        self.has_asked = false;
-        self.head = None;
+        self.wrote();
         Poll::Ready(Ok(count))
     }
 }

@@ -83,6 +83,11 @@ impl Endpoint {
         self.names_a_model()
     }
 
+    /// Whether the usage in an answer is of this request. Looking at a stored response shows what making it has cost, every time.
+    pub const fn is_paid_for(self) -> bool {
+        !matches!(self, Self::StoredResponse)
+    }
+
     /// Side services that work with the caller's own credential only.
     pub const fn needs_own_credential(self) -> bool {
         matches!(

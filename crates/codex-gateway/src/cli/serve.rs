@@ -36,7 +36,7 @@ use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
-use crate::upstream::client::UpstreamClient;
+use crate::upstream::client::{CallTimes, UpstreamClient};
 use crate::{server, telemetry};
 
 /// Arguments of `serve`.
@@ -263,7 +263,7 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         keys: Keys::new(Clock, directory),
         soft_warnings: SoftWarnings::default(),
         unpriced_warnings: UnpricedWarnings::default(),
-        upstream: UpstreamClient::new(gateway_policy::upstream::CONNECT_TIMEOUT)
+        upstream: UpstreamClient::new(CallTimes::default())
             .context("cannot set up TLS toward upstreams")?,
         metrics: Metrics::new()?,
         traces: Traces::from_environment(&instance)?,

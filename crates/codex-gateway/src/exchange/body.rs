@@ -362,7 +362,8 @@ impl Streamed {
         let upload = Upload {
             head: pieces.into(),
             rest: self.rest,
-            alarm: Box::pin(tokio::time::sleep(BODY_IDLE)),
+            alarm: None,
+            patience: BODY_IDLE,
             over: Arc::default(),
             seen: self.seen,
             max: self.max,

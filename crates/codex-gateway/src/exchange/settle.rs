@@ -18,9 +18,11 @@ const PER_TOKEN: u64 = 4;
 
 /// Takes over what a stream said about itself.
 pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
-    exchange.output_chars = summary.output_chars;
-    read_usage(exchange, summary.usage);
-    exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    if exchange.endpoint.is_paid_for() {
+        exchange.output_chars = summary.output_chars;
+        read_usage(exchange, summary.usage);
+        exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    }
     exchange
         .upstream_response_id
         .clone_from(&summary.response_id);
@@ -32,8 +34,10 @@ pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
 
 /// Takes over what a plain answer said about itself.
 pub fn read_reply_summary(exchange: &mut Exchange, summary: ReplySummary) {
-    read_usage(exchange, summary.usage);
-    exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    if exchange.endpoint.is_paid_for() {
+        read_usage(exchange, summary.usage);
+        exchange.provider_cost_nanos = summary.provider_cost_nanos;
+    }
     exchange.upstream_response_id = summary.response_id;
     exchange.service_tier = summary.service_tier;
     read_terminal(exchange, summary.terminal.as_ref());

@@ -111,6 +111,15 @@ pub enum TransportKind {
     Unreadable,
 }
 
+impl Default for CallTimes {
+    fn default() -> Self {
+        Self {
+            connect: gateway_policy::upstream::CONNECT_TIMEOUT,
+            headers: gateway_policy::upstream::HEADERS_TIMEOUT,
+        }
+    }
+}
+
 impl From<&Upstream> for CallTimes {
     fn from(upstream: &Upstream) -> Self {
         Self {
@@ -155,7 +164,7 @@ impl ReplyBody {
 ///
 /// The library knows one time to connect per pool, so upstreams with the same time share one.
 pub struct UpstreamClient {
-    pools: Mutex<HashMap<Duration, Pool>>,
+    pools: Mutex<HashMap<CallTimes, Pool>>,
 }
 
 #[derive(Clone)]
@@ -165,11 +174,11 @@ struct Pool {
 }
 
 /// Times of one call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallTimes {
     /// For the connection.
     pub connect: Duration,
-    /// For the head of the answer, since the request was sent.
+    /// For the head of the answer, since the request was sent. No pause in taking the request may be longer either.
     pub headers: Duration,
 }
 
@@ -183,25 +192,25 @@ const HEAD_FIELDS: usize = 512;
 
 impl UpstreamClient {
     /// Builds the first pool. Fails when the TLS roots of the system cannot be loaded.
-    pub fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
-        let pool = Pool::new(connect_timeout)?;
+    pub fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
+        let pool = Pool::new(times)?;
         Ok(Self {
-            pools: Mutex::new(HashMap::from([(connect_timeout, pool)])),
+            pools: Mutex::new(HashMap::from([(times, pool)])),
         })
     }
 
-    /// The pool of a time, built when it is first needed. Reloads with ever new times do not make ever more.
-    fn pool(&self, connect_timeout: Duration) -> Result<Pool, reqwest::Error> {
+    /// The pool of such times, built when it is first needed. Reloads with ever new times do not make ever more.
+    fn pool(&self, times: CallTimes) -> Result<Pool, reqwest::Error> {
         const MOST: usize = 64;
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&connect_timeout) {
+        if let Some(pool) = pools.get(&times) {
             return Ok(pool.clone());
         }
         if pools.len() >= MOST {
             pools.clear();
         }
-        let pool = Pool::new(connect_timeout)?;
-        pools.insert(connect_timeout, pool.clone());
+        let pool = Pool::new(times)?;
+        pools.insert(times, pool.clone());
         Ok(pool)
     }
 
@@ -257,7 +266,7 @@ impl UpstreamClient {
         times: CallTimes,
     ) -> Result<Reply, TransportFailure> {
         let headers_timeout = times.headers;
-        let pool = self.pool(times.connect).map_err(|error| failure(&error))?;
+        let pool = self.pool(times).map_err(|error| failure(&error))?;
         let client = if is_loopback(&request.url) {
             pool.loopback
         } else {
@@ -313,12 +322,15 @@ impl UpstreamClient {
 }
 
 impl Pool {
-    fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
                 // A redirect would carry the credential to a place nobody configured.
                 .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(connect_timeout)
+                .connect_timeout(times.connect)
+                // A server that works on one request at a time takes nothing of the next until it is done. The library's 30 s
+                // would call that a broken connection, long before `headers_timeout`.
+                .tcp_user_timeout(times.headers)
                 .pool_idle_timeout(POOL_IDLE)
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(60))

@@ -8,7 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{BODY_IDLE, TailState, invalid, stalled};
+use super::{TailState, invalid, stalled};
 use crate::http::decode;
 use crate::http::error::{ErrorCode, GatewayError};
 
@@ -16,8 +16,10 @@ use crate::http::error::{ErrorCode, GatewayError};
 pub struct Upload {
     pub(super) head: std::collections::VecDeque<Bytes>,
     pub(super) rest: Body,
-    /// Rings when the client has sent nothing for too long.
-    pub(super) alarm: Pin<Box<tokio::time::Sleep>>,
+    /// Rings when the client has sent nothing for too long. Set only while it is waited for: an upstream that takes nothing for
+    /// longer than that is no fault of the client.
+    pub(super) alarm: Option<Pin<Box<tokio::time::Sleep>>>,
+    pub(super) patience: std::time::Duration,
     /// Told when the last byte has gone, or that none will.
     pub(super) over: Arc<tokio::sync::Notify>,
     pub(super) seen: usize,
@@ -103,12 +105,14 @@ impl http_body::Body for Upload {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Poll::Ready(frame) = Pin::new(&mut self.rest).poll_frame(context) else {
-            ready!(self.alarm.as_mut().poll(context));
+            let patience = self.patience;
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            ready!(alarm.as_mut().poll(context));
             return Poll::Ready(Some(Err(self.refuse(stalled()))));
         };
-        self.alarm
-            .as_mut()
-            .reset(tokio::time::Instant::now() + BODY_IDLE);
+        self.alarm = None;
         Poll::Ready(match frame {
             None => match self.finish() {
                 Ok(()) => None,
@@ -140,5 +144,57 @@ impl http_body::Body for Upload {
             (Some(_), Some(rest)) => SizeHint::with_exact(sent_ahead + rest),
             (_, _) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::body::{ReadLimits, Tail, read};
+    use futures_util::StreamExt as _;
+    use http_body_util::BodyExt as _;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    /// An upload whose client sends more than is read ahead at once, and what the channel gives after it.
+    async fn upload() -> (Upload, tokio::sync::mpsc::Sender<Bytes>) {
+        let (client, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let first = format!(r#"{{"model":"m","input":"{}"#, "x".repeat(100_000));
+        client.send(Bytes::from(first)).await.unwrap();
+        let pieces = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+        let body = Body::from_stream(pieces.map(Ok::<_, std::io::Error>));
+        let limits = ReadLimits {
+            max: 1 << 20,
+            is_whole_needed: false,
+        };
+        let Ok(request) = read(body, Vec::new(), limits).await else {
+            panic!("it is readable");
+        };
+        let Tail::Streamed(tail) = request.tail else {
+            panic!("it is streamed");
+        };
+        let Ok((mut upload, _)) = tail.into_upload(None) else {
+            panic!("nothing is replaced");
+        };
+        upload.patience = PATIENCE;
+        (upload, client)
+    }
+
+    #[tokio::test]
+    async fn only_the_time_that_the_client_is_waited_for_counts() {
+        let (mut upload, client) = upload().await;
+        assert!(upload.frame().await.unwrap().is_ok());
+        // The upstream takes nothing for a long time, then takes more than is here yet.
+        tokio::time::sleep(PATIENCE * 2).await;
+        let later = async {
+            tokio::time::sleep(PATIENCE / 4).await;
+            client.send(Bytes::from_static(b"\"}")).await.unwrap();
+            client
+        };
+        let (frame, client) = tokio::join!(upload.frame(), later);
+        assert!(frame.unwrap().is_ok());
+        assert!(upload.frame().await.unwrap().is_err(), "it stalls");
+        drop(client);
     }
 }
