@@ -83,6 +83,12 @@ impl Endpoint {
         self.names_a_model()
     }
 
+    /// Whether nothing is used up: tokens are counted in advance, and an answer that is read again was booked when it was made.
+    /// The ledger knows the same two by their words.
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::InputTokens | Self::StoredResponse)
+    }
+
     /// Side services that work with the caller's own credential only.
     pub const fn needs_own_credential(self) -> bool {
         matches!(
