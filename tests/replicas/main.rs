@@ -6,5 +6,6 @@ mod death;
 mod example;
 mod outage;
 mod revocation;
+mod sessions;
 mod shared;
 mod team;

@@ -20,10 +20,12 @@ impl Secret {
         digest(self.0.as_bytes())
     }
 
-    /// Compares without telling by its duration where the texts differ.
+    /// Compares without telling by its duration where the texts differ, nor how long this one is: their hashes are compared.
     pub fn matches(&self, candidate: &str) -> bool {
+        use sha2::Digest as _;
         use subtle::ConstantTimeEq as _;
-        self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
+        let hash = |text: &str| <[u8; 32]>::from(sha2::Sha256::digest(text.as_bytes()));
+        hash(&self.0).ct_eq(&hash(candidate)).into()
     }
 }
 
@@ -47,4 +49,25 @@ pub fn hex(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_text_matches_and_none_is_shown() {
+        let secret = Secret::new("canary-secret-4c1e");
+        assert!(secret.matches("canary-secret-4c1e"));
+        for other in [
+            "",
+            "canary-secret-4c1",
+            "canary-secret-4c1f",
+            "Canary-secret-4c1e",
+            "canary-secret-4c1e ",
+        ] {
+            assert!(!secret.matches(other), "{other}");
+        }
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
 }

@@ -107,7 +107,7 @@ dialect! {
     safety_identifier: bool = true,
     /// How structured output is asked for: `json_schema`, `json_object` (the schema goes into the instructions), or `omit`.
     response_format: ResponseFormat = ResponseFormat::JsonSchema,
-    /// Takes `stream_options.include_usage`; the gateway then asks for the token counts of every stream.
+    /// Takes `stream_options.include_usage`; the gateway then asks for the token counts of streams that it pays for or limits.
     stream_usage: bool = true,
     /// What a stream means that ends without a finish reason: `failed` or `completed`.
     missing_finish: MissingFinish = MissingFinish::Failed,

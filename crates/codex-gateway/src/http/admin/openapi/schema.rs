@@ -34,6 +34,11 @@ fn name() -> Value {
     json!({"type": "string", "pattern": NAME, "maxLength": 100})
 }
 
+/// A model id is measured in bytes; so many characters always fit.
+fn model(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": pattern, "maxLength": 64})
+}
+
 fn or_null(mut schema: Value) -> Value {
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("type".to_owned(), json!(["string", "null"]));
@@ -71,7 +76,7 @@ pub(super) fn in_query(name: &str) -> Value {
 pub(super) fn in_question(name: &str) -> Value {
     match name {
         "route" => one_of(&AuthRoute::ALL, AuthRoute::as_str, false),
-        "model" => text(NAME),
+        "model" => model(NAME),
         "endpoint" => one_of(
             &gateway_policy::Endpoint::ALL,
             gateway_policy::Endpoint::as_str,
@@ -83,7 +88,7 @@ pub(super) fn in_question(name: &str) -> Value {
 
 /// A model that may be left out.
 pub(super) fn optional_model() -> Value {
-    text(&format!("^$|{NAME}"))
+    model(&format!("^$|{NAME}"))
 }
 
 /// What usage is grouped by.
