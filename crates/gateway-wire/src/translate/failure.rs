@@ -91,7 +91,7 @@ fn read_value(failure: &mut StreamFailure, raw: &RawValue, depth: u8) {
             2 => keep(&mut failure.code, &text),
             // An event names itself where an error names its kind.
             3 if text != "error" && !text.starts_with("response.") => {
-                keep(&mut failure.kind, &text)
+                keep(&mut failure.kind, &text);
             }
             4 => keep(&mut failure.param, &text),
             _ => {}
