@@ -460,3 +460,22 @@ async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
     let fits = responses_body(&"x".repeat(100_000)).to_string();
     assert_eq!(ask(&fits).chunked(8 << 10).send().await.status, 200);
 }
+
+#[tokio::test]
+async fn a_background_response_is_not_for_those_whose_usage_is_counted() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let (_, counted) = gateway
+        .new_key(&["--name", "counted", "--budget", "5.00/day"])
+        .await;
+    let (_, free) = gateway.new_key(&["--name", "free", "--rpm", "60"]).await;
+    // Behind so much text that it is read late.
+    let mut body = responses_body(&"x".repeat(200_000));
+    body["background"] = json!(true);
+    let reply = ask_as(&gateway, &counted, &body).await;
+    assert_eq!(reply.status, 403, "{}", reply.text());
+    assert_eq!(reply.json()["error"]["code"], json!("key_not_permitted"));
+    assert_eq!(upstream.model_requests().len(), 0);
+    let reply = ask_as(&gateway, &free, &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}

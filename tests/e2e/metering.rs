@@ -1,6 +1,6 @@
 //! What is booked in cases that are easily booked wrong: whose money it is, answers of side services, answers too large to be read.
 
-use crate::translate::{call, chat_only, respond, start, turn};
+use crate::translate::{call, chat_only, respond, start, third_party, turn};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
 use gateway_tests::upstream::{
@@ -239,4 +239,87 @@ async fn an_answer_too_large_to_be_read_has_not_failed() {
         (&json!("completed"), &json!("unknown")),
         "{entry}"
     );
+}
+
+#[tokio::test]
+async fn a_stored_answer_that_is_read_again_is_not_booked_again() {
+    let stored = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5.5", "output": [],
+        "usage": {"input_tokens": 100_000, "output_tokens": 4_000, "total_tokens": 104_000, "cost": 1.5}});
+    let upstream = Upstream::with(
+        Script::default()
+            .rule(
+                When::path("/responses/resp_1"),
+                Then::Plain(Plain::json(200, stored.clone())),
+            )
+            .rule(
+                When::path("/responses/resp_1/cancel"),
+                Then::Plain(Plain::json(200, stored)),
+            )
+            .rule(
+                When::path("/responses"),
+                Then::Plain(Plain::json(
+                    429,
+                    json!({"error": {"message": "slow down", "type": "rate_limit"}}),
+                )),
+            ),
+    )
+    .await;
+    let base = upstream.base_url();
+    let gateway = start(&format!("[upstreams.openai]\nbase_url = \"{base}\"\n")).await;
+    let client = gateway.client();
+    for call in [
+        client.get("/v1/responses/resp_1"),
+        client.post("/v1/responses/resp_1/cancel"),
+        client.post("/v1/responses").json(&responses_body("hi")),
+    ] {
+        let reply = call.bearer(API_KEY).send().await;
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(entry["usage_source"], "unknown", "{entry}");
+        assert_eq!(entry["cost_nanos"], json!(null), "{entry}");
+    }
+    // Neither they nor what an upstream refused are missing from the sums; an answer that tells nothing is.
+    let metrics = client.get("/metrics").send().await.text();
+    for name in ["unpriced", "unknown"] {
+        let name = format!("codex_gateway_{name}_requests_total{{");
+        assert!(!metrics.contains(&name), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_failed_is_booked_with_what_it_used() {
+    let failed = json!({"id": "resp_1", "object": "response", "status": "failed", "output": [], "service_tier": "default",
+        "error": {"code": "server_error", "message": "sorry"}, "usage": {"input_tokens": 100_000,
+        "input_tokens_details": {"cached_tokens": 60_000}, "output_tokens": 4_000, "total_tokens": 104_000}});
+    let filtered = json!({"id": "chat_1", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "content_filter",
+        "message": {"role": "assistant", "content": "half"}}], "usage": {"prompt_tokens": 100_000,
+        "prompt_tokens_details": {"cached_tokens": 60_000}, "completion_tokens": 4_000, "total_tokens": 104_000}});
+    for (wire, path, body, answer) in [
+        (
+            "responses",
+            "/v1/chat/completions",
+            json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}]}),
+            failed,
+        ),
+        (
+            "chat",
+            "/v1/responses",
+            json!({"model": "gpt-5.5", "input": "hi"}),
+            filtered,
+        ),
+    ] {
+        for stream in [false, true] {
+            let script = Script::always(Then::Plain(Plain::json(200, answer.clone())));
+            let (_upstream, gateway) = third_party(script, &format!("\"{wire}\""), "").await;
+            let mut body = body.clone();
+            body["stream"] = json!(stream);
+            let reply = call(&gateway, path, &body).send().await;
+            let entry = gateway.entry_of(&reply).await;
+            assert_eq!(
+                (&entry["outcome"], &entry["usage_source"]),
+                (&json!("failed"), &json!("reported")),
+                "{entry}"
+            );
+            assert_eq!(entry["cost_nanos"], 350_000_000, "{entry}");
+        }
+    }
 }

@@ -83,9 +83,10 @@ impl Endpoint {
         self.names_a_model()
     }
 
-    /// Whether the usage in an answer is of this request. Looking at a stored response shows what making it has cost, every time.
-    pub const fn is_paid_for(self) -> bool {
-        !matches!(self, Self::StoredResponse)
+    /// Whether nothing is used up: tokens are counted in advance, and an answer that is read again was booked when it was made.
+    /// The ledger knows the same two by their words.
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::InputTokens | Self::StoredResponse)
     }
 
     /// Side services that work with the caller's own credential only.

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub tokens: IntCounterVec,
     pub cost_usd: GenericCounterVec<AtomicF64>,
     pub unpriced_requests: IntCounterVec,
+    pub unknown_requests: IntCounterVec,
     pub model_decisions: IntCounterVec,
     pub fallbacks: IntCounterVec,
     pub upstream_failures: IntCounterVec,
@@ -144,6 +145,11 @@ impl Metrics {
             unpriced_requests: to.counters(
                 "unpriced_requests_total",
                 "Exchanges with usage but without a price",
+                &["model"],
+            )?,
+            unknown_requests: to.counters(
+                "unknown_requests_total",
+                "Exchanges of which neither usage nor cost is known",
                 &["model"],
             )?,
             model_decisions: to.counters(
@@ -304,6 +310,9 @@ impl Metrics {
             if money.nanos.is_none() {
                 self.unpriced_requests.with_label_values(&[model]).inc();
             }
+        }
+        if money.is_unknown {
+            self.unknown_requests.with_label_values(&[model]).inc();
         }
         // An upstream can say what it costs and not what was used.
         if let Some(nanos) = money.nanos {

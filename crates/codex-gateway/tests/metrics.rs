@@ -25,6 +25,7 @@ mod metrics {
             tokens 4 inc();
             cost_usd 4 inc();
             unpriced_requests 1 inc();
+            unknown_requests 1 inc();
             model_decisions 2 inc();
             fallbacks 3 inc();
             upstream_failures 2 inc();

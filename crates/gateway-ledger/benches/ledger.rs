@@ -259,14 +259,14 @@ async fn fill(url: &str, rows: u64) {
     let columns = "id, started_at, finished_at, route, caller, key_id, team, session_id, thread_id, turn_id, request_kind, \
          endpoint, upstream, model_requested, model_served, decision, attempts, status, outcome, usage_source, input_tokens, \
          cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, price_version, cost_source, cost_nanos, \
-         cost_estimated, billing, ttft_ms, duration_ms, upstream_response_id, instance, n_requests, n_unpriced, n_estimated";
+         cost_estimated, billing, ttft_ms, duration_ms, upstream_response_id, instance, n_requests, n_unpriced, n_estimated, n_unknown";
     let entries = format!(
         "INSERT INTO entries ({columns}) {numbers} SELECT {id}, {begin} + n * {step}, {begin} + n * {step} + 9000000, \
          'gateway_key', 'alice', 'k' || (n % 20), 'team' || (n % 4), 'session-' || (n / 50), 'thread-' || (n / 50), \
          'turn-' || (n / 10), 'turn', 'responses', 'openai', 'gpt-5.5', CASE n % 3 WHEN 0 THEN 'gpt-5.5' WHEN 1 THEN 'gpt-5.4' \
          ELSE 'gpt-5.4-mini' END, 'passed', '[{{\"model\":\"gpt-5.5\",\"upstream\":\"openai\",\"status\":200,\"failure\":null,\
          \"sent\":\"sent\"}}]', 200, CASE n % 100 WHEN 0 THEN 'failed' ELSE 'completed' END, 'reported', 9000, 7000, 0, 600, \
-         400, '0123456789ab', 'calculated', 31000000, 0, 'metered', 900, 9000, 'resp_0123456789abcdef', 'bulk', 1, 0, 0 \
+         400, '0123456789ab', 'calculated', 31000000, 0, 'metered', 900, 9000, 'resp_0123456789abcdef', 'bulk', 1, 0, 0, 0 \
          FROM numbers"
     );
     let rollup = |level: i64, micros: i64| {
@@ -274,7 +274,7 @@ async fn fill(url: &str, rows: u64) {
             "INSERT INTO rollup SELECT {level}, started_at / {micros}, instance, route, upstream, model_served, key_id, team, \
          request_kind, endpoint, decision, outcome, billing, SUM(n_requests), SUM(input_tokens), SUM(cached_input_tokens), \
          SUM(cache_write_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(cost_nanos), SUM(n_unpriced), \
-         SUM(n_estimated) FROM entries WHERE instance = 'bulk' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+         SUM(n_estimated), SUM(n_unknown) FROM entries WHERE instance = 'bulk' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
         )
     };
     let rollups = [rollup(0, 900_000_000), rollup(1, 86_400_000_000)];

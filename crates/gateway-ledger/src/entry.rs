@@ -272,7 +272,30 @@ pub struct LedgerEntry {
     pub corrects: Option<EntryId>,
 }
 
+/// Endpoints whose answers cost nothing of their own: tokens counted in advance, stored answers read again.
+const FREE_ENDPOINTS: [&str; 2] = ["input_tokens", "stored_response"];
+
 impl LedgerEntry {
+    /// Whether its tokens are known and have no price. What was never used up is not missing a price.
+    pub const fn is_unpriced(&self) -> bool {
+        self.corrects.is_none() && self.usage.is_some() && self.cost_nanos.is_none()
+    }
+
+    /// Whether an upstream did, or may have done, work of which neither tokens nor cost are known. An upstream that refused
+    /// did none.
+    pub fn is_unknown(&self) -> bool {
+        let is_blank = self.corrects.is_none() && self.usage.is_none() && self.cost_nanos.is_none();
+        let may_have_worked = self.outcome == Outcome::Interrupted
+            || self.attempts.iter().any(|attempt| match attempt.status {
+                Some(status) => status < 400,
+                None => attempt.sent == SendState::Ambiguous,
+            });
+        is_blank
+            && self.outcome != Outcome::Rejected
+            && may_have_worked
+            && !FREE_ENDPOINTS.contains(&self.endpoint.as_str())
+    }
+
     /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost. Also a start for callers
     /// that fill in the rest.
     pub fn interrupted(intent: Intent, finished_at: Timestamp, instance: InstanceId) -> Self {

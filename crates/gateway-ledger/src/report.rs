@@ -95,10 +95,12 @@ pub struct UsageSums {
     pub cost_nanos_metered: i64,
     /// USD × 10⁻⁹ that plan usage would have cost at API prices. Not to be added to the other.
     pub cost_nanos_plan: i64,
-    /// Sent requests whose cost is unknown.
+    /// Requests whose tokens are known and have no price.
     pub unpriced_requests: i64,
     /// Requests whose tokens or rates are estimates.
     pub estimated_requests: i64,
+    /// Requests that an upstream answered, or may have, and of whose tokens and cost nothing is known.
+    pub unknown_requests: i64,
 }
 
 impl UsageSums {
@@ -116,6 +118,7 @@ impl UsageSums {
         }
         add(&mut self.unpriced_requests, sums.unpriced);
         add(&mut self.estimated_requests, sums.estimated);
+        add(&mut self.unknown_requests, sums.unknown);
     }
 }
 
@@ -145,6 +148,7 @@ impl Serialize for UsageRow {
         map.serialize_entry("cost_nanos_plan", &sums.cost_nanos_plan)?;
         map.serialize_entry("unpriced_requests", &sums.unpriced_requests)?;
         map.serialize_entry("estimated_requests", &sums.estimated_requests)?;
+        map.serialize_entry("unknown_requests", &sums.unknown_requests)?;
         map.end()
     }
 }
@@ -275,7 +279,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    /// Columns: billing, the nine sums, then the keys in the order asked for, the day as a bucket.
+    /// Columns: billing, the ten sums, then the keys in the order asked for, the day as a bucket.
     fn add(&mut self, row: &Row, bucket: i64) -> Result<(), LedgerError> {
         let billing = Billing::parse(&row.some_text(0)?).ok_or_else(|| {
             LedgerError::bare(LedgerErrorKind::Corrupt, "a stored billing is unknown")
@@ -290,6 +294,7 @@ impl Groups<'_> {
             cost_nanos: row.some_int(7)?,
             unpriced: row.some_int(8)?,
             estimated: row.some_int(9)?,
+            unknown: row.some_int(10)?,
         };
         self.total.add(&sums, billing);
         if self.query.by.is_empty() {
@@ -298,7 +303,7 @@ impl Groups<'_> {
         let mut keys = Vec::with_capacity(self.query.by.len());
         for (index, by) in self.query.by.iter().enumerate() {
             keys.push(match by {
-                GroupBy::Day => Some(self.day(row.some_int(10 + index)?.saturating_mul(bucket))?),
+                GroupBy::Day => Some(self.day(row.some_int(11 + index)?.saturating_mul(bucket))?),
                 GroupBy::Model
                 | GroupBy::Route
                 | GroupBy::Key
@@ -308,7 +313,7 @@ impl Groups<'_> {
                 | GroupBy::Kind
                 | GroupBy::Endpoint
                 | GroupBy::Decision
-                | GroupBy::Upstream => row.text(10 + index)?.filter(|text| !text.is_empty()),
+                | GroupBy::Upstream => row.text(11 + index)?.filter(|text| !text.is_empty()),
             });
         }
         self.rows.entry(keys).or_default().add(&sums, billing);
@@ -341,16 +346,16 @@ fn statement(query: &UsageQuery, part: Part) -> Statement {
             Source::Entries,
             "entries",
             "started_at / 900000000",
-            ["n_requests", "n_unpriced", "n_estimated"],
+            ["n_requests", "n_unpriced", "n_estimated", "n_unknown"],
         ),
         Some(_) => (
             Source::Rollup,
             "rollup",
             "bucket",
-            ["requests", "unpriced", "estimated"],
+            ["requests", "unpriced", "estimated", "unknown"],
         ),
     };
-    let [requests, unpriced, estimated] = counts;
+    let [requests, unpriced, estimated, unknown] = counts;
     let sums = [
         requests,
         "input_tokens",
@@ -361,6 +366,7 @@ fn statement(query: &UsageQuery, part: Part) -> Statement {
         "cost_nanos",
         unpriced,
         estimated,
+        unknown,
     ]
     .map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)"));
     let keys: Vec<&str> = query

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::db::{Link, Statement};
-use crate::entry::{CostSource, EntryId, LedgerEntry, Outcome};
+use crate::entry::{CostSource, EntryId, LedgerEntry};
 use crate::error::LedgerError;
 use crate::filter::{Filters, Source};
 use crate::ledger::Ledger;
@@ -157,10 +157,9 @@ impl Ledger {
         row.changed += 1;
         row.newly_priced += i64::from(known.cost.is_none());
         let delta = price.saturating_sub(known.cost.unwrap_or(0));
-        let takes_unpriced_back = known.cost.is_none() && entry.outcome != Outcome::Rejected;
         let correction = Correction {
             number: known.corrections + 1,
-            takes_unpriced_back,
+            takes_unpriced_back: known.cost.is_none(),
         };
         Some(Stored {
             entry: self.correcting(entry, delta, is_estimated, prices.version()),

@@ -75,6 +75,7 @@ pub(crate) const ENTRIES: Table = Table {
         ("n_requests", Int),
         ("n_unpriced", Int),
         ("n_estimated", Int),
+        ("n_unknown", Int),
     ],
     conflict: "ON CONFLICT DO NOTHING",
 };
@@ -104,6 +105,7 @@ pub(crate) const ROLLUP: Table = Table {
         ("cost_nanos", Int),
         ("unpriced", Int),
         ("estimated", Int),
+        ("unknown", Int),
     ],
     conflict: "ON CONFLICT (level, bucket, instance, route, upstream, model, key_id, team, request_kind, endpoint, decision, \
                outcome, billing) DO UPDATE SET \
@@ -115,7 +117,8 @@ pub(crate) const ROLLUP: Table = Table {
                reasoning_tokens = rollup.reasoning_tokens + excluded.reasoning_tokens, \
                cost_nanos = rollup.cost_nanos + excluded.cost_nanos, \
                unpriced = rollup.unpriced + excluded.unpriced, \
-               estimated = rollup.estimated + excluded.estimated",
+               estimated = rollup.estimated + excluded.estimated, \
+               unknown = rollup.unknown + excluded.unknown",
 };
 
 pub(crate) const SPEND: Table = Table {
@@ -165,6 +168,7 @@ pub(crate) struct Sums {
     pub(crate) cost_nanos: i64,
     pub(crate) unpriced: i64,
     pub(crate) estimated: i64,
+    pub(crate) unknown: i64,
 }
 
 impl Sums {
@@ -179,6 +183,7 @@ impl Sums {
         self.cost_nanos = self.cost_nanos.saturating_add(other.cost_nanos);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
         self.estimated = self.estimated.saturating_add(other.estimated);
+        self.unknown = self.unknown.saturating_add(other.unknown);
     }
 
     fn negated(self) -> Self {
@@ -192,10 +197,11 @@ impl Sums {
             cost_nanos: -self.cost_nanos,
             unpriced: -self.unpriced,
             estimated: -self.estimated,
+            unknown: -self.unknown,
         }
     }
 
-    fn cells(self) -> [Cell; 9] {
+    fn cells(self) -> [Cell; 10] {
         [
             self.requests,
             self.input,
@@ -206,6 +212,7 @@ impl Sums {
             self.cost_nanos,
             self.unpriced,
             self.estimated,
+            self.unknown,
         ]
         .map(Cell::from)
     }
@@ -220,9 +227,6 @@ impl Stored {
         let entry = &self.entry;
         let usage = entry.usage.unwrap_or_default();
         let is_request = entry.corrects.is_none();
-        // A rejected request was never sent: nothing is missing from its cost.
-        let is_unpriced =
-            is_request && entry.cost_nanos.is_none() && entry.outcome != Outcome::Rejected;
         let takes_back = self
             .correction
             .is_some_and(|correction| correction.takes_unpriced_back);
@@ -236,8 +240,9 @@ impl Stored {
             output: count(usage.output()),
             reasoning: count(usage.reasoning()),
             cost_nanos: entry.cost_nanos.unwrap_or(0),
-            unpriced: i64::from(is_unpriced) - i64::from(takes_back),
+            unpriced: i64::from(entry.is_unpriced()) - i64::from(takes_back),
             estimated: i64::from(is_estimated),
+            unknown: i64::from(entry.is_unknown()),
         }
     }
 
@@ -292,6 +297,7 @@ impl Stored {
             sums.requests.into(),
             sums.unpriced.into(),
             sums.estimated.into(),
+            sums.unknown.into(),
         ]
     }
 }

@@ -82,7 +82,7 @@ fn query(args: &UsageArgs, now: Timestamp, zone: &TimeZone) -> Result<UsageQuery
 
 type ReadSum = fn(&UsageSums) -> i64;
 
-const SUMS: [(&str, ReadSum); 10] = [
+const SUMS: [(&str, ReadSum); 11] = [
     ("requests", |sums| sums.requests),
     ("input_tokens", |sums| sums.input_tokens),
     ("cached_input_tokens", |sums| sums.cached_input_tokens),
@@ -93,6 +93,7 @@ const SUMS: [(&str, ReadSum); 10] = [
     ("cost_nanos_plan", |sums| sums.cost_nanos_plan),
     ("unpriced_requests", |sums| sums.unpriced_requests),
     ("estimated_requests", |sums| sums.estimated_requests),
+    ("unknown_requests", |sums| sums.unknown_requests),
 ];
 
 /// The same names as in JSON, integers, no total: a spreadsheet adds up itself.
@@ -141,6 +142,7 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
         "plan $",
         "unpriced",
         "estimated",
+        "unknown",
     ];
     let first = if by.is_empty() {
         vec![(String::new(), Side::Left)]
@@ -170,7 +172,7 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
     )
 }
 
-fn figures_of(sums: &UsageSums) -> [String; 10] {
+fn figures_of(sums: &UsageSums) -> [String; 11] {
     [
         sums.requests.to_string(),
         sums.input_tokens.to_string(),
@@ -182,6 +184,7 @@ fn figures_of(sums: &UsageSums) -> [String; 10] {
         dollars(sums.cost_nanos_plan),
         sums.unpriced_requests.to_string(),
         sums.estimated_requests.to_string(),
+        sums.unknown_requests.to_string(),
     ]
 }
 

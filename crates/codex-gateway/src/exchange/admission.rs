@@ -117,6 +117,17 @@ pub fn is_limited(app: &App, exchange: &Exchange) -> bool {
     caller.is_some_and(|caller| !grant(app, caller).limits().is_empty())
 }
 
+/// Whether a budget or a limit counts what the caller uses, beyond how many requests.
+pub fn is_usage_counted(app: &App, exchange: &Exchange) -> bool {
+    let caller = exchange.caller.as_ref();
+    caller.is_some_and(|caller| {
+        grant(app, caller)
+            .limits()
+            .iter()
+            .any(|scope| !scope.budgets.is_empty() || scope.limits.tokens_per_minute.is_some())
+    })
+}
+
 fn grant(app: &App, caller: &Caller) -> Arc<Grant> {
     let key = caller.key.as_ref();
     key.map_or_else(|| app.keys.keyless(), |key| Arc::clone(&key.grant))

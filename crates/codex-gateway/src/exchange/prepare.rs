@@ -348,6 +348,17 @@ pub async fn weigh(
         body.collect().await?;
         note_body(exchange, body);
     }
+    if let Route::Plan { body, .. } = &route
+        && body.head.background == Some(true)
+        && admission::is_usage_counted(app, exchange)
+    {
+        return Err(GatewayError::new(
+            ErrorCode::KeyNotPermitted,
+            "a budget or a limit on tokens counts this caller's requests, and what a background response costs is not known when it \
+             is accepted: send the request without `background`",
+        )
+        .param("background"));
+    }
     Ok(route)
 }
 

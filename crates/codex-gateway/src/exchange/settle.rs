@@ -18,11 +18,8 @@ const PER_TOKEN: u64 = 4;
 
 /// Takes over what a stream said about itself.
 pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
-    if exchange.endpoint.is_paid_for() {
-        exchange.output_chars = summary.output_chars;
-        read_usage(exchange, summary.usage);
-        exchange.provider_cost_nanos = summary.provider_cost_nanos;
-    }
+    exchange.output_chars = summary.output_chars;
+    read_usage(exchange, summary.usage, summary.provider_cost_nanos);
     exchange
         .upstream_response_id
         .clone_from(&summary.response_id);
@@ -34,16 +31,17 @@ pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
 
 /// Takes over what a plain answer said about itself.
 pub fn read_reply_summary(exchange: &mut Exchange, summary: ReplySummary) {
-    if exchange.endpoint.is_paid_for() {
-        read_usage(exchange, summary.usage);
-        exchange.provider_cost_nanos = summary.provider_cost_nanos;
-    }
+    read_usage(exchange, summary.usage, summary.provider_cost_nanos);
     exchange.upstream_response_id = summary.response_id;
     exchange.service_tier = summary.service_tier;
     read_terminal(exchange, summary.terminal.as_ref());
 }
 
-fn read_usage(exchange: &mut Exchange, reading: UsageReading) {
+fn read_usage(exchange: &mut Exchange, reading: UsageReading, provider_cost: Option<i64>) {
+    if exchange.endpoint.is_free() {
+        return;
+    }
+    exchange.provider_cost_nanos = provider_cost;
     match reading {
         UsageReading::Reported(usage) => exchange.counted = Counted::Reported(usage),
         UsageReading::Missing => {}
@@ -117,8 +115,9 @@ pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
         .clock
         .instant()
         .saturating_duration_since(exchange.started);
-    let money = price(live, &exchange);
+    let mut money = price(live, &exchange);
     if let Some(entry) = entry(app, &exchange, &money, duration) {
+        money.is_unknown = entry.is_unknown();
         let began = app.clock.instant();
         app.books.settle(entry).await;
         app.metrics.ledger_commit.observe(
@@ -158,7 +157,8 @@ fn estimate(exchange: &mut Exchange) {
         .attempts
         .iter()
         .any(|attempt| attempt.status.is_some_and(|status| status < 400));
-    if exchange.counted == Counted::Unknown && is_cut_off && has_begun {
+    let is_open = exchange.counted == Counted::Unknown && !exchange.endpoint.is_free();
+    if is_open && is_cut_off && has_begun {
         let input = exchange.request_bytes / PER_TOKEN;
         let output = exchange.output_chars.div_ceil(PER_TOKEN);
         if let Ok(usage) = Usage::new(input, 0, 0, output, 0) {
@@ -173,6 +173,8 @@ pub struct Money {
     pub source: CostSource,
     pub nanos: Option<i64>,
     pub is_estimated: bool,
+    /// Work was or may have been done, and nothing is known of it.
+    pub is_unknown: bool,
     pub price_version: Option<String>,
 }
 
@@ -182,6 +184,7 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
         source: CostSource::Unpriced,
         nanos: None,
         is_estimated: false,
+        is_unknown: false,
         price_version: None,
     };
     if let Some(nanos) = exchange.provider_cost_nanos {

@@ -30,6 +30,11 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "audit_address",
         include_str!("../../migrations/sqlite/0003_audit_address.sql"),
     ),
+    (
+        4,
+        "unknown_usage",
+        include_str!("../../migrations/sqlite/0004_unknown_usage.sql"),
+    ),
 ];
 const SQLITE_LIVE: &[(i64, &str, &str)] = &[(
     1,
@@ -56,6 +61,11 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         4,
         "audit_address",
         include_str!("../../migrations/postgres/0004_audit_address.sql"),
+    ),
+    (
+        5,
+        "unknown_usage",
+        include_str!("../../migrations/postgres/0005_unknown_usage.sql"),
     ),
 ];
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ledger::{
-    CostSource, ExchangeQuery, GroupBy, LedgerEntry, RepriceQuery, UsageQuery, UsageSums,
+    AttemptRecord, CostSource, ExchangeQuery, GroupBy, LedgerEntry, Outcome, RepriceQuery,
+    SendState, UsageQuery, UsageSource, UsageSums,
 };
 use gateway_policy::{Billing, PriceTable};
 
@@ -13,6 +14,8 @@ use crate::stores::{Gateway, Store, entry, intent};
 crate::on_every_store! {
     corrections_make_sums_right_and_edit_nothing,
     two_repricings_at_once_correct_once,
+    what_has_no_price_and_what_is_unknown_are_counted_apart,
+    older_stores_learn_to_tell_them_apart,
 }
 
 /// A table in which `gpt-5.4` costs this much per million tokens, of whatever kind.
@@ -147,5 +150,124 @@ async fn two_repricings_at_once_correct_once(store: Arc<Store>) {
     assert_eq!(one.unwrap().applied + two.unwrap().applied, 30);
     let usage = gateway.ledger.usage(&UsageQuery::default()).await.unwrap();
     assert_eq!(usage.total.cost_nanos_metered, 30 * 7_350_000);
+    gateway.close().await;
+}
+
+/// An exchange of which no usage is known.
+fn blank(store: &Store, outcome: Outcome, status: Option<u16>, sent: SendState) -> LedgerEntry {
+    let attempt = AttemptRecord {
+        model: "gpt-5.4".to_owned(),
+        upstream: "openai".to_owned(),
+        status,
+        failure: None,
+        sent,
+    };
+    LedgerEntry {
+        usage: None,
+        usage_source: UsageSource::Unknown,
+        cost_nanos: None,
+        cost_source: CostSource::Unpriced,
+        status,
+        outcome,
+        attempts: vec![attempt],
+        ..entry(intent(store.now()), "a")
+    }
+}
+
+/// Two without a price, four unknown, and six of neither kind.
+fn mixed(store: &Store) -> Vec<LedgerEntry> {
+    let blank = |outcome, status, sent| blank(store, outcome, status, sent);
+    let [priced, unpriced, _, mut mystery, reported] = entries(store);
+    mystery.cost_nanos = None;
+    mystery.cost_source = CostSource::Unpriced;
+    let interrupted = LedgerEntry::interrupted(
+        intent(store.now()),
+        store.now(),
+        gateway_ledger::InstanceId::new("a"),
+    );
+    let mut free = blank(Outcome::Completed, Some(200), SendState::Sent);
+    free.endpoint = "input_tokens".to_owned();
+    let mut told_cost = blank(Outcome::Completed, Some(200), SendState::Sent);
+    (told_cost.cost_nanos, told_cost.cost_source) = (Some(7), CostSource::ProviderReported);
+    vec![
+        unpriced,
+        mystery,
+        blank(Outcome::Completed, Some(200), SendState::Sent),
+        blank(Outcome::Failed, Some(200), SendState::Sent),
+        blank(Outcome::ClientGone, None, SendState::Ambiguous),
+        interrupted,
+        priced,
+        reported,
+        told_cost,
+        free,
+        blank(Outcome::Failed, Some(429), SendState::Sent),
+        blank(Outcome::Rejected, Some(400), SendState::NotSent),
+    ]
+}
+
+async fn counted_apart(gateway: &Gateway) -> [(i64, i64); 2] {
+    let mut seen = Vec::new();
+    for by in [vec![], vec![GroupBy::Session]] {
+        let query = UsageQuery {
+            by,
+            ..UsageQuery::default()
+        };
+        let total = gateway.ledger.usage(&query).await.unwrap().total;
+        seen.push((total.unpriced_requests, total.unknown_requests));
+    }
+    [seen[0], seen[1]]
+}
+
+async fn what_has_no_price_and_what_is_unknown_are_counted_apart(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    for entry in mixed(&store) {
+        gateway.ledger.settle(entry).await;
+    }
+    store.advance(Duration::from_secs(3 * 3600));
+    assert_eq!(counted_apart(&gateway).await, [(2, 4); 2]);
+    // A price takes one of the two back; no price makes known what is unknown.
+    let query = RepriceQuery::default();
+    for usd in ["2", "3"] {
+        let report = gateway
+            .ledger
+            .reprice(&query, &table(usd), true)
+            .await
+            .unwrap();
+        assert_eq!(report.rows.iter().map(|row| row.unpriced).sum::<i64>(), 1);
+        assert_eq!(counted_apart(&gateway).await, [(1, 4); 2]);
+    }
+    gateway.close().await;
+}
+
+/// What the store looked like before the two were counted apart.
+const OLDER: [&str; 5] = [
+    "UPDATE entries SET n_unpriced = 1 WHERE corrects IS NULL AND cost_nanos IS NULL AND outcome <> 'rejected'",
+    "UPDATE rollup SET unpriced = requests + 3 WHERE outcome <> 'rejected'",
+    "ALTER TABLE entries DROP COLUMN n_unknown",
+    "ALTER TABLE rollup DROP COLUMN unknown",
+    "DELETE FROM _sqlx_migrations WHERE description = 'unknown_usage'",
+];
+
+async fn older_stores_learn_to_tell_them_apart(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    for entry in mixed(&store) {
+        gateway.ledger.settle(entry).await;
+    }
+    let prices = table("2");
+    store.advance(Duration::from_secs(3 * 3600));
+    gateway
+        .ledger
+        .reprice(&RepriceQuery::default(), &prices, true)
+        .await
+        .unwrap();
+    let before = gateway.ledger.usage(&UsageQuery::default()).await.unwrap();
+    gateway.close().await;
+    for sql in OLDER {
+        store.execute(sql).await;
+    }
+    let gateway = store.open("a").await;
+    assert_eq!(counted_apart(&gateway).await, [(1, 4); 2]);
+    let after = gateway.ledger.usage(&UsageQuery::default()).await.unwrap();
+    assert_eq!(after, before);
     gateway.close().await;
 }

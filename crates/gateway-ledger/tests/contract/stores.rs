@@ -98,6 +98,19 @@ impl Store {
         }
     }
 
+    /// Changes the store behind the gateway's back.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if let Some(file) = self.database_file() {
+            let url = format!("sqlite://{}", file.display());
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         let now = Arc::clone(&self.now);
         Arc::new(move || Timestamp::from_microsecond(now.load(Ordering::SeqCst)).unwrap())

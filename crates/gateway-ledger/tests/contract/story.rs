@@ -331,6 +331,7 @@ fn check_usage(query: &UsageQuery, report: &UsageReport, entries: &[LedgerEntry]
         cost_nanos_plan: cost(Billing::Plan),
         unpriced_requests: count(&|entry| entry.cost_nanos.is_none()),
         estimated_requests: count(&|entry| entry.usage_source == UsageSource::Estimated),
+        unknown_requests: 0,
     };
     assert_eq!(report.total, expected, "{query:?}");
     if query.by.is_empty() {

@@ -89,7 +89,10 @@ fn read_value(failure: &mut StreamFailure, raw: &RawValue, depth: u8) {
         match field {
             0 | 1 => keep(&mut failure.message, &text),
             2 => keep(&mut failure.code, &text),
-            3 if text != "error" => keep(&mut failure.kind, &text),
+            // An event names itself where an error names its kind.
+            3 if text != "error" && !text.starts_with("response.") => {
+                keep(&mut failure.kind, &text);
+            }
             4 => keep(&mut failure.param, &text),
             _ => {}
         }
@@ -99,7 +102,7 @@ fn read_value(failure: &mut StreamFailure, raw: &RawValue, depth: u8) {
             .into_iter()
             .find_map(|name| fields.get(name)?.get().parse().ok());
     }
-    for name in ["error", "detail", "errors", "data"] {
+    for name in ["error", "detail", "errors", "data", "response"] {
         if let Some(inner) = fields.get(name) {
             read_value(failure, inner, depth - 1);
         }
@@ -284,5 +287,16 @@ mod tests {
                 .unwrap(),
             r#"{"error":{"message":"no","type":"upstream_error","code":"c","param":null}}"#
         );
+    }
+
+    #[test]
+    fn an_event_of_a_failed_response_tells_its_error() {
+        let event = br#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"server_error","message":"sorry"}}}"#;
+        let told: serde_json::Value = serde_json::from_slice(&error_body(502, event)).unwrap();
+        assert_eq!(
+            (&told["error"]["message"], &told["error"]["code"]),
+            (&"sorry".into(), &"server_error".into())
+        );
+        assert_ne!(told["error"]["type"], "response.failed");
     }
 }

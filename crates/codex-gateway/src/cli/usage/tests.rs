@@ -29,6 +29,7 @@ fn report() -> UsageReport {
         cost_nanos_plan: 99_950_000,
         unpriced_requests: 1,
         estimated_requests: 1,
+        unknown_requests: 1,
         ..UsageSums::default()
     };
     UsageReport {
@@ -47,6 +48,7 @@ fn report() -> UsageReport {
             cost_nanos_plan: 99_950_000,
             unpriced_requests: 1,
             estimated_requests: 1,
+            unknown_requests: 1,
             ..UsageSums::default()
         },
     }

@@ -2,6 +2,7 @@
 //! none, a stream made of JSON for a client that wants one, and errors in the envelope that every client reads.
 
 use bytes::Bytes;
+use gateway_wire::reply::read_reply;
 use gateway_wire::stream::{StreamFailure, StreamSummary, Terminal};
 use gateway_wire::translate::{
     Collector, Loss, ReasoningBlob, ReplyError, ReplyPlan, error_body, json_as_stream, reply_json,
@@ -103,8 +104,14 @@ fn answer(
     let translated = match reply_json(plan, body) {
         Ok(translated) => translated,
         Err(ReplyError::Failed(failure)) => {
+            // What failed in the middle was paid for up to there.
+            let said = read_reply(plan.upstream_wire(), body);
             let summary = StreamSummary {
                 terminal: Some(Terminal::Failed((*failure).clone())),
+                usage: said.usage,
+                provider_cost_nanos: said.provider_cost_nanos,
+                response_id: said.response_id,
+                service_tier: said.service_tier,
                 ..StreamSummary::default()
             };
             return Ok(refused(view, exchange, headers, &failure, summary));

@@ -34,6 +34,7 @@ const showTotals = (total) => {
     ["Metered cost", dollars(total.cost_nanos_metered)],
     ["Plan usage at API prices", dollars(total.cost_nanos_plan)],
     ["Unpriced requests", total.unpriced_requests],
+    ["Requests of unknown cost", total.unknown_requests],
   ];
   const body = element("totals").tBodies[0];
   body.replaceChildren(...rows.map(([name, value]) => {
