@@ -82,6 +82,7 @@ pub fn run() -> ExitCode {
         config: cli.global.config,
         data_dir: cli.global.data_dir,
         listen: None,
+        without_secrets: false,
     };
     match cli
         .command
@@ -151,6 +152,15 @@ fn settings(overrides: &Overrides) -> Result<(Settings, Places), ExitCode> {
         loaded.problems.len()
     ));
     Err(ExitCode::from(EXIT_CONFIG))
+}
+
+/// The same for a command that only works on the store, which may run where the server's secrets are not.
+fn store_settings(overrides: &Overrides) -> Result<Settings, ExitCode> {
+    let overrides = Overrides {
+        without_secrets: true,
+        ..overrides.clone()
+    };
+    settings(&overrides).map(|(settings, _)| settings)
 }
 
 /// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.

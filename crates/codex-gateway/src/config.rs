@@ -33,6 +33,8 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub listen: Option<String>,
+    /// Reads neither the upstreams' credentials nor the admin token: whoever revokes a key needs no secret of the server's.
+    pub without_secrets: bool,
 }
 
 /// A configuration that was read.

@@ -8,7 +8,7 @@ use gateway_ledger::{KeyRecord, Ledger};
 use gateway_policy::limit::Limits;
 
 use super::table::{Side, Table};
-use super::{complain, say, say_json, settings, store};
+use super::{complain, say, say_json, store, store_settings};
 use crate::administer::{self, AdministerError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
 use crate::clock::Clock;
 use crate::config::{Overrides, Settings};
@@ -288,7 +288,7 @@ fn with_ledger<T, F>(overrides: &Overrides, command: F) -> Result<T, ExitCode>
 where
     F: AsyncFnOnce(&Ledger) -> Result<T, AdministerError>,
 {
-    let (settings, _) = settings(overrides)?;
+    let settings = store_settings(overrides)?;
     on_store(&settings, command)
 }
 

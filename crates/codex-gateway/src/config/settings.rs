@@ -156,11 +156,16 @@ pub fn compile(
             .admin
             .token
             .as_ref()
+            .filter(|_| !overrides.without_secrets)
             .and_then(|spec| reader.admin_token(spec, base)),
     };
     let tls = exposure::tls(&file.server, base, reader.problems);
     let trusted_proxies = exposure::trusted_proxies(&file.server, reader.problems);
-    let credentials = reader.credentials(&file, base);
+    let credentials = if overrides.without_secrets {
+        HashMap::new()
+    } else {
+        reader.credentials(&file, base)
+    };
     let unpriced = file.prices.unpriced.unwrap_or_default();
     let prices = prices(&file, base, problems)?;
     let catalog = catalog(&file, base, problems)?;

@@ -64,6 +64,13 @@ async fn nothing_here() -> GatewayError {
 async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let is_sign_in = request.method() == Method::POST && request.uri().path() == "/session";
     if !is_sign_in {
+        // HTTP/2 says in the target alone whom it calls; whether an origin is the dashboard's own is decided by that name.
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        if !request.headers().contains_key(header::HOST)
+            && let Some(Ok(host)) = authority.map(HeaderValue::from_str)
+        {
+            request.headers_mut().insert(header::HOST, host);
+        }
         let visitor = request.extensions().get::<Visitor>().copied();
         let (method, headers) = (request.method(), request.headers());
         let admitted = match visitor {

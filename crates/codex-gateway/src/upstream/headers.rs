@@ -90,7 +90,7 @@ pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
             || text.starts_with("x-forwarded-")
             || text.starts_with("sec-fetch-")
             || text.starts_with("sec-websocket-")
-            || is_own_key(name, value);
+            || is_own_key(value);
         if !stays {
             headers.append(name.clone(), value.clone());
         }
@@ -110,13 +110,13 @@ pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
 }
 
 /// A key that this gateway issued stays here, in whatever header it came.
-fn is_own_key(name: &HeaderName, value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
+fn is_own_key(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes().trim_ascii();
     let token = bytes
         .rsplit(u8::is_ascii_whitespace)
         .next()
         .unwrap_or(bytes);
-    CALLER_CREDENTIAL.contains(&name.as_str()) && token.starts_with(b"cgw_")
+    token.starts_with(b"cgw_")
 }
 
 /// Whether this instance has already forwarded the request.
@@ -313,6 +313,26 @@ mod tests {
         assert_eq!(headers.get("authorization").unwrap(), "Bearer own");
         apply_credential(&mut headers, &AttemptCredential::None);
         assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn an_issued_key_stays_here_in_whatever_header_it_came() {
+        let mut client = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer cgw_1"),
+            ("x-api-key", "cgw_1"),
+            ("x-goog-api-key", "cgw_1"),
+            ("openai-api-key", "Bearer cgw_1"),
+            ("originator", "codex_cgw"),
+        ] {
+            client.append(name, HeaderValue::from_static(value));
+        }
+        let sent = toward_upstream(&client, "here");
+        assert!(
+            sent.values()
+                .all(|value| !value.as_bytes().ends_with(b"cgw_1"))
+        );
+        assert_eq!(sent.get("originator").unwrap(), "codex_cgw");
     }
 
     #[test]

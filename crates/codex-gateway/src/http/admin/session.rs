@@ -31,17 +31,19 @@ const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 type Answer = Result<Response, GatewayError>;
 
-/// The secret of a request's session.
+/// The secret of a request's session. The name that only this host can set goes first, whatever order they come in: a plain cookie that a
+/// neighbour on another port planted, or that is left from before TLS, must not stand before it.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| [COOKIE, SECURE_COOKIE].contains(name))
-        .map(|(_, secret)| secret)
-        .filter(|secret| !secret.is_empty())
+    [SECURE_COOKIE, COOKIE].into_iter().find_map(|wanted| {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, secret)| *name == wanted && !secret.is_empty())
+            .map(|(_, secret)| secret)
+    })
 }
 
 /// A browser sends cookies along whoever made it ask. So a request by session comes from our own page or the address line, and a change
@@ -68,7 +70,7 @@ pub(super) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), G
         let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
         let authority = origin.to_str().ok().and_then(|text| text.split_once("://"));
         let is_same = authority.is_some_and(|(_, authority)| {
-            host.is_none_or(|host| host.eq_ignore_ascii_case(authority.as_bytes()))
+            host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()))
         });
         if !is_same {
             return Err(refused());
@@ -179,6 +181,11 @@ mod tests {
         assert_eq!(cookie(&cookies), Some("abc"));
         let secure = headers(&[("cookie", "__Host-codex_gateway_session=def")]);
         assert_eq!(cookie(&secure), Some("def"));
+        let planted = headers(&[(
+            "cookie",
+            "codex_gateway_session=planted; __Host-codex_gateway_session=def",
+        )]);
+        assert_eq!(cookie(&planted), Some("def"));
         for none in ["", "codex_gateway_session=", "xcodex_gateway_session=a"] {
             assert_eq!(cookie(&headers(&[("cookie", none)])), None, "{none}");
         }
@@ -218,5 +225,8 @@ mod tests {
             &[proof, ("origin", "https://tool.example")]
         ));
         assert!(!check(Method::GET, &[("origin", "null")]));
+        // Without a host to compare with, no origin is the dashboard's own.
+        let bare = headers(&[("origin", "https://tool.example")]);
+        assert!(check_sender(&Method::GET, &bare).is_err());
     }
 }

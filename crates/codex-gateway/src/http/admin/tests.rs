@@ -81,6 +81,26 @@ async fn nothing_answers_without_the_admin_token() {
     process.stop().await;
 }
 
+/// HTTP/2 says in the target alone whom it calls.
+#[tokio::test]
+async fn over_http_2_too_a_listed_origin_cannot_use_a_session() {
+    let process = Process::start("[server]\norigins = [\"https://tool.example\"]\n").await;
+    for (origin, code) in [
+        ("https://tool.example", "origin_not_allowed"),
+        ("https://127.0.0.1:8787", "admin_required"),
+    ] {
+        let request = http::Request::builder()
+            .uri("https://127.0.0.1:8787/api/keys")
+            .header("origin", origin)
+            .header("cookie", "codex_gateway_session=guess");
+        let answer = process
+            .send(request.body(axum::body::Body::empty()).unwrap())
+            .await;
+        assert_eq!(answer.json()["error"]["code"], code, "{origin}");
+    }
+    process.stop().await;
+}
+
 #[tokio::test]
 async fn explain_and_models_answer_as_the_command_line_does() {
     let config = "[[rules]]\nname = \"r\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4\" }\n";
