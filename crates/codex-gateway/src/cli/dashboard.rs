@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::store::with_ledger;
-use super::{complain, say, settings};
+use super::{complain, say, store_settings};
 use crate::config::{Overrides, Settings};
 
 /// How long a link can be used.
@@ -24,7 +24,7 @@ pub(super) fn run(overrides: &Overrides, args: &DashboardArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitCode> {
-    let (settings, _) = settings(overrides)?;
+    let settings = store_settings(overrides)?;
     let base = match &args.url {
         None => base(&settings),
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {

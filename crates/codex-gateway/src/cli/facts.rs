@@ -6,7 +6,7 @@ use gateway_policy::ModelId;
 
 use super::store::with_ledger;
 use super::table::{Side, Table};
-use super::{say, settings, words};
+use super::{say, store_settings, words};
 use crate::config::Overrides;
 use crate::reports::facts::{Cleared, FactsReport};
 
@@ -42,7 +42,7 @@ pub(super) fn run(overrides: &Overrides, args: FactsArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, ExitCode> {
-    let (settings, _) = settings(overrides)?;
+    let settings = store_settings(overrides)?;
     match command {
         FactsCommand::List { json } => {
             let facts = with_ledger(&settings, |ledger| async move { ledger.facts().await })?;

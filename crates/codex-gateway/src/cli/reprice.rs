@@ -6,7 +6,7 @@ use gateway_ledger::{RepriceQuery, RepriceReport};
 
 use super::store::with_ledger;
 use super::table::{Side, Table};
-use super::{EXIT_CONFIG, complain, say, settings};
+use super::{EXIT_CONFIG, complain, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::when;
@@ -31,7 +31,7 @@ pub(super) fn run(overrides: &Overrides, args: &RepriceArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCode> {
-    let (settings, _) = settings(overrides)?;
+    let settings = store_settings(overrides)?;
     let zone = &settings.storage.time_zone;
     let since = args.since.as_deref();
     let since = since.map(|text| when::parse(text, Clock.now(), zone));

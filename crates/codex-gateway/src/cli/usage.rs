@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::store::with_ledger;
 use super::table::{Side, Table};
-use super::{EXIT_CONFIG, complain, dollars, say, settings};
+use super::{EXIT_CONFIG, complain, dollars, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::usage::{DEFAULT_BY, group_by};
@@ -44,7 +44,7 @@ pub(super) fn run(overrides: &Overrides, args: &UsageArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode> {
-    let (settings, _) = settings(overrides)?;
+    let settings = store_settings(overrides)?;
     let query = query(args, Clock.now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
     let report = with_ledger(
