@@ -3,7 +3,7 @@
 
 use crate::direct::{PROMPT, assert_whole_turn};
 use gateway_tests::codex::{CURRENT, Codex, SetUp, Turn, chatgpt_token};
-use gateway_tests::gateway::{Config, Gateway, Start};
+use gateway_tests::gateway::{Gateway, TEAM_CREDENTIAL};
 use gateway_tests::sample::{API_KEY, responses_body};
 use gateway_tests::upstream::{Script, Step, Then, Upstream, When};
 use jiff::civil::Time;
@@ -11,22 +11,7 @@ use jiff::{ToSpan as _, Zoned};
 use serde_json::Value;
 use std::time::Duration;
 
-const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-2c7d";
 const SAY_HI: &str = "say hi";
-
-async fn gateway(upstream: &Upstream) -> Gateway {
-    let tables = format!(
-        "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
-         [routes]\ngateway_key = \"team\"\n",
-        upstream.base_url()
-    );
-    Gateway::start_with(Start {
-        config: Some(Config::to(upstream).rest(&tables).text()),
-        environment: vec![("TEAM_KEY".to_owned(), TEAM_CREDENTIAL.to_owned())],
-        ..Start::default()
-    })
-    .await
-}
 
 async fn turn(gateway: &Gateway, set_up: &SetUp, prompt: &str) -> Turn {
     let codex = Codex::new(CURRENT);
@@ -51,7 +36,7 @@ fn exchanges(gateway: &Gateway) -> usize {
 #[tokio::test]
 async fn each_way_to_use_a_key_makes_a_whole_turn_that_is_booked_on_it() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway
         .new_key(&["--name", "person", "--team", "core"])
         .await;
@@ -101,7 +86,7 @@ fn as_codex_writes(at: &Zoned) -> String {
 #[tokio::test]
 async fn a_spent_budget_is_codexs_own_limit_screen_with_the_time_it_begins_anew() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let mut budgets = vec!["--name", "poor", "--budget", "0.000001/week"];
     let (_, metered) = gateway.new_key(&budgets).await;
     budgets.extend(["--billing", "plan"]);
@@ -147,7 +132,7 @@ async fn a_spent_budget_is_codexs_own_limit_screen_with_the_time_it_begins_anew(
 #[tokio::test]
 async fn a_rate_limit_is_a_pause_and_the_turn_goes_on() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway.new_key(&["--name", "brisk", "--rpm", "20"]).await;
     let client = gateway.client();
     let ask = || {
@@ -169,7 +154,7 @@ async fn a_full_house_is_a_pause_and_the_turn_goes_on() {
     };
     let script = Script::default().rule(stalls, Then::Steps(vec![Step::Stall]));
     let upstream = Upstream::with(script).await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
         .new_key(&["--name", "one at a time", "--concurrency", "1"])
         .await;
@@ -197,7 +182,7 @@ async fn a_full_house_is_a_pause_and_the_turn_goes_on() {
 #[tokio::test]
 async fn a_revoked_key_is_said_clearly_and_tried_a_few_times_only() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway.new_key(&["--name", "leaver"]).await;
     gateway.administer(&["keys", "revoke", &id]);
     let client = gateway.client();
@@ -219,7 +204,7 @@ async fn a_revoked_key_is_said_clearly_and_tried_a_few_times_only() {
 #[tokio::test]
 async fn a_model_that_the_key_may_not_use_is_one_request_and_the_reason_alone() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
         .new_key(&["--name", "narrow", "--models", "gpt-5.4*"])
         .await;

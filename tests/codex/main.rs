@@ -6,4 +6,5 @@ mod failures;
 mod fallback;
 mod gateway;
 mod keys;
+mod tool_servers;
 mod translate;

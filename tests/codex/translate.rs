@@ -9,7 +9,7 @@ use gateway_tests::upstream::{Answer, Output, Recorded, Script, Then, Upstream, 
 use serde_json::{Value, json};
 
 /// A gateway that sends every sign-in to one upstream of another party.
-async fn before(wire: &str, script: Script, more: &str) -> (Upstream, Gateway) {
+pub(crate) async fn before(wire: &str, script: Script, more: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::with(script).await;
     upstream.expect_gateway();
     let config = format!(
@@ -28,7 +28,7 @@ async fn before(wire: &str, script: Script, more: &str) -> (Upstream, Gateway) {
 
 /// What the upstream was asked, all of it on one endpoint.
 #[track_caller]
-fn requests(upstream: &Upstream, path: &str) -> Vec<Recorded> {
+pub(crate) fn requests(upstream: &Upstream, path: &str) -> Vec<Recorded> {
     let requests = upstream.model_requests();
     let paths: Vec<&str> = requests.iter().map(Recorded::path).collect();
     assert!(paths.iter().all(|seen| *seen == path), "{paths:?}");
@@ -42,9 +42,9 @@ fn requests(upstream: &Upstream, path: &str) -> Vec<Recorded> {
     requests
 }
 
-const CHAT: &str = "/v1/chat/completions";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
 
-fn call(name: &str, arguments: &Value, id: &str) -> Output {
+pub(crate) fn call(name: &str, arguments: &Value, id: &str) -> Output {
     Output::Call {
         name: name.to_owned(),
         namespace: None,
@@ -54,7 +54,7 @@ fn call(name: &str, arguments: &Value, id: &str) -> Output {
 }
 
 /// These answers first, one after another, then the default model's.
-fn first(answers: Vec<Answer>) -> Script {
+pub(crate) fn first(answers: Vec<Answer>) -> Script {
     // A rule counts the requests that no rule before it answered.
     let next = When {
         method: Some("POST".to_owned()),
@@ -69,7 +69,7 @@ fn first(answers: Vec<Answer>) -> Script {
 }
 
 /// The tool messages of a request, by call id.
-fn tool_outputs(request: &Recorded) -> Vec<(String, String)> {
+pub(crate) fn tool_outputs(request: &Recorded) -> Vec<(String, String)> {
     let body = request.json();
     let messages = body["messages"].as_array().expect("messages");
     messages
@@ -83,7 +83,7 @@ fn tool_outputs(request: &Recorded) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_says_hello(turn: &Turn) {
+pub(crate) fn assert_says_hello(turn: &Turn) {
     turn.assert_clean();
     assert_eq!(turn.messages(), ["hello from the scripted upstream"]);
 }
@@ -347,94 +347,6 @@ async fn codexs_default_model_with_its_javascript_works_before_a_chat_upstream()
     assert_whole_turn(&turn);
     let seen = requests(&upstream, CHAT);
     assert_eq!(seen.len(), 2);
-}
-
-/// A set-up with a tool server that has one tool, `echo`, which says its text backwards.
-fn with_tool_server(set_up: SetUp) -> SetUp {
-    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/codex/mcp/tiny.py");
-    set_up
-        .line("sandbox_mode = \"danger-full-access\"")
-        .line("mcp_servers.tiny.command = \"python3\"")
-        .line(&format!("mcp_servers.tiny.args = [{server:?}]"))
-}
-
-/// The names of the functions that a Chat request offers.
-fn offered(request: &Recorded) -> Vec<String> {
-    let body = request.json();
-    let tools = body["tools"].as_array().expect("tools");
-    tools
-        .iter()
-        .filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_tool_server_is_found_by_search_asked_and_heard() {
-    let answers = vec![
-        Answer::of(vec![call(
-            "tool_search",
-            &json!({"query": "echo text", "limit": 3}),
-            "call_1",
-        )]),
-        Answer::of(vec![call(
-            "mcp__tiny__echo",
-            &json!({"text": "sdrawkcab"}),
-            "call_2",
-        )]),
-    ];
-    let (upstream, gateway) = before("chat", first(answers), "").await;
-    let set_up = with_tool_server(SetUp::env_key(API_KEY));
-    let turn = Codex::new(CURRENT)
-        .turn(&set_up, &gateway.base_url(), "say it backwards")
-        .await;
-    assert_says_hello(&turn);
-    let calls = turn.items("mcp_tool_call");
-    assert_eq!(calls.len(), 1, "{}", turn.stdout);
-    assert_eq!(calls[0]["result"]["content"][0]["text"], "backwards");
-    let seen = requests(&upstream, CHAT);
-    assert_eq!(seen.len(), 3);
-    assert!(offered(&seen[0]).contains(&"tool_search".to_owned()));
-    // What the search found can be called from then on, and only then.
-    let found = "mcp__tiny__echo".to_owned();
-    assert!(
-        !offered(&seen[0]).contains(&found),
-        "{:?}",
-        offered(&seen[0])
-    );
-    assert!(
-        offered(&seen[1]).contains(&found),
-        "{:?}",
-        offered(&seen[1])
-    );
-    let outputs = tool_outputs(&seen[2]);
-    assert_eq!(outputs.len(), 2, "{outputs:?}");
-    assert!(
-        outputs[1].0 == "call_2" && outputs[1].1.contains("backwards"),
-        "{outputs:?}"
-    );
-}
-
-#[tokio::test]
-async fn the_tools_of_a_server_are_offered_at_once_to_a_model_that_cannot_search() {
-    let entry = "[[catalog.entries]]\nmodel = \"deepseek-chat\"\nname = \"DeepSeek\"\ncontext_window = 128000\n";
-    let answers = vec![Answer::of(vec![call(
-        "mcp__tiny__echo",
-        &json!({"text": "sdrawkcab"}),
-        "call_1",
-    )])];
-    let (upstream, gateway) = before("chat", first(answers), entry).await;
-    let set_up = with_tool_server(SetUp::with_catalogue(API_KEY).model(Some("deepseek-chat")));
-    let turn = Codex::new(CURRENT)
-        .turn(&set_up, &gateway.base_url(), "say it backwards")
-        .await;
-    assert_says_hello(&turn);
-    let calls = turn.items("mcp_tool_call");
-    assert_eq!(calls.len(), 1, "{}", turn.stdout);
-    assert_eq!(calls[0]["result"]["content"][0]["text"], "backwards");
-    let seen = requests(&upstream, CHAT);
-    let names = offered(&seen[0]);
-    assert!(names.contains(&"mcp__tiny__echo".to_owned()), "{names:?}");
-    assert!(tool_outputs(&seen[1])[0].1.contains("backwards"));
 }
 
 #[tokio::test]

@@ -2,28 +2,26 @@
 
 use gateway_tests::PATIENCE;
 use gateway_tests::client::{Call, Checks, Client, Reply};
-use gateway_tests::gateway::{Config, Gateway, Start, command, free_address};
+use gateway_tests::gateway::{Config, Gateway, command, free_address};
 use gateway_tests::sample::{API_KEY, by_key};
 use gateway_tests::upstream::Upstream;
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
 
-async fn gateway(server: &str, tables: &str) -> (Upstream, Gateway) {
+pub(crate) async fn gateway(server: &str, tables: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
     let config = Config::to(&upstream).server(server).rest(tables);
     let gateway = Gateway::start(&config).await;
     (upstream, gateway)
 }
 
-fn token(gateway: &Gateway) -> String {
+pub(crate) fn token(gateway: &Gateway) -> String {
     let path = gateway.data_dir().join("admin-token");
     let token = std::fs::read_to_string(path).expect("a token");
     token.trim().to_owned()
 }
 
 /// Runs a command beside the running gateway, on its store and configuration.
-fn beside(gateway: &Gateway, arguments: &[&str]) -> String {
+pub(crate) fn beside(gateway: &Gateway, arguments: &[&str]) -> String {
     let place = gateway.data_dir();
     let place = place.parent().expect("the data lies in the test's place");
     let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
@@ -39,7 +37,7 @@ fn beside(gateway: &Gateway, arguments: &[&str]) -> String {
 }
 
 /// The secret of a fresh sign-in link.
-fn link(gateway: &Gateway) -> String {
+pub(crate) fn link(gateway: &Gateway) -> String {
     let printed = beside(gateway, &["dashboard"]);
     let (_, secret) = printed
         .trim()
@@ -49,18 +47,18 @@ fn link(gateway: &Gateway) -> String {
     secret.to_owned()
 }
 
-async fn sign_in(client: &Client, link: &str) -> Reply {
+pub(crate) async fn sign_in(client: &Client, link: &str) -> Reply {
     let call = client.post("/api/session").json(&json!({ "link": link }));
     call.send().await
 }
 
 /// The cookie of an answer, as a browser sends it back.
-fn cookie(reply: &Reply) -> String {
+pub(crate) fn cookie(reply: &Reply) -> String {
     let set = reply.header("set-cookie").expect("a cookie");
     set.split(';').next().expect("a pair").to_owned()
 }
 
-async fn status(call: Call) -> (u16, String) {
+pub(crate) async fn status(call: Call) -> (u16, String) {
     let reply = call.send().await;
     let code = if reply.status == 200 {
         String::new()
@@ -108,176 +106,6 @@ async fn nothing_of_the_api_answers_without_a_credential() {
         }
     }
     assert!(count >= 60, "{count}");
-}
-
-#[tokio::test]
-async fn a_rotated_token_works_within_two_seconds_and_the_old_one_is_dead() {
-    let (_upstream, gateway) = gateway("", "").await;
-    let client = gateway.client();
-    let old = token(&gateway);
-    let session = cookie(&sign_in(&client, &link(&gateway)).await);
-    let unused = link(&gateway);
-
-    let said = beside(&gateway, &["admin", "rotate-token"]);
-    let rotated = Instant::now();
-    let new = token(&gateway);
-    gateway.secrets().note(&new);
-    assert!(old != new && !said.contains(&new), "{said}");
-    let mode = std::fs::metadata(gateway.data_dir().join("admin-token")).expect("a file");
-    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
-    while client.get("/api/version").bearer(&new).send().await.status != 200 {
-        assert!(
-            rotated.elapsed() < Duration::from_secs(2),
-            "{}",
-            gateway.output()
-        );
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    let refused = |call: Call| async { status(call).await };
-    let dead = (403, "admin_required".to_owned());
-    assert_eq!(refused(client.get("/api/version").bearer(&old)).await, dead);
-    assert_eq!(
-        refused(client.get("/api/version").header("cookie", &session)).await,
-        dead
-    );
-    assert_eq!(sign_in(&client, &unused).await.status, 403);
-    let audit = client.get("/api/audit").bearer(&new).send().await.json();
-    let actions: Vec<&str> = audit["items"]
-        .as_array()
-        .expect("items")
-        .iter()
-        .filter_map(|record| record["action"].as_str())
-        .collect();
-    assert_eq!(
-        actions,
-        [
-            "session.end",
-            "admin_token.rotate",
-            "sign_in.create",
-            "session.begin",
-            "sign_in.create"
-        ]
-    );
-}
-
-#[tokio::test]
-async fn a_token_file_of_the_operators_is_followed_too() {
-    let upstream = Upstream::start().await;
-    let (first, second) = ("first-canary-token-19ab", "second-canary-token-72cd");
-    let config = Config::to(&upstream).rest("[admin]\ntoken = { file = \"token\" }\n");
-    let gateway = Gateway::start_with(Start {
-        config: Some(config.text()),
-        files: vec![("token".to_owned(), first.to_owned())],
-        ..Start::default()
-    })
-    .await;
-    let client = gateway.client();
-    let ask = |token: &str| client.get("/api/version").bearer(token).send();
-    assert_eq!(ask(first).await.status, 200);
-    let file = gateway.config_file().with_file_name("token");
-    // Nothing that could be guessed is taken.
-    std::fs::write(&file, "").expect("written");
-    gateway.wait_for_output("the old one stays in force").await;
-    assert_eq!(ask(first).await.status, 200);
-    std::fs::write(&file, second).expect("written");
-    gateway.wait_for_output("the admin token has changed").await;
-    assert_eq!(ask(second).await.status, 200);
-    assert_eq!(ask(first).await.status, 403);
-    beside(&gateway, &["admin", "rotate-token"]);
-    let third = std::fs::read_to_string(&file).expect("a token");
-    assert_eq!(third.trim().len(), 64);
-    gateway.secrets().note(&third);
-}
-
-#[test]
-fn a_token_that_could_be_guessed_is_an_error_of_the_configuration() {
-    let place = tempfile::tempdir().expect("a directory");
-    let config = place.path().join("gateway.toml");
-    std::fs::write(&config, "[admin]\ntoken = { env = \"ADMIN_TOKEN\" }\n").expect("written");
-    for token in [
-        "",
-        "   ",
-        "short",
-        "changeme-changeme-changeme",
-        "aaaaaaaaaaaaaaaaaaaaaaaa",
-    ] {
-        let mut check = command(place.path(), &["--config", "gateway.toml", "check"]);
-        let output = check.env("ADMIN_TOKEN", token).output().expect("it starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(64), "`{token}`: {said}");
-        assert!(
-            said.contains("the admin token cannot be used"),
-            "`{token}`: {said}"
-        );
-        assert!(
-            token.trim().is_empty() || token == "short" || !said.contains(token),
-            "{said}"
-        );
-    }
-    // The same for an upstream's credential.
-    let upstream = "[upstreams.team]\nbase_url = \"https://a.example\"\nwire_api = \"responses\"\ncredential = { env = \"TEAM\" }\n";
-    std::fs::write(&config, upstream).expect("written");
-    for credential in ["", " "] {
-        let mut check = command(place.path(), &["--config", "gateway.toml", "check"]);
-        let output = check.env("TEAM", credential).output().expect("it starts");
-        assert_eq!(output.status.code(), Some(64));
-    }
-}
-
-#[tokio::test]
-async fn guesses_wait_and_a_right_token_from_elsewhere_does_not() {
-    let (_upstream, gateway) = gateway("trusted_proxies = [\"127.0.0.1\"]", "").await;
-    let client = gateway.client();
-    let right = token(&gateway);
-    let ask = |from: &'static str, token: &str| {
-        let call = client.get("/api/version").header("x-forwarded-for", from);
-        call.bearer(token).send()
-    };
-    for _ in 0..10 {
-        assert_eq!(ask("198.51.100.7", "wrong").await.status, 403);
-    }
-    // From now on not even the right one is looked at, so that a guess learns nothing.
-    for token in ["wrong", &right] {
-        let refused = ask("198.51.100.7", token).await;
-        assert_eq!(
-            (refused.status, refused.error_code().as_str()),
-            (429, "rate_limit_exceeded")
-        );
-        let seconds: u32 = refused
-            .header("retry-after")
-            .expect("when")
-            .parse()
-            .expect("seconds");
-        assert!((1..=60).contains(&seconds), "{seconds}");
-    }
-    assert_eq!(ask("198.51.100.8", &right).await.status, 200);
-    assert_eq!(ask("127.0.0.1", &right).await.status, 200);
-    // `/metrics` asks for the same token, and counts the same guesses.
-    let metrics = client
-        .get("/metrics")
-        .header("x-forwarded-for", "198.51.100.7");
-    assert_eq!(metrics.bearer("wrong").send().await.status, 429);
-    // Links are counted by themselves.
-    for _ in 0..10 {
-        let wrong = client
-            .post("/api/session")
-            .header("x-forwarded-for", "198.51.100.9");
-        assert_eq!(
-            wrong.json(&json!({ "link": "wrong" })).send().await.status,
-            403
-        );
-    }
-    let call = client
-        .post("/api/session")
-        .header("x-forwarded-for", "198.51.100.9");
-    let refused = call.json(&json!({ "link": link(&gateway) })).send().await;
-    assert_eq!(refused.status, 429);
-    assert_eq!(ask("198.51.100.9", &right).await.status, 200);
-    let seen = gateway.output();
-    assert!(
-        seen.contains("tried to administer") && !seen.contains("wrong\""),
-        "{seen}"
-    );
 }
 
 #[tokio::test]

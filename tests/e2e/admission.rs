@@ -1,7 +1,7 @@
 //! Attempts to get past admission: bodies that outlast a key, bounds that mean nothing, models without a price, rules that change
 //! who pays.
 
-use crate::keys::{KNOWN_WITHIN, gateway_with};
+use crate::keys::KNOWN_WITHIN;
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::Gateway;
 use gateway_tests::sample::{responses_body, signed_in};
@@ -29,7 +29,7 @@ fn spent(gateway: &Gateway) -> Value {
 #[tokio::test]
 async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
     let upstream = Upstream::start().await;
-    let gateway = gateway_with(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway.new_key(&["--name", "slow"]).await;
     let body = responses_body("hi").to_string();
     let (first, rest) = body.split_at(20);
@@ -66,7 +66,7 @@ async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_revoked_by_another_process_stops_in_time_under_load() {
     let upstream = Upstream::start().await;
-    let gateway = gateway_with(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway.new_key(&["--name", "busy"]).await;
     let over = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = (0..6)
@@ -108,7 +108,7 @@ async fn a_key_revoked_by_another_process_stops_in_time_under_load() {
 #[tokio::test]
 async fn a_bound_that_no_model_reaches_does_not_make_a_request_free() {
     let upstream = Upstream::start().await;
-    let gateway = gateway_with(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
         .new_key(&["--name", "poor", "--budget", "0.01/day"])
         .await;
@@ -128,7 +128,7 @@ async fn a_bound_that_no_model_reaches_does_not_make_a_request_free() {
 #[tokio::test]
 async fn a_large_body_without_a_length_is_set_aside_for_in_full() {
     let upstream = Upstream::start().await;
-    let gateway = gateway_with(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     // 1.5 MB are some 390,000 tokens, about two dollars.
     let (_, key) = gateway
         .new_key(&["--name", "one dollar", "--budget", "1.00/day"])
@@ -153,7 +153,7 @@ async fn a_large_body_without_a_length_is_set_aside_for_in_full() {
 #[tokio::test]
 async fn a_budget_of_nothing_admits_nothing_and_less_than_nothing_is_no_budget() {
     let upstream = Upstream::start().await;
-    let gateway = gateway_with(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
         .new_key(&["--name", "none", "--budget", "0/month"])
         .await;
@@ -185,7 +185,7 @@ async fn a_model_without_a_price_is_told_of_once_or_refused_as_the_operator_wish
     body["model"] = json!("a-model-without-a-price");
     for (table, expected) in [("", 200), ("[prices]\nunpriced = \"refuse\"\n", 400)] {
         let upstream = Upstream::start().await;
-        let gateway = gateway_with(&upstream, table).await;
+        let gateway = Gateway::of_a_team(&upstream, table).await;
         let (_, counted) = gateway
             .new_key(&["--name", "counted", "--budget", "1.00/day"])
             .await;
@@ -234,7 +234,7 @@ async fn what_a_rule_sends_on_with_another_credential_counts_as_metered() {
     });
     let upstream = Upstream::with(script).await;
     let rule = "[[rules]]\nname = \"cheap ones elsewhere\"\nwhen = { route = \"chatgpt\", model = \"gpt-5.4-mini\" }\nthen = { send = \"team\" }\n";
-    let gateway = gateway_with(&upstream, rule).await;
+    let gateway = Gateway::of_a_team(&upstream, rule).await;
     for billing in ["plan", "metered"] {
         let set = [
             "budgets",
@@ -275,7 +275,7 @@ async fn what_a_rule_sends_on_with_another_credential_counts_as_metered() {
 async fn explain_says_what_the_key_may_and_where_its_money_stands() {
     let upstream = Upstream::start().await;
     let chain = "[fallback]\n\"gpt-5.4\" = [\"gpt-5.4-mini\", \"gpt-5.2\"]\n";
-    let gateway = gateway_with(&upstream, chain).await;
+    let gateway = Gateway::of_a_team(&upstream, chain).await;
     gateway.administer(&["teams", "create", "core", "--rpm", "60"]);
     gateway.administer(&["budgets", "set", "team:core", "2.50/month"]);
     let (id, key) = gateway

@@ -3,34 +3,13 @@
 use std::time::{Duration, Instant};
 
 use gateway_tests::client::Reply;
-use gateway_tests::gateway::{Config, Gateway, Start, run};
+use gateway_tests::gateway::{Gateway, TEAM_CREDENTIAL, run};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
 use gateway_tests::upstream::{Recorded, Script, Upstream, Usage};
 use serde_json::{Value, json};
 
 /// The contract: a change made by any process is known everywhere within so long.
 pub(crate) const KNOWN_WITHIN: Duration = Duration::from_secs(2);
-const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
-
-/// A gateway whose gateway-key route has a credential of its own.
-async fn gateway(upstream: &Upstream) -> Gateway {
-    gateway_with(upstream, "").await
-}
-
-/// The same with more tables.
-pub(crate) async fn gateway_with(upstream: &Upstream, more: &str) -> Gateway {
-    let tables = format!(
-        "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
-         [routes]\ngateway_key = \"team\"\n\n{more}\n",
-        upstream.base_url()
-    );
-    Gateway::start_with(Start {
-        config: Some(Config::to(upstream).rest(&tables).text()),
-        environment: vec![("TEAM_KEY".to_owned(), TEAM_CREDENTIAL.to_owned())],
-        ..Start::default()
-    })
-    .await
-}
 
 /// The one request for an answer; looking whether a key is known asks for models.
 fn only_model_request(upstream: &Upstream) -> Recorded {
@@ -78,7 +57,7 @@ async fn ask_as(gateway: &Gateway, key: &str, body: &Value) -> Reply {
 #[tokio::test]
 async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway.new_key(&["--name", "ci", "--team", "core"]).await;
     assert!(key.starts_with("cgw_"));
     let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
@@ -107,7 +86,7 @@ async fn a_key_uses_the_upstreams_credential_until_it_is_revoked() {
 #[tokio::test]
 async fn a_rotated_key_works_with_its_new_secret_alone() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, old) = gateway.new_key(&["--name", "rotating"]).await;
     let rotated: Value =
         serde_json::from_str(&gateway.administer(&["keys", "rotate", "rotating", "--json"]))
@@ -128,7 +107,7 @@ async fn a_rotated_key_works_with_its_new_secret_alone() {
 #[tokio::test]
 async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_goes_on() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (id, key) = gateway.new_key(&["--name", "person"]).await;
     let by_header = || {
         signed_in(gateway.client().post("/v1/responses"))
@@ -157,7 +136,7 @@ async fn in_the_header_a_key_identifies_and_limits_while_the_callers_credential_
 #[tokio::test]
 async fn a_key_is_kept_to_its_models_and_routes() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, narrow) = gateway
         .new_key(&["--name", "narrow", "--models", "gpt-5.4*"])
         .await;
@@ -192,7 +171,7 @@ async fn a_key_is_kept_to_its_models_and_routes() {
 #[tokio::test]
 async fn a_spent_budget_answers_as_a_usage_limit() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
         .new_key(&["--name", "poor", "--budget", "0.000001/day"])
         .await;
@@ -229,7 +208,7 @@ async fn a_spent_budget_answers_as_a_usage_limit() {
 #[tokio::test]
 async fn a_rate_limit_says_when_to_come_again() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway.new_key(&["--name", "slow", "--rpm", "1"]).await;
     let body = responses_body("hi");
     assert_eq!(ask_as(&gateway, &key, &body).await.status, 200);
@@ -249,7 +228,7 @@ async fn a_rate_limit_says_when_to_come_again() {
 async fn many_at_once_do_not_overspend_a_budget() {
     const REQUESTS: usize = 200;
     let upstream = Upstream::with(expensive()).await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     gateway.administer(&["teams", "create", "core"]);
     gateway.administer(&["budgets", "set", "team:core", "1.00/day", "--soft", "50%"]);
     let (_, key) = gateway.new_key(&["--name", "many", "--team", "core"]).await;
@@ -316,7 +295,7 @@ fn expensive() -> Script {
 #[tokio::test]
 async fn what_cannot_be_a_key_is_said() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let place = gateway.data_dir();
     let place = place.parent().expect("the data lies in the test's place");
     let ended = run(
@@ -339,7 +318,7 @@ async fn what_cannot_be_a_key_is_said() {
 #[tokio::test]
 async fn the_admin_api_does_what_the_command_line_does() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let token = std::fs::read_to_string(gateway.data_dir().join("admin-token")).expect("a token");
     let token = token.trim();
     // Not the checking client: the answer that shows a key is the one place where one may stand.
@@ -428,7 +407,7 @@ async fn the_admin_api_does_what_the_command_line_does() {
 #[tokio::test]
 async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     // Enough for the first 64 KiB and an answer of ordinary length, not for 800,000 bytes.
     let (_, key) = gateway
         .new_key(&["--name", "small", "--budget", "0.50/day"])
@@ -464,7 +443,7 @@ async fn a_chunked_body_is_weighed_whole_before_a_budget_lets_it_pass() {
 #[tokio::test]
 async fn a_background_response_is_not_for_those_whose_usage_is_counted() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, counted) = gateway
         .new_key(&["--name", "counted", "--budget", "5.00/day"])
         .await;

@@ -2,6 +2,7 @@
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, FAKE_ACCOUNT, by_chatgpt, by_key, chatgpt_token};
+use gateway_tests::secrets::{Secrets, leak_in_rows};
 use gateway_tests::upstream::{Plain, Script, Then, Upstream};
 use serde_json::json;
 
@@ -52,4 +53,17 @@ async fn a_planted_credential_in_an_answer_ends_the_test() {
     let call = by_key(&gateway.client());
     let ended = tokio::spawn(call.send()).await;
     assert!(ended.expect_err("the answer is refused").is_panic());
+}
+
+#[test]
+fn rows_of_a_shared_database_are_searched_too() {
+    let planted = "sk-canary-in-a-row-51d0";
+    Secrets::default().note(planted);
+    assert_eq!(leak_in_rows("(1,gpt-5.4)"), None);
+    assert_eq!(
+        leak_in_rows(&format!("(1,{planted})")).as_deref(),
+        Some(planted)
+    );
+    let issued = format!("(cgw_{})", "0a".repeat(24));
+    assert!(leak_in_rows(&issued).is_some());
 }

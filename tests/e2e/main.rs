@@ -1,5 +1,6 @@
 //! End-to-end tests: the real gateway process between a raw client and the scripted upstream.
 
+mod admin_token;
 mod administration;
 mod admission;
 mod chat;
@@ -7,6 +8,7 @@ mod config_errors;
 mod connections;
 mod disconnect;
 mod endings;
+mod endpoints;
 mod errors;
 mod examples;
 mod fallback;

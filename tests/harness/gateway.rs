@@ -6,7 +6,6 @@ use crate::sample;
 use crate::secrets::Secrets;
 use crate::upstream::Upstream;
 use serde_json::Value;
-use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,86 +13,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+mod config;
+
+pub use config::Config;
+
 /// Between two looks at something that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// A configuration file in the making: the two built-in upstreams pointed at scripted ones, and what a test adds.
-#[derive(Debug, Clone)]
-pub struct Config {
-    chatgpt: String,
-    openai: String,
-    server: Vec<String>,
-    upstream: Vec<String>,
-    rest: Vec<String>,
-}
-
-impl Config {
-    /// Both sign-ins go to the same upstream, which checks from now on what a gateway may send.
-    pub fn to(upstream: &Upstream) -> Self {
-        upstream.expect_gateway();
-        Self::of(&upstream.base_url(), &upstream.base_url())
-    }
-
-    /// The base URLs of the ChatGPT and of the API-key route.
-    pub fn of(chatgpt: &str, openai: &str) -> Self {
-        let (chatgpt, openai) = (chatgpt.to_owned(), openai.to_owned());
-        Self {
-            chatgpt,
-            openai,
-            server: Vec::new(),
-            upstream: Vec::new(),
-            rest: Vec::new(),
-        }
-    }
-
-    /// A line of `[server]`.
-    #[must_use]
-    pub fn server(mut self, line: &str) -> Self {
-        self.server.push(line.to_owned());
-        self
-    }
-
-    /// A line of both upstreams' tables.
-    #[must_use]
-    pub fn upstream(mut self, line: &str) -> Self {
-        self.upstream.push(line.to_owned());
-        self
-    }
-
-    /// Whole tables at the end of the file.
-    #[must_use]
-    pub fn rest(mut self, tables: &str) -> Self {
-        self.rest.push(tables.to_owned());
-        self
-    }
-
-    pub fn text(&self) -> String {
-        let mut text = format!("[server]\n{}\n\n", self.server.join("\n"));
-        let upstreams = [
-            (
-                "chatgpt",
-                &self.chatgpt,
-                "wire_api = \"responses\"",
-                "request_encodings = [\"zstd\"]",
-            ),
-            (
-                "openai",
-                &self.openai,
-                "wire_api = [\"responses\", \"chat\"]",
-                "",
-            ),
-        ];
-        for (name, base_url, wire_api, encodings) in upstreams {
-            let own = self.upstream.join("\n");
-            let _ = write!(
-                text,
-                "[upstreams.{name}]\nbase_url = \"{base_url}\"\n{wire_api}\n"
-            );
-            let _ = write!(text, "credential = \"caller\"\n{encodings}\n{own}\n\n");
-        }
-        text + &self.rest.join("\n")
-    }
-}
 
 /// The program under test: `CODEX_GATEWAY_BIN`, or the one that cargo built beside the running test.
 pub fn program() -> PathBuf {
@@ -151,7 +76,25 @@ pub struct Start {
     pub arguments: Vec<String>,
 }
 
+/// The credential of the gateway's own that [`Gateway::of_a_team`] sends to its upstream.
+pub const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
+
 impl Gateway {
+    /// Starts with a route for gateway keys, whose upstream gets a credential of the gateway's own, and with more tables.
+    pub async fn of_a_team(upstream: &Upstream, more: &str) -> Self {
+        let tables = format!(
+            "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
+             [routes]\ngateway_key = \"team\"\n\n{more}\n",
+            upstream.base_url()
+        );
+        Self::start_with(Start {
+            config: Some(Config::to(upstream).rest(&tables).text()),
+            environment: vec![("TEAM_KEY".to_owned(), TEAM_CREDENTIAL.to_owned())],
+            ..Start::default()
+        })
+        .await
+    }
+
     /// Starts and waits until it is ready; panics with its output when it is not.
     pub async fn start(config: &Config) -> Self {
         Self::start_with(Start {

@@ -1,5 +1,6 @@
 //! A database of one test's own on the server that `CODEX_GATEWAY_TEST_POSTGRES` names, and a way to it that a test can cut.
 
+use crate::secrets::leak_in_rows;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,6 +62,17 @@ impl Database {
         psql(&self.url(), sql).lines().map(str::to_owned).collect()
     }
 
+    /// Every row of every table, as text.
+    pub fn rows(&self) -> String {
+        let tables = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'";
+        let tables = self.query(tables);
+        assert!(!tables.is_empty(), "nobody used this database");
+        let all = tables
+            .iter()
+            .map(|table| psql(&self.url(), &format!("SELECT t FROM {table} t")));
+        all.collect()
+    }
+
     /// A way to the server that can be cut.
     pub async fn way(&self) -> Way {
         Way::to(self.host.clone()).await
@@ -69,6 +81,16 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        // A test that fails already shows its own reason.
+        if !std::thread::panicking() {
+            let rows = self.rows();
+            psql(
+                &self.server,
+                &format!("DROP DATABASE {} WITH (FORCE)", self.name),
+            );
+            assert_eq!(leak_in_rows(&rows), None, "the database holds a credential");
+            return;
+        }
         psql(
             &self.server,
             &format!("DROP DATABASE {} WITH (FORCE)", self.name),
