@@ -1,6 +1,6 @@
-//! Any bytes as a request body: the scanner says what `serde_json` says whether it is one object, however it is cut; and what is
-//! spliced into a body that was accepted changes the one value and nothing else.
-//! The first byte says where the body is cut.
+//! Any bytes as a request body: the scanner says what `serde_json` says whether it is one object,
+//! however it is cut; and what is spliced into a body that was accepted changes the one value and
+//! nothing else. The first byte says where the body is cut.
 #![no_main]
 
 use bytes::Bytes;
@@ -28,7 +28,8 @@ fuzz_target!(|data: &[u8]| {
     let head = match (scanned, &parsed) {
         (Ok(head), Ok(_)) => head,
         (Ok(_), Err(error)) => {
-            // Numbers beyond what a double holds, and half of a surrogate pair, are the upstream's to judge.
+            // Numbers beyond what a double holds, and half of a surrogate pair, are the upstream's
+            // to judge.
             let text = error.to_string();
             assert!(
                 text.contains("number out of range")

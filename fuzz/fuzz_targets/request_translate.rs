@@ -1,5 +1,5 @@
-//! Any bytes as a request, both ways, for any dialect: a translated body is JSON, and nothing panics.
-//! The first byte chooses dialect, direction and strictness.
+//! Any bytes as a request, both ways, for any dialect: a translated body is JSON, and nothing
+//! panics. The first byte chooses dialect, direction and strictness.
 #![no_main]
 
 use gateway_wire::Dialect;

@@ -1,6 +1,7 @@
-//! Any bytes as an upstream's stream that is passed on, in one piece and in two: the same bytes and the same reading, one terminal at
-//! most, and a stream in which nothing had to be mended reaches the client as it came.
-//! The first byte chooses the protocol and what is rewritten, the second where the stream is cut.
+//! Any bytes as an upstream's stream that is passed on, in one piece and in two: the same bytes and
+//! the same reading, one terminal at most, and a stream in which nothing had to be mended reaches
+//! the client as it came. The first byte chooses the protocol and what is rewritten, the second
+//! where the stream is cut.
 #![no_main]
 
 use bytes::Bytes;

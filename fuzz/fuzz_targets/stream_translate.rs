@@ -1,5 +1,6 @@
-//! Any bytes as an upstream's answer, both ways, in one piece and in two: the same steps, exactly one terminal, and nothing panics.
-//! The first byte chooses dialect and direction, the second where the stream is cut.
+//! Any bytes as an upstream's answer, both ways, in one piece and in two: the same steps, exactly
+//! one terminal, and nothing panics. The first byte chooses dialect and direction, the second where
+//! the stream is cut.
 #![no_main]
 
 use bytes::Bytes;

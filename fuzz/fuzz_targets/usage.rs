@@ -1,5 +1,5 @@
-//! Any bytes as what an upstream says about tokens, in every place where it is read: nothing is believed that cannot be true, and
-//! what reaches Codex can be read by it.
+//! Any bytes as what an upstream says about tokens, in every place where it is read: nothing is
+//! believed that cannot be true, and what reaches Codex can be read by it.
 #![no_main]
 
 use bytes::Bytes;

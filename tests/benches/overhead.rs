@@ -1,7 +1,8 @@
-//! What the gateway adds to a request: latency beside a direct call in the same run, and its own CPU time.
+//! What the gateway adds to a request: latency beside a direct call in the same run, and its own
+//! CPU time.
 //!
-//! `make bench` runs it on the release build. Everything is on loopback and one connection; the upstream answers at
-//! once, so what is measured is the way, not the model.
+//! `make bench` runs it on the release build. Everything is on loopback and one connection; the
+//! upstream answers at once, so what is measured is the way, not the model.
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::http1::{BodyReader, Framing, Reader};

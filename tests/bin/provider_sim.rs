@@ -1,7 +1,8 @@
 //! The scripted upstream as a process, for demonstrations and benchmarks.
 //!
-//! `provider-sim [--listen 127.0.0.1:0] [--script FILE]` prints `{"address":"127.0.0.1:PORT","base_url":"…"}` as one
-//! line and serves until it is stopped. See `harness/upstream/script.rs` for the script, `/__sim/` for what it saw.
+//! `provider-sim [--listen 127.0.0.1:0] [--script FILE]` prints
+//! `{"address":"127.0.0.1:PORT","base_url":"…"}` as one line and serves until it is stopped. See
+//! `harness/upstream/script.rs` for the script, `/__sim/` for what it saw.
 
 use gateway_tests::upstream::{Script, Upstream};
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! Codex straight at the scripted upstream: shows that a turn of each set-up works without a gateway.
+//! Codex straight at the scripted upstream: shows that a turn of each set-up works without a
+//! gateway.
 
 use gateway_tests::codex::{CURRENT, Codex, FAKE_ACCOUNT, LAST_CHAT, SetUp, Turn, chatgpt_token};
 use gateway_tests::normalise::normalise;
@@ -137,7 +138,8 @@ async fn a_provider_with_a_catalogue_asks_for_it_with_its_key() {
     assert_eq!(asked.header("authorization"), Some("Bearer sk-sim"));
 }
 
-/// What an answer without models costs: nothing, while a missing catalogue is logged as an error at every start.
+/// What an answer without models costs: nothing, while a missing catalogue is logged as an error at
+/// every start.
 #[tokio::test]
 async fn an_empty_catalogue_disturbs_chatgpt_sign_in_least() {
     let codex = Codex::new(CURRENT);
@@ -177,7 +179,8 @@ async fn an_empty_catalogue_disturbs_chatgpt_sign_in_least() {
     assert_eq!(bodies[0], bodies[2]);
 }
 
-/// With `model_catalog_url` Codex knows no model of its own: an empty answer makes it complain to the user.
+/// With `model_catalog_url` Codex knows no model of its own: an empty answer makes it complain to
+/// the user.
 #[tokio::test]
 async fn a_provider_with_a_catalogue_url_needs_a_real_catalogue() {
     let answer = Then::Plain(Plain::json(200, json!({"models": []})));

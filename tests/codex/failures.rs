@@ -1,5 +1,5 @@
-//! What the real Codex makes of failures that pass the gateway, or that the gateway tells: how many requests they
-//! cost and what the user reads.
+//! What the real Codex makes of failures that pass the gateway, or that the gateway tells: how many
+//! requests they cost and what the user reads.
 
 use gateway_tests::codex::{CURRENT, Codex, SetUp, Turn};
 use gateway_tests::gateway::{Config, Gateway};
@@ -136,7 +136,8 @@ async fn an_upstream_that_is_down_costs_no_thirty_requests() {
     );
 }
 
-/// Codex waits without limit for a port that refuses, so a restart costs the user a pause and nothing else.
+/// Codex waits without limit for a port that refuses, so a restart costs the user a pause and
+/// nothing else.
 #[tokio::test]
 async fn a_restart_of_the_gateway_in_mid_turn_is_a_pause() {
     let upstream = Upstream::with(once(vec![

@@ -1,4 +1,5 @@
-//! What the real Codex sees of rules and fallback: the turn finishes, nothing false is said, and what is genuine stays.
+//! What the real Codex sees of rules and fallback: the turn finishes, nothing false is said, and
+//! what is genuine stays.
 
 use crate::direct::{PROMPT as TOOL_PROMPT, assert_whole_turn, bundled_catalogue};
 use gateway_tests::codex::{CURRENT, Codex, SetUp};
@@ -170,7 +171,8 @@ async fn a_learned_refusal_makes_codex_fetch_its_catalogue_anew_without_that_mod
     let turn = codex.turn(&set_up, &gateway.base_url(), TOOL_PROMPT).await;
     assert_whole_turn(&turn);
     assert!(!format!("{}{}", turn.stdout, turn.stderr).contains(WARNING));
-    // Between the two requests of the turn, once: the answer to the first told of another catalogue.
+    // Between the two requests of the turn, once: the answer to the first told of another
+    // catalogue.
     let seen: Vec<_> = upstream
         .requests()
         .iter()

@@ -1,4 +1,5 @@
-//! Codex through the gateway: the same turn, the same events, and upstream the same JSON as without it.
+//! Codex through the gateway: the same turn, the same events, and upstream the same JSON as without
+//! it.
 
 use crate::direct::{
     PROMPT, assert_whole_turn, bundled_catalogue, catalogue_script, model_requests,
@@ -25,7 +26,8 @@ impl Seen {
             .collect()
     }
 
-    /// Headers upstream that Codex itself wrote, by name, without what varies; hop-by-hop ones aside.
+    /// Headers upstream that Codex itself wrote, by name, without what varies; hop-by-hop ones
+    /// aside.
     fn headers(&self) -> Vec<Vec<(String, String)>> {
         let own = [
             "host",

@@ -1,5 +1,5 @@
-//! Gateway keys, budgets and limits as the person at the real Codex meets them: how it is set up, how many requests a refusal
-//! costs, and what there is to read.
+//! Gateway keys, budgets and limits as the person at the real Codex meets them: how it is set up,
+//! how many requests a refusal costs, and what there is to read.
 
 use crate::direct::{PROMPT, assert_whole_turn};
 use gateway_tests::codex::{CURRENT, Codex, SetUp, Turn, chatgpt_token};
@@ -105,7 +105,8 @@ async fn a_spent_budget_is_codexs_own_limit_screen_with_the_time_it_begins_anew(
             .build()
             .expect("a moment");
         let shown = format!(
-            "You’ve hit your usage limit. To get more access now, send a request to your admin or try again at {}.",
+            "You’ve hit your usage limit. To get more access now, send a request to your admin \
+             or try again at {}.",
             as_codex_writes(&begins)
         );
         assert!(!turn.status.success());

@@ -1,5 +1,6 @@
-//! The real Codex CLI: first straight at the scripted upstream, which is what the gateway is measured against, then
-//! through the gateway. Needs the CLIs (`scripts/install-codex.sh`); `make test-all` runs it and fails without them.
+//! The real Codex CLI: first straight at the scripted upstream, which is what the gateway is
+//! measured against, then through the gateway. Needs the CLIs (`scripts/install-codex.sh`); `make
+//! test-all` runs it and fails without them.
 
 mod direct;
 mod failures;

@@ -260,7 +260,8 @@ async fn a_long_conversation_is_compacted_and_goes_on() {
         );
         let seen = requests(&upstream, CHAT);
         assert_eq!(seen.len(), 3, "{}", turn.stdout);
-        // By key Codex asks for the note in its own words; by ChatGPT it leaves that to the service, which is the gateway here.
+        // By key Codex asks for the note in its own words; by ChatGPT it leaves that to the
+        // service, which is the gateway here.
         let asked = seen[1].json()["messages"].to_string();
         assert_eq!(
             asked.contains("Another assistant will take over"),

@@ -1,4 +1,5 @@
-//! The admin token: rotated, followed in the operator's file, refused when it could be guessed, slow to guess at.
+//! The admin token: rotated, followed in the operator's file, refused when it could be guessed,
+//! slow to guess at.
 
 use crate::administration::{beside, cookie, gateway, link, sign_in, status, token};
 use gateway_tests::client::Call;

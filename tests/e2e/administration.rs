@@ -1,4 +1,5 @@
-//! Who may administer: the admin token and its rotation, guesses, one-time links and sessions, a listener of its own.
+//! Who may administer: the admin token and its rotation, guesses, one-time links and sessions, a
+//! listener of its own.
 
 use gateway_tests::PATIENCE;
 use gateway_tests::client::{Call, Checks, Client, Reply};
@@ -217,7 +218,8 @@ async fn a_session_is_no_use_to_another_page() {
         call.json(&json!({}))
     };
     let refused = (403, "origin_not_allowed".to_owned());
-    // What a form, an image or a script of another page can bring about, a neighbour on this machine included.
+    // What a form, an image or a script of another page can bring about, a neighbour on this
+    // machine included.
     assert_eq!(status(put()).await, refused);
     for site in ["cross-site", "same-site", "none"] {
         let call = put()

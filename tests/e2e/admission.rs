@@ -1,5 +1,5 @@
-//! Attempts to get past admission: bodies that outlast a key, bounds that mean nothing, models without a price, rules that change
-//! who pays.
+//! Attempts to get past admission: bodies that outlast a key, bounds that mean nothing, models
+//! without a price, rules that change who pays.
 
 use crate::keys::KNOWN_WITHIN;
 use gateway_tests::client::Reply;
@@ -263,7 +263,8 @@ async fn what_a_rule_sends_on_with_another_credential_counts_as_metered() {
             .expect(billing);
         line["spent_nanos"].clone()
     };
-    // 1,000 input and 100 output tokens: of gpt-5.5 by the plan, of gpt-5.4-mini by the team's credential.
+    // 1,000 input and 100 output tokens: of gpt-5.5 by the plan, of gpt-5.4-mini by the team's
+    // credential.
     assert_eq!(
         (of("plan"), of("metered")),
         (json!(8_000_000), json!(1_200_000)),

@@ -1,4 +1,5 @@
-//! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it does not.
+//! `POST /v1/chat/completions`: byte for byte where the upstream speaks it, translated where it
+//! does not.
 
 use crate::translate::{call, chat_only, exchange_line, third_party};
 use gateway_tests::client::{Client, Reply};
@@ -94,7 +95,8 @@ async fn a_stream_is_counted_though_its_client_did_not_ask_and_its_client_does_n
                 .header("content-type", "application/json");
             let reply = post.body(sent.clone()).send().await;
             let request = upstream.requests().pop().unwrap();
-            // A member that was added stands where the last one ended; one that was changed stays where it was.
+            // A member that was added stands where the last one ended; one that was changed stays
+            // where it was.
             assert!(
                 request.body() == format!("{start}{asked} }}").as_bytes(),
                 "{options}"

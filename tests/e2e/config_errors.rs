@@ -1,6 +1,7 @@
 //! `check`: every problem of a configuration at once, with file, line, caret and hint.
 //!
-//! Each file in `fixtures/config/invalid` has a snapshot of what is said about it; each in `valid` must pass.
+//! Each file in `fixtures/config/invalid` has a snapshot of what is said about it; each in `valid`
+//! must pass.
 
 use gateway_tests::gateway;
 use std::path::{Path, PathBuf};

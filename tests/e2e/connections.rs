@@ -1,4 +1,5 @@
-//! Connections on both sides: reused, closed under the gateway's feet, many at once, and readers that stop reading.
+//! Connections on both sides: reused, closed under the gateway's feet, many at once, and readers
+//! that stop reading.
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::http1::{BodyReader, Framing, Reader};

@@ -75,7 +75,8 @@ async fn with_drain_the_upstream_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_client_that_closes_right_after_the_terminal_event_has_finished() {
-    // The upstream leaves its own stream open after the terminal event, so only the client can end it.
+    // The upstream leaves its own stream open after the terminal event, so only the client can end
+    // it.
     let mut answer = Answer::text("hi");
     answer.headers.push(("x-test".to_owned(), "1".to_owned()));
     let ask = gateway_tests::upstream::answer::Ask {

@@ -1,4 +1,5 @@
-//! Failures of the upstream: its own words byte for byte, and one of the contract's errors where it has none.
+//! Failures of the upstream: its own words byte for byte, and one of the contract's errors where it
+//! has none.
 
 use gateway_tests::client::{Call, Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};

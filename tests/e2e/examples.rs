@@ -1,4 +1,5 @@
-//! The examples for other providers, loaded as they are but for the address, each before an upstream that answers in that dialect.
+//! The examples for other providers, loaded as they are but for the address, each before an
+//! upstream that answers in that dialect.
 
 use crate::translate::exchange_line;
 use gateway_tests::client::{Call, Client};
@@ -11,7 +12,8 @@ use std::path::Path;
 /// What every key of an example is set to.
 const KEY: &str = "sk-canary-example-3b7d";
 
-/// Starts an example; every upstream that it names is the scripted one, at a path that tells them apart.
+/// Starts an example; every upstream that it names is the scripted one, at a path that tells them
+/// apart.
 async fn example(file: &str, upstream: &Upstream) -> Gateway {
     upstream.expect_gateway();
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,4 +1,5 @@
-//! Fallback: only on "unsupported", only before the first byte, told truthfully. Every documented body is played by the upstream.
+//! Fallback: only on "unsupported", only before the first byte, told truthfully. Every documented
+//! body is played by the upstream.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,7 +108,8 @@ async fn every_documented_body_is_played_and_only_unsupported_models_hop() {
     let gateway = Gateway::start(&Config::to(&upstream).rest(&tables)).await;
     let mut seen = (0, 0);
     for (name, fixture) in fixtures() {
-        // A body that the classifier gets only in part, a refused frame of a WebSocket, or an id that no client could send.
+        // A body that the classifier gets only in part, a refused frame of a WebSocket, or an id
+        // that no client could send.
         let is_played = !fixture.truncated
             && !fixture.sent_model.is_empty()
             && (fixture.in_stream || fixture.status.is_some_and(|status| status >= 400));

@@ -1,4 +1,5 @@
-//! Host and Origin, checked before anything else: a web page in the user's browser must not reach the gateway.
+//! Host and Origin, checked before anything else: a web page in the user's browser must not reach
+//! the gateway.
 
 use gateway_tests::client::Call;
 use gateway_tests::gateway::{Config, Gateway};

@@ -1,4 +1,5 @@
-//! Gateway keys, budgets and limits in the request path, administered from another process while the gateway serves.
+//! Gateway keys, budgets and limits in the request path, administered from another process while
+//! the gateway serves.
 
 use std::time::{Duration, Instant};
 

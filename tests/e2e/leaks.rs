@@ -1,4 +1,5 @@
-//! The test of the search for leaked credentials that every gateway of the harness ends with: what is planted is found.
+//! The test of the search for leaked credentials that every gateway of the harness ends with: what
+//! is planted is found.
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, FAKE_ACCOUNT, by_chatgpt, by_key, chatgpt_token};
@@ -46,7 +47,8 @@ async fn a_planted_credential_is_found_wherever_it_lies() {
 
 #[tokio::test]
 async fn a_planted_credential_in_an_answer_ends_the_test() {
-    // An upstream that gives a credential back: nothing that the gateway would change, and nothing that may pass unseen.
+    // An upstream that gives a credential back: nothing that the gateway would change, and nothing
+    // that may pass unseen.
     let echo = Plain::json(400, json!({ "echo": API_KEY }));
     let upstream = Upstream::with(Script::always(Then::Plain(echo))).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;

@@ -1,4 +1,5 @@
-//! What raw sockets do that client libraries do not: write all before they read, close one side, send what is no HTTP.
+//! What raw sockets do that client libraries do not: write all before they read, close one side,
+//! send what is no HTTP.
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, by_key, responses_body};

@@ -1,5 +1,5 @@
-//! Malformed streams on which the real Codex throws a finished answer away and buys it again: mended on the way, and
-//! only there.
+//! Malformed streams on which the real Codex throws a finished answer away and buys it again:
+//! mended on the way, and only there.
 
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::{Config, Gateway};

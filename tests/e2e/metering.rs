@@ -1,4 +1,5 @@
-//! What is booked in cases that are easily booked wrong: whose money it is, answers of side services, answers too large to be read.
+//! What is booked in cases that are easily booked wrong: whose money it is, answers of side
+//! services, answers too large to be read.
 
 use crate::translate::{call, chat_only, respond, start, third_party, turn};
 use gateway_tests::gateway::{Config, Gateway};
@@ -8,7 +9,8 @@ use gateway_tests::upstream::{
 };
 use serde_json::json;
 
-/// 40,000 × $5 + 60,000 × $0.50 + 4,000 × $30 per million, at the standard rates of gpt-5.5; priority is two and a half times that.
+/// 40,000 × $5 + 60,000 × $0.50 + 4,000 × $30 per million, at the standard rates of gpt-5.5;
+/// priority is two and a half times that.
 const USAGE: Usage = Usage {
     input: 100_000,
     cached: 60_000,
@@ -31,7 +33,8 @@ async fn what_the_gateways_own_credential_pays_for_is_on_a_bill_whoever_asked() 
          when = {{ effort = [\"low\"] }}\nthen = {{ send = \"third\" }}\n"
     ))
     .await;
-    // By plan the requested tier counts, for the answer always says `default`; on a bill the served one does.
+    // By plan the requested tier counts, for the answer always says `default`; on a bill the served
+    // one does.
     for (effort, to, billing, cost) in [
         ("high", "chatgpt", "plan", 875_000_000),
         ("low", "third", "metered", 350_000_000),
@@ -121,7 +124,8 @@ async fn looking_at_a_stored_response_does_not_book_it_again() {
 #[tokio::test]
 async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
     for (usage, booked) in [
-        // More cached than input; more reasoning than output, and no total that explains it; no whole number; below zero.
+        // More cached than input; more reasoning than output, and no total that explains it; no
+        // whole number; below zero.
         (
             json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}),
             None,
@@ -132,7 +136,8 @@ async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
         ),
         (json!({"prompt_tokens": 5.5, "completion_tokens": 2}), None),
         (json!({"prompt_tokens": -5, "completion_tokens": 2}), None),
-        // Reasoning beside the output, as the total shows; hits of a cache; a sum that leaves one of the two.
+        // Reasoning beside the output, as the total shows; hits of a cache; a sum that leaves one
+        // of the two.
         (
             json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 3}}),
             Some((5, 0, 5, 3)),
@@ -277,7 +282,8 @@ async fn a_stored_answer_that_is_read_again_is_not_booked_again() {
         assert_eq!(entry["usage_source"], "unknown", "{entry}");
         assert_eq!(entry["cost_nanos"], json!(null), "{entry}");
     }
-    // Neither they nor what an upstream refused are missing from the sums; an answer that tells nothing is.
+    // Neither they nor what an upstream refused are missing from the sums; an answer that tells
+    // nothing is.
     let metrics = client.get("/metrics").send().await.text();
     for name in ["unpriced", "unknown"] {
         let name = format!("codex_gateway_{name}_requests_total{{");

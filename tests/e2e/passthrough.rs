@@ -9,8 +9,8 @@ use gateway_tests::upstream::{
 };
 use serde_json::json;
 
-/// A stream that a re-serialising gateway would change: order of keys, spaces, numbers, escapes, comments, unknown
-/// events and fields, several data lines.
+/// A stream that a re-serialising gateway would change: order of keys, spaces, numbers, escapes,
+/// comments, unknown events and fields, several data lines.
 const ODD_STREAM: &str = concat!(
     ": a comment of the upstream's\n\n",
     "event: response.created\ndata: {\"type\":\"response.created\", \"response\": {\"id\":\"resp_1\",\"n\":1.0e2}}\n\n",

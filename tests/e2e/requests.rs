@@ -1,4 +1,5 @@
-//! Requests that the gateway refuses itself: always the OpenAI envelope, always before anything goes upstream.
+//! Requests that the gateway refuses itself: always the OpenAI envelope, always before anything
+//! goes upstream.
 
 use gateway_tests::client::Reply;
 use gateway_tests::codec;
@@ -221,8 +222,10 @@ async fn malformed_http_is_refused_and_the_connection_closed() {
     let (upstream, gateway) = both().await;
     let client = gateway.client();
     for bytes in [
-        "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: \
+         5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\ncontent-length: \
+         6\r\n\r\nhello",
         "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: +5\r\n\r\nhello",
         "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         "POST /v1/responses HTTP/1.1\r\nhost : 127.0.0.1\r\n\r\n",

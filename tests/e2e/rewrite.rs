@@ -7,7 +7,8 @@ use gateway_tests::upstream::{Answer, Script, Upstream};
 
 const RULE: &str = "[[rules]]\nname = \"small\"\nwhen = { model = \"big-model\" }\nthen = { rewrite = \"small-model\" }\n";
 
-/// Bodies that a parser would write differently, with the model anywhere; `@` is where the gateway may change bytes.
+/// Bodies that a parser would write differently, with the model anywhere; `@` is where the gateway
+/// may change bytes.
 const BODIES: [(&str, &str); 5] = [
     (
         r#"{"model":@,"stream":true,"n":1.10,"big":123456789012345678901234567890,"a":[ ]}"#,
@@ -63,7 +64,8 @@ async fn only_the_models_value_changes() {
 
 #[tokio::test]
 async fn codex_is_not_told_of_another_model_where_it_would_cry_wolf() {
-    // The real Codex shows any other `openai-model` as "flagged for potentially high-risk cyber activity".
+    // The real Codex shows any other `openai-model` as "flagged for potentially high-risk cyber
+    // activity".
     let answer = Answer::text("x").header("openai-model", "small-model-2026-01-01");
     let upstream = Upstream::with(Script::answer(answer)).await;
     let gateway = Gateway::start(&Config::to(&upstream).rest(RULE)).await;

@@ -167,7 +167,8 @@ async fn a_caller_cannot_choose_where_a_request_goes() {
         .client()
         .post("/v1/responses?base_url=http://evil.example");
     assert_eq!(call.bearer(API_KEY).json(&body).send().await.status, 200);
-    // A target with a host in it, as for a proxy: by address it is answered here, by name it is refused.
+    // A target with a host in it, as for a proxy: by address it is answered here, by name it is
+    // refused.
     for (target, status) in [
         (format!("{url}/responses"), 200),
         ("http://evil.example/v1/responses".to_owned(), 403),

@@ -1,4 +1,5 @@
-//! TLS by certificate files: what is spoken, how a new pair is taken over, and what a slow or wrong client gets.
+//! TLS by certificate files: what is spoken, how a new pair is taken over, and what a slow or wrong
+//! client gets.
 
 use gateway_tests::PATIENCE;
 use gateway_tests::gateway::{Config, Gateway, Start, run};
@@ -186,7 +187,8 @@ async fn a_handshake_that_never_comes_is_ended() {
     let mut idle = connect(&gateway, &[&made]).await.expect("a handshake");
     let mut seen = Vec::new();
     let started = Instant::now();
-    // Neither a socket without a handshake nor one without a request stays: each is closed after ten seconds.
+    // Neither a socket without a handshake nor one without a request stays: each is closed after
+    // ten seconds.
     let (silent, idle) = tokio::join!(
         tokio::time::timeout(PATIENCE, silent.read_u8()),
         tokio::time::timeout(PATIENCE, idle.read_to_end(&mut seen)),

@@ -1,4 +1,5 @@
-//! Spans by OTLP: one for each exchange, truthful, without content; and a collector that is not there disturbs nothing.
+//! Spans by OTLP: one for each exchange, truthful, without content; and a collector that is not
+//! there disturbs nothing.
 
 use gateway_tests::gateway::{Config, Gateway, Start};
 use gateway_tests::sample::{API_KEY, PROMPT_CANARY, by_key};

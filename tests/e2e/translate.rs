@@ -1,4 +1,5 @@
-//! Responses clients before an upstream that speaks Chat Completions: what it gets, what comes back, and how each failure is told.
+//! Responses clients before an upstream that speaks Chat Completions: what it gets, what comes
+//! back, and how each failure is told.
 
 mod bad_input;
 mod failures;

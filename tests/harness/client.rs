@@ -1,5 +1,6 @@
-//! A client that sends exactly the bytes a test says and keeps exactly the bytes that come back, each piece with its
-//! time. It checks on every answer of the gateway what must hold for all of them (`Checks`).
+//! A client that sends exactly the bytes a test says and keeps exactly the bytes that come back,
+//! each piece with its time. It checks on every answer of the gateway what must hold for all of
+//! them (`Checks`).
 
 use crate::PATIENCE;
 use crate::http1::{self, BodyReader, Fields, Framing, Head, Reader};
@@ -15,7 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// What must hold for every answer: no credential that was ever sent may appear, in headers or body.
+/// What must hold for every answer: no credential that was ever sent may appear, in headers or
+/// body.
 #[derive(Debug, Clone, Default)]
 pub struct Checks {
     pub secrets: Secrets,
@@ -152,7 +154,8 @@ impl Call {
             .unwrap_or_else(|error| panic!("`{what}` has no well-formed answer: {error}"))
     }
 
-    /// The same where the gateway may die in between: `ConnectionRefused` says that nothing was sent.
+    /// The same where the gateway may die in between: `ConnectionRefused` says that nothing was
+    /// sent.
     pub async fn try_open(self) -> io::Result<OpenReply> {
         let method = self.method.clone();
         let checks = self.client.checks.clone();
@@ -345,7 +348,8 @@ impl Reply {
             .to_owned()
     }
 
-    /// The code of the failure, whether it came as an error body or in-stream; empty when there is none.
+    /// The code of the failure, whether it came as an error body or in-stream; empty when there is
+    /// none.
     pub fn failure_code(&self) -> String {
         if self.status != 200 {
             return self.error_code();
@@ -357,7 +361,8 @@ impl Reply {
             .to_owned()
     }
 
-    /// The JSON data of the events of a stream, as Codex would parse it; comments and `[DONE]` are left out.
+    /// The JSON data of the events of a stream, as Codex would parse it; comments and `[DONE]` are
+    /// left out.
     pub fn events(&self) -> Vec<Value> {
         events(&self.body)
     }
@@ -383,7 +388,8 @@ impl Reply {
     }
 }
 
-/// Parses server-sent events as the specification says, `\r\n` and all; data that is no JSON is left out.
+/// Parses server-sent events as the specification says, `\r\n` and all; data that is no JSON is
+/// left out.
 pub fn events(body: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(body).replace("\r\n", "\n");
     let data_of = |frame: &str| {

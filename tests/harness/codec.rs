@@ -1,4 +1,5 @@
-//! The body encodings Codex and others use, both ways. Bounded, since the tests themselves send bombs.
+//! The body encodings Codex and others use, both ways. Bounded, since the tests themselves send
+//! bombs.
 
 use std::io::{self, Read, Write};
 

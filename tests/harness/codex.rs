@@ -1,4 +1,5 @@
-//! The real Codex CLI, run for one turn in a throwaway home, with no way to anything beyond loopback.
+//! The real Codex CLI, run for one turn in a throwaway home, with no way to anything beyond
+//! loopback.
 
 mod setup;
 
@@ -19,8 +20,8 @@ pub const LAST_CHAT: &str = "0.77.0";
 /// A turn that takes longer hangs.
 const LONGEST_TURN: Duration = Duration::from_secs(90);
 
-/// A port where nothing ever listens: Codex's own account and telemetry calls fail there at once. Without it they
-/// wait for a network that tests do not have, and a turn starts half a minute late.
+/// A port where nothing ever listens: Codex's own account and telemetry calls fail there at once.
+/// Without it they wait for a network that tests do not have, and a turn starts half a minute late.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// An installed Codex with a home of its own.
@@ -95,7 +96,8 @@ impl Codex {
         self.run(command).await
     }
 
-    /// Makes home and working directory empty again, at the same paths: paths are part of what Codex sends.
+    /// Makes home and working directory empty again, at the same paths: paths are part of what
+    /// Codex sends.
     fn prepare(&self, set_up: &SetUp, base_url: &str) {
         for name in ["home", "work"] {
             let directory = self.place.path().join(name);

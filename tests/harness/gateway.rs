@@ -1,4 +1,5 @@
-//! The real gateway as a child process with a data directory of its own, killed by its process id at the end.
+//! The real gateway as a child process with a data directory of its own, killed by its process id
+//! at the end.
 
 use crate::PATIENCE;
 use crate::client::{Checks, Client, Reply};
@@ -20,7 +21,8 @@ pub use config::Config;
 /// Between two looks at something that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// The program under test: `CODEX_GATEWAY_BIN`, or the one that cargo built beside the running test.
+/// The program under test: `CODEX_GATEWAY_BIN`, or the one that cargo built beside the running
+/// test.
 pub fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("CODEX_GATEWAY_BIN") {
         return PathBuf::from(program);
@@ -39,7 +41,8 @@ pub fn program() -> PathBuf {
     program
 }
 
-/// The gateway's command line in a clean environment: no variable of the person who runs the tests reaches it.
+/// The gateway's command line in a clean environment: no variable of the person who runs the tests
+/// reaches it.
 pub fn command(place: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command
@@ -68,7 +71,8 @@ pub struct Gateway {
 /// How a gateway starts.
 #[derive(Debug, Clone, Default)]
 pub struct Start {
-    /// `None` starts with the built-in defaults and no file. `SELF` stands for the gateway's own address.
+    /// `None` starts with the built-in defaults and no file. `SELF` stands for the gateway's own
+    /// address.
     pub config: Option<String>,
     /// Names and contents of files beside the configuration.
     pub files: Vec<(String, String)>,
@@ -80,7 +84,8 @@ pub struct Start {
 pub const TEAM_CREDENTIAL: &str = "sk-canary-team-credential-90aa";
 
 impl Gateway {
-    /// Starts with a route for gateway keys, whose upstream gets a credential of the gateway's own, and with more tables.
+    /// Starts with a route for gateway keys, whose upstream gets a credential of the gateway's own,
+    /// and with more tables.
     pub async fn of_a_team(upstream: &Upstream, more: &str) -> Self {
         let tables = format!(
             "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
@@ -190,7 +195,8 @@ impl Gateway {
         format!("http://{}/v1", self.address)
     }
 
-    /// A client that checks every answer: no credential that was sent may appear in one, nor the admin token.
+    /// A client that checks every answer: no credential that was sent may appear in one, nor the
+    /// admin token.
     pub fn client(&self) -> Client {
         let token = std::fs::read_to_string(self.data_dir().join("admin-token"));
         self.secrets.note(&token.unwrap_or_default());
@@ -260,7 +266,8 @@ impl Gateway {
         self.place.path().join("gateway.toml")
     }
 
-    /// Runs a command in a process of its own, on the store of this one and with its environment; panics when it fails.
+    /// Runs a command in a process of its own, on the store of this one and with its environment;
+    /// panics when it fails.
     pub fn administer(&self, arguments: &[&str]) -> String {
         let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
         all.extend(arguments);
@@ -470,7 +477,8 @@ fn collect(mut stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
     });
 }
 
-/// A port that was free a moment ago; the kernel hands out others first, so it stays free for a while.
+/// A port that was free a moment ago; the kernel hands out others first, so it stays free for a
+/// while.
 pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     listener

@@ -1,5 +1,6 @@
-//! HTTP/1.1 read by hand, for both ends of the tests. A library would hide what the tests are about: the order of
-//! headers, where chunks were cut, how a connection ended. Strict enough to notice a malformed message.
+//! HTTP/1.1 read by hand, for both ends of the tests. A library would hide what the tests are
+//! about: the order of headers, where chunks were cut, how a connection ended. Strict enough to
+//! notice a malformed message.
 
 use bytes::{Bytes, BytesMut};
 use std::io;
@@ -11,7 +12,8 @@ const MAX_HEAD: usize = 1024 * 1024;
 /// The first byte of a TLS connection, on which nobody here should wait for a head.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Header fields in the order they came, names as they were written, values byte for byte (bytes over 127 as Latin-1).
+/// Header fields in the order they came, names as they were written, values byte for byte (bytes
+/// over 127 as Latin-1).
 pub type Fields = Vec<(String, String)>;
 
 /// The first value of a header field, whatever the case of its name.
@@ -98,7 +100,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.io
     }
 
-    /// Reads until the peer has closed its side, keeping what arrives. Dropping this future loses nothing.
+    /// Reads until the peer has closed its side, keeping what arrives. Dropping this future loses
+    /// nothing.
     pub async fn until_closed(&mut self) {
         while let Ok(1..) = self.fill().await {}
     }
@@ -168,7 +171,8 @@ impl BodyReader {
         }
     }
 
-    /// The next bytes as they arrive; `None` at the proper end. A connection that ends early is `UnexpectedEof`.
+    /// The next bytes as they arrive; `None` at the proper end. A connection that ends early is
+    /// `UnexpectedEof`.
     pub async fn next<R: AsyncRead + Unpin>(
         &mut self,
         reader: &mut Reader<R>,

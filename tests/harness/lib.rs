@@ -1,5 +1,6 @@
-//! What the end-to-end tests stand on: a scripted upstream, the gateway as a child process, a client that sees bytes,
-//! and the real Codex CLI. Nothing here knows how the gateway works inside; it knows HTTP and the two wires.
+//! What the end-to-end tests stand on: a scripted upstream, the gateway as a child process, a
+//! client that sees bytes, and the real Codex CLI. Nothing here knows how the gateway works inside;
+//! it knows HTTP and the two wires.
 
 pub mod client;
 pub mod codec;

@@ -1,5 +1,5 @@
-//! The one list of what differs between two runs of the same Codex turn: ids, times, places. Everything else that
-//! differs is the gateway's doing.
+//! The one list of what differs between two runs of the same Codex turn: ids, times, places.
+//! Everything else that differs is the gateway's doing.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ const VARYING: [(&str, Varies); 7] = [
 /// Numbers in these fields vary.
 const VARYING_FIELDS: [&str; 1] = ["create_time"];
 
-/// A value with every varying part replaced by a name, in strings at any depth, JSON inside strings included.
-/// `places` are texts of this run (directories, addresses) and the names to put there.
+/// A value with every varying part replaced by a name, in strings at any depth, JSON inside strings
+/// included. `places` are texts of this run (directories, addresses) and the names to put there.
 pub fn normalise(value: &Value, places: &[(&str, &str)]) -> Value {
     match value {
         Value::String(text) => Value::String(normalise_text(text, places)),

@@ -1,4 +1,5 @@
-//! A database of one test's own on the server that `CODEX_GATEWAY_TEST_POSTGRES` names, and a way to it that a test can cut.
+//! A database of one test's own on the server that `CODEX_GATEWAY_TEST_POSTGRES` names, and a way
+//! to it that a test can cut.
 
 use crate::secrets::leak_in_rows;
 use std::net::SocketAddr;
@@ -120,7 +121,8 @@ pub enum Traffic {
     Passes,
     /// Connections end, new ones too, as when the server stops.
     Ends,
-    /// Nothing arrives and nobody is told, as when a network is cut. Connections from before never come back to life.
+    /// Nothing arrives and nobody is told, as when a network is cut. Connections from before never
+    /// come back to life.
     Vanishes,
 }
 

@@ -1,4 +1,5 @@
-//! Requests and credentials that tests send. The credentials are canaries: a test can look for them anywhere.
+//! Requests and credentials that tests send. The credentials are canaries: a test can look for them
+//! anywhere.
 
 use crate::client::{Call, Client};
 pub use crate::codex::{FAKE_ACCOUNT, chatgpt_token};

@@ -1,5 +1,6 @@
-//! Every credential that a test sends, and the search for it where none may be: in logs, in files of the data directory, in metrics and in
-//! answers. A gateway of the harness is searched at its end, so that every end-to-end test is a test of this as well.
+//! Every credential that a test sends, and the search for it where none may be: in logs, in files
+//! of the data directory, in metrics and in answers. A gateway of the harness is searched at its
+//! end, so that every end-to-end test is a test of this as well.
 
 use crate::http1;
 use std::collections::BTreeSet;
@@ -81,7 +82,8 @@ impl Secrets {
         known.iter().find(|secret| text.contains(*secret)).cloned()
     }
 
-    /// Where credentials turned up that belong nowhere: one line each, which names the place and the credential's beginning.
+    /// Where credentials turned up that belong nowhere: one line each, which names the place and
+    /// the credential's beginning.
     pub fn leaks(&self, output: &str, data_dir: &Path, address: Option<SocketAddr>) -> Vec<String> {
         let mut leaks = Vec::new();
         let mut search = |place: &str, text: &str| {

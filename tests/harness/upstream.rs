@@ -1,7 +1,9 @@
-//! The scripted upstream: plays a model service on loopback, on both wires, well or badly, exactly as a script says.
+//! The scripted upstream: plays a model service on loopback, on both wires, well or badly, exactly
+//! as a script says.
 //!
-//! It speaks HTTP/1.1 by hand (`http1.rs`): a server library would not let a test cut chunks at any byte, reset a
-//! connection in mid-stream, send interim answers, or see headers in their order. It never leaves loopback.
+//! It speaks HTTP/1.1 by hand (`http1.rs`): a server library would not let a test cut chunks at any
+//! byte, reset a connection in mid-stream, send interim answers, or see headers in their order. It
+//! never leaves loopback.
 
 pub mod answer;
 mod control;
@@ -72,7 +74,8 @@ impl Upstream {
         self.address
     }
 
-    /// From now on only a gateway talks to this upstream: at its end, what must hold for each request is checked.
+    /// From now on only a gateway talks to this upstream: at its end, what must hold for each
+    /// request is checked.
     pub fn expect_gateway(&self) {
         self.behind_gateway.store(true, Ordering::Relaxed);
     }
@@ -488,7 +491,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             After::NextRequest if !closing => {}
             After::NextRequest | After::Close => return,
             After::Reset => {
-                // Without lingering, and without the orderly FIN that dropping the write half would send first.
+                // Without lingering, and without the orderly FIN that dropping the write half would
+                // send first.
                 let _ = writer.as_ref().set_zero_linger();
                 writer.forget();
                 return;

@@ -1,9 +1,9 @@
-//! Hand-checked invoices through the whole gateway: what the price table says of an answer's usage stands in the ledger to the
-//! last nanodollar, in the right one of the two kinds of money.
+//! Hand-checked invoices through the whole gateway: what the price table says of an answer's usage
+//! stands in the ledger to the last nanodollar, in the right one of the two kinds of money.
 //!
-//! The arithmetic, per million tokens of gpt-5.5, USD (input, cached input, output):
-//! standard 5 / 0.50 / 30; above 272,000 input tokens 10 / 1 / 45, for the whole request; flex above that 5 / 0.50 / 22.50;
-//! priority 12.50 / 1.25 / 75, with no rate above 272,000.
+//! The arithmetic, per million tokens of gpt-5.5, USD (input, cached input, output): standard 5 /
+//! 0.50 / 30; above 272,000 input tokens 10 / 1 / 45, for the whole request; flex above that 5 /
+//! 0.50 / 22.50; priority 12.50 / 1.25 / 75, with no rate above 272,000.
 
 use crate::store::Store;
 use gateway_ledger::{CostSource, LedgerEntry};

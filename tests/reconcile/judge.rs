@@ -1,4 +1,5 @@
-//! Compares the books with what the upstream served and what the clients saw. Every difference is a sentence.
+//! Compares the books with what the upstream served and what the clients saw. Every difference is a
+//! sentence.
 
 use crate::mix::{Seen, TAG};
 use crate::store::Books;
@@ -203,7 +204,8 @@ fn summary(seen: &[Seen], served: &[Served], books: &Books, exact: usize) -> Str
         *statuses.entry(one.status).or_default() += 1;
     }
     format!(
-        "{ends} ends seen by clients, {} calls upstream, {} entries, {exact} of them exactly the tally's; outcomes {outcomes:?}; statuses {statuses:?}",
+        "{ends} ends seen by clients, {} calls upstream, {} entries, {exact} of them exactly the \
+         tally's; outcomes {outcomes:?}; statuses {statuses:?}",
         served.len(),
         books.entries.len()
     )

@@ -1,5 +1,6 @@
-//! The books against the truth: many mixed exchanges at once, a gateway that is killed three times in between, and then the
-//! ledger compared with the upstream's own tally, entry for entry. Nothing may be lost and nothing may be there twice.
+//! The books against the truth: many mixed exchanges at once, a gateway that is killed three times
+//! in between, and then the ledger compared with the upstream's own tally, entry for entry. Nothing
+//! may be lost and nothing may be there twice.
 
 mod invoice;
 mod judge;
@@ -95,7 +96,8 @@ async fn run(gateway: &mut Gateway, total: usize) -> Vec<Seen> {
                     return seen;
                 }
                 let ask = Ask::nth(number);
-                // Refused at the door: nothing was sent, so the same exchange is made once the gateway is back.
+                // Refused at the door: nothing was sent, so the same exchange is made once the
+                // gateway is back.
                 loop {
                     is_up
                         .wait_for(|is_up| *is_up)

@@ -1,5 +1,5 @@
-//! The mixture: what the n-th exchange asks for, how the upstream answers it, and what its client makes of that. All of it
-//! follows from the number, so that a run can be repeated.
+//! The mixture: what the n-th exchange asks for, how the upstream answers it, and what its client
+//! makes of that. All of it follows from the number, so that a run can be repeated.
 
 use gateway_tests::client::{Client, OpenReply, Reply};
 use gateway_tests::sample::{API_KEY, signed_in};
@@ -68,7 +68,8 @@ impl Play {
     }
 }
 
-/// What the upstream does for each play; whatever is not named here gets the default model's answer.
+/// What the upstream does for each play; whatever is not named here gets the default model's
+/// answer.
 pub(crate) fn script() -> Script {
     let when = |play: Play| When {
         headers: [(PLAY.to_owned(), play.word().to_owned())].into(),

@@ -35,7 +35,8 @@ impl Store {
         }
     }
 
-    /// A database of its own on the server that CODEX_GATEWAY_TEST_POSTGRES names; `None` without one.
+    /// A database of its own on the server that CODEX_GATEWAY_TEST_POSTGRES names; `None` without
+    /// one.
     pub(crate) fn postgres() -> Option<Self> {
         let database = Database::create("reconcile")?;
         Some(Self {

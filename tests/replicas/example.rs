@@ -1,4 +1,5 @@
-//! The example for teams, as it is but for its addresses: two replicas of it, a key made at the one and used at the other.
+//! The example for teams, as it is but for its addresses: two replicas of it, a key made at the one
+//! and used at the other.
 
 use crate::team::{KNOWN_WITHIN, database, refusal};
 use gateway_tests::gateway::{Gateway, Start};

@@ -1,4 +1,5 @@
-//! PostgreSQL goes away under load and comes back, twice: told, as when it stops, and untold, as when the network is cut.
+//! PostgreSQL goes away under load and comes back, twice: told, as when it stops, and untold, as
+//! when the network is cut.
 
 use crate::team::{KNOWN_WITHIN, Key, Team, database, refusal};
 use gateway_tests::client::Reply;
@@ -118,7 +119,8 @@ async fn refused_meanwhile(team: &Team, key: &Key, gone: Instant) {
     println!("{count} requests refused meanwhile");
 }
 
-/// Without a restart; and a key that was revoked in the meantime works nowhere for longer than the contract allows.
+/// Without a restart; and a key that was revoked in the meantime works nowhere for longer than the
+/// contract allows.
 async fn recovers(team: &Team, [key, leaked]: [&Key; 2]) {
     let back = Instant::now();
     let mut served = [None; 2];
@@ -169,7 +171,8 @@ fn compare_with_tally(team: &Team) {
     );
 }
 
-/// A replica that vanishes while it decides holds a lock in the database until the server gives it up.
+/// A replica that vanishes while it decides holds a lock in the database until the server gives it
+/// up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_vanishes_while_it_decides_holds_the_others_up_briefly() {
     const HELD_UP: Duration = Duration::from_secs(6);

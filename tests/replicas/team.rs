@@ -82,7 +82,8 @@ impl Team {
         }
     }
 
-    /// Runs a command in a process of its own, straight at the database, as an operator anywhere would.
+    /// Runs a command in a process of its own, straight at the database, as an operator anywhere
+    /// would.
     pub(crate) fn administer(&self, arguments: &[&str]) -> String {
         let place = tempfile::tempdir().expect("a temporary directory");
         let config = format!("[storage]\nurl = \"{}\"\n", self.database.url());
@@ -186,7 +187,8 @@ pub(crate) fn body(prompt: &str) -> Value {
     body
 }
 
-/// What is set aside for a request, as docs/keys.md says: a token for each four bytes, and all the output it may write.
+/// What is set aside for a request, as docs/keys.md says: a token for each four bytes, and all the
+/// output it may write.
 pub(crate) fn likely_nanos(prompt: &str) -> u64 {
     let bytes = body(prompt).to_string().len() as u64;
     nanos(bytes.div_ceil(4), OUTPUT_BOUND)

@@ -1,6 +1,7 @@
-//! OpenAI's own client libraries, Python and JavaScript, with their streaming helpers, on both endpoints, before both kinds of
-//! upstream. What they raise or leave out shows whether an answer is really what it claims to be. Needs the libraries
-//! (`scripts/install-test-tools.sh sdk`); `make test-all` runs it.
+//! OpenAI's own client libraries, Python and JavaScript, with their streaming helpers, on both
+//! endpoints, before both kinds of upstream. What they raise or leave out shows whether an answer
+//! is really what it claims to be. Needs the libraries (`scripts/install-test-tools.sh sdk`); `make
+//! test-all` runs it.
 
 use gateway_tests::gateway::{Gateway, Start};
 use gateway_tests::sample::API_KEY;

@@ -1,5 +1,6 @@
-//! Keys, teams and budgets as people and scripts describe them: words are read and checked here, once for the command line and the
-//! admin API. Speaks to the store through the ledger; prints and answers nothing.
+//! Keys, teams and budgets as people and scripts describe them: words are read and checked here,
+//! once for the command line and the admin API. Speaks to the store through the ledger; prints and
+//! answers nothing.
 
 use gateway_ledger::{
     Actor, CreatedKey, Directory, KeyRecord, Ledger, LedgerError, LedgerErrorKind, NewKey,
@@ -173,7 +174,8 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdministerError> {
     };
     at.filter(|at| *at > now).ok_or_else(|| {
         bad(format!(
-            "expiry `{text}` is neither a duration such as `90d` nor a moment to come such as `2027-01-31T00:00:00Z`"
+            "expiry `{text}` is neither a duration such as `90d` nor a moment to come such as \
+             `2027-01-31T00:00:00Z`"
         ))
     })
 }

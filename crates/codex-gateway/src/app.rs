@@ -93,8 +93,8 @@ impl Live {
         })
     }
 
-    /// A model id as a label: those of the catalogue, the rules and the price table; anything else is `other`, so that clients cannot
-    /// make series.
+    /// A model id as a label: those of the catalogue, the rules and the price table; anything else
+    /// is `other`, so that clients cannot make series.
     pub fn model_label<'a>(&self, model: &'a ModelId) -> &'a str {
         if self.labels.contains(model.folded()) {
             model.folded()

@@ -23,7 +23,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Overrides, Places, Settings};
 use gateway_policy::problem::Severity;
 
-/// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful fallback.
+/// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful
+/// fallback.
 #[derive(Debug, Parser)]
 #[command(name = "codex-gateway", version, max_term_width = 100)]
 struct Cli {
@@ -112,7 +113,8 @@ fn complain(text: &str) {
     eprintln!("{}", text.trim_end());
 }
 
-/// Prints an answer on standard output. A reader that has seen enough, such as `head`, is no failure.
+/// Prints an answer on standard output. A reader that has seen enough, such as `head`, is no
+/// failure.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()));
@@ -132,7 +134,8 @@ fn say_json(answer: &impl serde::Serialize) -> ExitCode {
     }
 }
 
-/// The configuration for a command that only asks; what is wrong with it is said here. Warnings are `check`'s to tell.
+/// The configuration for a command that only asks; what is wrong with it is said here. Warnings are
+/// `check`'s to tell.
 fn settings(overrides: &Overrides) -> Result<(Settings, Places), ExitCode> {
     let mut loaded = config::load(overrides).map_err(|error| {
         complain(&format!("error: {error}"));
@@ -154,7 +157,8 @@ fn settings(overrides: &Overrides) -> Result<(Settings, Places), ExitCode> {
     Err(ExitCode::from(EXIT_CONFIG))
 }
 
-/// The same for a command that only works on the store, which may run where the server's secrets are not.
+/// The same for a command that only works on the store, which may run where the server's secrets
+/// are not.
 fn store_settings(overrides: &Overrides) -> Result<Settings, ExitCode> {
     let overrides = Overrides {
         without_secrets: true,

@@ -1,6 +1,7 @@
-//! The socket of a client, with the manners that the HTTP library lacks: an answer that leaves before the client has written all of
-//! its request still reaches it, a client that closed only its own side is answered, and the library's bare refusals get words.
-//! Knows nothing of what is served.
+//! The socket of a client, with the manners that the HTTP library lacks: an answer that leaves
+//! before the client has written all of its request still reaches it, a client that closed only its
+//! own side is answered, and the library's bare refusals get words. Knows nothing of what is
+//! served.
 
 use std::io;
 use std::pin::Pin;
@@ -20,12 +21,14 @@ use talk::{LINGER, LINGER_BYTES};
 /// What to say in the place of a bare refusal with this status: a whole answer, head and body.
 pub type Words = fn(u16) -> Bytes;
 
-/// How long a client that still writes its request is listened to after the answer was sent, since it was last heard.
+/// How long a client that still writes its request is listened to after the answer was sent, since
+/// it was last heard.
 const LINGER_QUIET: Duration = Duration::from_millis(500);
-/// Asks a client whose side is closed whether it is still there: a closed socket answers any byte with a reset, and an interim answer
-/// is what every client of HTTP/1.1 overlooks.
+/// Asks a client whose side is closed whether it is still there: a closed socket answers any byte
+/// with a reset, and an interim answer is what every client of HTTP/1.1 overlooks.
 const ARE_YOU_THERE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// Until the first look at a client whose side is closed; by then it is known what its request was. Each look takes twice as long.
+/// Until the first look at a client whose side is closed; by then it is known what its request was.
+/// Each look takes twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// A request that is not whole by then was cut off.
@@ -42,8 +45,8 @@ pub enum Manner {
     Streams,
 }
 
-/// How long a client may take to send the head of a request, since its first byte. The library has one time for this and for the
-/// pause between two requests.
+/// How long a client may take to send the head of a request, since its first byte. The library has
+/// one time for this and for the pause between two requests.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// A client's socket.
@@ -58,7 +61,8 @@ pub struct ClientSocket<S> {
     leaving: Option<Leaving>,
     /// Whether the client said something since it was last told something.
     has_asked: bool,
-    /// Whether the library may have more to write of what it has begun: something was written, and not flushed yet.
+    /// Whether the library may have more to write of what it has begun: something was written, and
+    /// not flushed yet.
     is_writing: bool,
     /// What is left of an answer that is sent in the place of the library's.
     instead: Bytes,
@@ -107,8 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
         }
     }
 
-    /// The client closed its side, or itself: the two look alike. Looks from time to time whether it takes anything, and tells the
-    /// library of the end only when it does not.
+    /// The client closed its side, or itself: the two look alike. Looks from time to time whether
+    /// it takes anything, and tells the library of the end only when it does not.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Hearing::Closed {
@@ -215,8 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientSocket<S> {
             }
             return Poll::Ready(Ok(()));
         }
-        // While an answer is on its way, this is a client that left. Between two, a request that was sent together with the one
-        // before may have been read and not begun.
+        // While an answer is on its way, this is a client that left. Between two, a request that
+        // was sent together with the one before may have been read and not begun.
         let is_awaited = self.has_asked || self.talk.is_answering() || !is_busy;
         if !is_awaited || matches!(self.hearing, Hearing::Strict) {
             return Poll::Ready(Ok(()));
@@ -255,8 +259,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes this side, then lets a client that still writes finish: closing the socket under it would reset the connection, and
-    /// with it the answer that the client has not read yet.
+    /// Closes this side, then lets a client that still writes finish: closing the socket under it
+    /// would reset the connection, and with it the answer that the client has not read yet.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.leaving.is_none() {

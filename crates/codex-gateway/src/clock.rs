@@ -1,4 +1,5 @@
-//! The only place that reads a clock or makes an id, so that everything else can be given time as an argument.
+//! The only place that reads a clock or makes an id, so that everything else can be given time as
+//! an argument.
 
 use std::time::{Instant, SystemTime};
 

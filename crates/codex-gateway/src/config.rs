@@ -1,4 +1,5 @@
-//! Configuration: where it is looked for, what it may say, what it compiles to. The only file that reads the environment.
+//! Configuration: where it is looked for, what it may say, what it compiles to. The only file that
+//! reads the environment.
 
 pub mod diagnostic;
 mod exposure;
@@ -33,7 +34,8 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub listen: Option<String>,
-    /// Reads neither the upstreams' credentials nor the admin token: whoever revokes a key needs no secret of the server's.
+    /// Reads neither the upstreams' credentials nor the admin token: whoever revokes a key needs no
+    /// secret of the server's.
     pub without_secrets: bool,
 }
 

@@ -22,7 +22,8 @@ pub struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     #[error(
-        "another codex-gateway is already serving from {0}; stop it first, or give this one a directory of its own with --data-dir"
+        "another codex-gateway is already serving from {0}; stop it first, or give this one a \
+         directory of its own with --data-dir"
     )]
     Busy(PathBuf),
     #[error("cannot use the data directory {path}: {source}")]
@@ -114,8 +115,8 @@ pub fn ensure(path: &Path) -> std::io::Result<()> {
         .create(path)
 }
 
-/// Writes one line to a file for this user alone. It is written beside and renamed: a crash leaves the old file or the new one, and
-/// nobody reads a half.
+/// Writes one line to a file for this user alone. It is written beside and renamed: a crash leaves
+/// the old file or the new one, and nobody reads a half.
 ///
 /// # Errors
 /// When it cannot be written.

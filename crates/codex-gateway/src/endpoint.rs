@@ -73,18 +73,20 @@ impl Endpoint {
         }
     }
 
-    /// Whether its streams end with the event that ends a response. Those of side services end with their connection.
+    /// Whether its streams end with the event that ends a response. Those of side services end with
+    /// their connection.
     pub const fn has_terminal_event(self) -> bool {
         !self.needs_own_credential()
     }
 
-    /// Whether a good answer has to be a JSON object: what answers for a model and is something else is no answer.
+    /// Whether a good answer has to be a JSON object: what answers for a model and is something
+    /// else is no answer.
     pub const fn answers_in_json(self) -> bool {
         self.names_a_model()
     }
 
-    /// Whether nothing is used up: tokens are counted in advance, and an answer that is read again was booked when it was made.
-    /// The ledger knows the same two by their words.
+    /// Whether nothing is used up: tokens are counted in advance, and an answer that is read again
+    /// was booked when it was made. The ledger knows the same two by their words.
     pub const fn is_free(self) -> bool {
         matches!(self, Self::InputTokens | Self::StoredResponse)
     }

@@ -1,5 +1,6 @@
-//! THE WALK of one request, in the order of `docs/ARCHITECTURE.md`: accept → who → what → decide → admit → intent → attempt(s) → commit
-//! → pump → settle. Each step is one call here; what it does is in its own file.
+//! THE WALK of one request, in the order of `docs/ARCHITECTURE.md`: accept → who → what → decide →
+//! admit → intent → attempt(s) → commit → pump → settle. Each step is one call here; what it does
+//! is in its own file.
 
 pub mod admission;
 pub mod answer;
@@ -33,7 +34,8 @@ use attempt::Reached;
 use gateway_ledger::Outcome;
 use record::Exchange;
 
-/// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client does.
+/// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client
+/// does.
 ///
 /// Dropping this future tells the exchange that the client has gone.
 pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> Response {
@@ -80,7 +82,8 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
     })
 }
 
-/// No place is free. Nothing was looked at, so that a flood costs little: no caller is known, and nothing goes into the ledger.
+/// No place is free. Nothing was looked at, so that a flood costs little: no caller is known, and
+/// nothing goes into the ledger.
 fn overloaded(app: &App, endpoint: Endpoint, id: &str) -> Response {
     app.metrics
         .limit_rejections
@@ -88,7 +91,8 @@ fn overloaded(app: &App, endpoint: Endpoint, id: &str) -> Response {
         .inc();
     let error = GatewayError::new(
         ErrorCode::ServerIsOverloaded,
-        "this gateway is serving as many requests as it is allowed to (`max_concurrent` in [server]); try again in a moment",
+        "this gateway is serving as many requests as it is allowed to (`max_concurrent` in \
+         [server]); try again in a moment",
     );
     tracing::info!(
         request.id = %id,

@@ -1,5 +1,6 @@
-//! Gateway keys as the request path sees them: from what was presented to an identity and what it may do. Everything is
-//! answered from memory; the store is read when something administered has changed. Decides nothing about money.
+//! Gateway keys as the request path sees them: from what was presented to an identity and what it
+//! may do. Everything is answered from memory; the store is read when something administered has
+//! changed. Decides nothing about money.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ struct Known {
 /// What a caller may do and what limits it.
 #[derive(Debug, Default)]
 pub struct Grant {
-    /// Globs over models; `None` for one that cannot be compiled, which covers nothing. Empty: all models.
+    /// Globs over models; `None` for one that cannot be compiled, which covers nothing. Empty: all
+    /// models.
     models: Vec<(String, Option<ModelPattern>)>,
     /// Empty: all routes.
     routes: Vec<AuthRoute>,
@@ -125,8 +127,8 @@ impl Keys {
     /// Looks up the key that a request presents.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidGatewayKey`] when a key is presented that is unknown, revoked or expired. Which of the three is in the
-    /// log only: whoever tries keys learns nothing.
+    /// [`ErrorCode::InvalidGatewayKey`] when a key is presented that is unknown, revoked or
+    /// expired. Which of the three is in the log only: whoever tries keys learns nothing.
     pub fn identify(&self, presented: &Presented) -> Result<Option<KeyIdentity>, GatewayError> {
         let Some(key) = &presented.gateway_key else {
             return Ok(None);
@@ -158,7 +160,8 @@ impl Keys {
         Err(refused(hint))
     }
 
-    /// Whether a key that was looked up is still good: a body can take longer to arrive than a revocation.
+    /// Whether a key that was looked up is still good: a body can take longer to arrive than a
+    /// revocation.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidGatewayKey`] when it is not.
@@ -209,7 +212,8 @@ impl Keys {
             .collect()
     }
 
-    /// Reads the store again whenever something administered has changed, by any process. Ends with the ledger.
+    /// Reads the store again whenever something administered has changed, by any process. Ends with
+    /// the ledger.
     pub async fn follow(&self, ledger: &Ledger) {
         let mut changes = ledger.changes();
         loop {
@@ -236,7 +240,8 @@ fn refused(hint: &str) -> GatewayError {
     GatewayError::new(
         ErrorCode::InvalidGatewayKey,
         format!(
-            "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the gateway's operator for a valid one"
+            "the gateway key is not valid here{hint}: it is unknown, revoked or expired; ask the \
+             gateway's operator for a valid one"
         ),
     )
 }

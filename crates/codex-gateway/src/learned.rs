@@ -1,5 +1,6 @@
-//! What this process learned: which upstream refuses which model for whom, and which model serves a live session.
-//! Keeps and hands out; the arithmetic is policy's, and policy asks through [`gateway_policy::Memory`].
+//! What this process learned: which upstream refuses which model for whom, and which model serves a
+//! live session. Keeps and hands out; the arithmetic is policy's, and policy asks through
+//! [`gateway_policy::Memory`].
 
 pub mod keeper;
 
@@ -25,7 +26,8 @@ pub struct Learned {
     changes: mpsc::Sender<(FactKey, Fact)>,
 }
 
-/// Refusals that wait to be kept. When full, one lives in this process only, which costs one refused attempt after a restart.
+/// Refusals that wait to be kept. When full, one lives in this process only, which costs one
+/// refused attempt after a restart.
 const CHANGES_WAITING: usize = 256;
 
 impl Learned {
@@ -95,8 +97,8 @@ impl Learned {
         }
     }
 
-    /// Forgets what the store holds no longer. What has expired stays: the store drops it by itself, and here it keeps a crowd of
-    /// requests from finding out at once.
+    /// Forgets what the store holds no longer. What has expired stays: the store drops it by
+    /// itself, and here it keeps a crowd of requests from finding out at once.
     fn cleared_elsewhere<'a>(&self, gone: impl Iterator<Item = &'a FactKey>) {
         let now = self.clock.now();
         let mut facts = self.facts();
@@ -145,7 +147,8 @@ impl Learned {
     pub fn served(&self, caller: &Caller, session: Option<&str>, plan: &Plan, attempt: &Attempt) {
         if attempt.is_probe {
             let key = fact_key(caller, attempt.upstream_name(), &attempt.model);
-            // Nothing to keep: only what has expired is probed, and the store forgets that by itself.
+            // Nothing to keep: only what has expired is probed, and the store forgets that by
+            // itself.
             self.facts().forget(&key);
         }
         // Only chains can move a session, so only then is there anything to remember.

@@ -1,4 +1,5 @@
-//! What Prometheus sees. Names and labels are the contract's; label values come from configuration, catalogue and prices only.
+//! What Prometheus sees. Names and labels are the contract's; label values come from configuration,
+//! catalogue and prices only.
 
 use std::time::Duration;
 
@@ -232,7 +233,8 @@ impl Metrics {
         self
     }
 
-    /// Where the budgets of teams and of the gateway stand; those that are gone are shown no longer.
+    /// Where the budgets of teams and of the gateway stand; those that are gone are shown no
+    /// longer.
     pub fn observe_budgets(&self, standings: &[Standing]) {
         self.budget_remaining_usd.reset();
         for standing in standings {

@@ -1,5 +1,5 @@
-//! What ChatGPT accounts are told about their plans with each answer: kept per hashed account, shown as gauges and in `/api/plan`. What
-//! passes to the client is not touched.
+//! What ChatGPT accounts are told about their plans with each answer: kept per hashed account,
+//! shown as gauges and in `/api/plan`. What passes to the client is not touched.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,8 @@ use crate::secret::digest;
 const MAIN: &str = "codex";
 /// Most accounts that are kept in view; the one that was silent longest makes room.
 const MAX_ACCOUNTS: usize = 1_000;
-/// Tellings that wait to be stored. When full, one is dropped: the next answer says the same more recently.
+/// Tellings that wait to be stored. When full, one is dropped: the next answer says the same more
+/// recently.
 const WAITING: usize = 256;
 
 /// What one account was told last.
@@ -189,7 +190,8 @@ impl PlanWatch {
         PlanReport { accounts }
     }
 
-    /// Sets the gauges: the account that is closest to its limit. A window that has begun anew since is unused.
+    /// Sets the gauges: the account that is closest to its limit. A window that has begun anew
+    /// since is unused.
     pub fn observe(&self, metrics: &Metrics, now: Timestamp) {
         let accounts = self.accounts();
         let windows = accounts
@@ -266,7 +268,8 @@ fn line(stored: &Stored) -> Option<AccountLine> {
     })
 }
 
-/// Stores what was told, until the process stops. Dropping this future loses what waits, which the next answer says again.
+/// Stores what was told, until the process stops. Dropping this future loses what waits, which the
+/// next answer says again.
 pub async fn keep(ledger: Ledger, mut waiting: mpsc::Receiver<Stored>) {
     while let Some(told) = waiting.recv().await {
         if let Err(error) = ledger.put_plan_limits(&told).await {

@@ -1,6 +1,7 @@
-//! Provider reasoning that an upstream demands back with the tool calls it led to, kept by call id. In memory alone, bounded, and
-//! divided by caller and upstream, since reasoning of one account is unreadable or private in another. Losing an entry costs
-//! quality, never an answer, so nothing here is written down.
+//! Provider reasoning that an upstream demands back with the tool calls it led to, kept by call id.
+//! In memory alone, bounded, and divided by caller and upstream, since reasoning of one account is
+//! unreadable or private in another. Losing an entry costs quality, never an answer, so nothing
+//! here is written down.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,8 @@ use crate::clock::Clock;
 const MAX_CALLS: usize = 64;
 /// Most bytes of one caller at one upstream.
 const MAX_BYTES: usize = 256 * 1024;
-/// How long a call is kept: a person who comes back later starts a new conversation more often than not.
+/// How long a call is kept: a person who comes back later starts a new conversation more often than
+/// not.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// Most bytes of all callers together; the caller who was silent the longest is forgotten first.
 const MAX_BYTES_OVERALL: usize = 32 << 20;

@@ -1,5 +1,6 @@
-//! Answers that the command line and `/api` share: what would happen, what is known about models, what was used. Sends nothing, prints
-//! nothing; the command line lays the answers out, `/api` serialises them.
+//! Answers that the command line and `/api` share: what would happen, what is known about models,
+//! what was used. Sends nothing, prints nothing; the command line lays the answers out, `/api`
+//! serialises them.
 
 pub mod explain;
 pub mod facts;

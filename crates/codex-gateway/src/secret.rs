@@ -20,7 +20,8 @@ impl Secret {
         digest(self.0.as_bytes())
     }
 
-    /// Compares without telling by its duration where the texts differ, nor how long this one is: their hashes are compared.
+    /// Compares without telling by its duration where the texts differ, nor how long this one is:
+    /// their hashes are compared.
     pub fn matches(&self, candidate: &str) -> bool {
         use sha2::Digest as _;
         use subtle::ConstantTimeEq as _;

@@ -1,4 +1,5 @@
-//! Accepts connections, plain or by TLS, and drains them at the end. Knows nothing of what is served.
+//! Accepts connections, plain or by TLS, and drains them at the end. Knows nothing of what is
+//! served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +25,12 @@ use crate::tasks::Tasks;
 
 /// How long a client may take to say anything.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request: longer than clients keep theirs (90 s is common), so that none writes a
-/// request into a connection that is being closed. A head that has begun has less: see [`ClientSocket`].
+/// How long a connection may wait for its next request: longer than clients keep theirs (90 s is
+/// common), so that none writes a request into a connection that is being closed. A head that has
+/// begun has less: see [`ClientSocket`].
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Room for the head of a request. Above what the guard accepts, so that the refusal is a readable one.
+/// Room for the head of a request. Above what the guard accepts, so that the refusal is a readable
+/// one.
 const HEAD_BUFFER: u32 = 256 * 1024;
 const HEAD_FIELDS: usize = 512;
 
@@ -52,7 +55,8 @@ pub struct Door {
 
 /// Serves a door until `stop` is cancelled, then closes the listener and lets connections finish.
 ///
-/// The listener is closed at once: Codex waits for a refused connection without limit, but gives up on errors.
+/// The listener is closed at once: Codex waits for a refused connection without limit, but gives up
+/// on errors.
 pub async fn serve(door: Door, tasks: &Tasks, stop: CancellationToken) {
     let Door {
         listener,

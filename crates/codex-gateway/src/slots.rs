@@ -1,4 +1,5 @@
-//! Places for exchanges: how many run, and whether one more may. The limit is an argument, so that a reload changes it at once.
+//! Places for exchanges: how many run, and whether one more may. The limit is an argument, so that
+//! a reload changes it at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

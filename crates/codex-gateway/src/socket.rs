@@ -1,4 +1,5 @@
-//! One accepted socket: which protocol it speaks, and an end for clients that stop reading. Knows nothing of what is served.
+//! One accepted socket: which protocol it speaks, and an end for clients that stop reading. Knows
+//! nothing of what is served.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +22,8 @@ pub enum Protocol {
     Http2,
 }
 
-/// Looks at the first bytes without taking them. `None` when they do not come in time: a socket that says nothing is no client.
+/// Looks at the first bytes without taking them. `None` when they do not come in time: a socket
+/// that says nothing is no client.
 pub async fn protocol(socket: &TcpStream, patience: Duration) -> Option<Protocol> {
     let looking = async {
         let mut seen = [0u8; PREFACE.len()];
@@ -43,7 +45,8 @@ pub async fn protocol(socket: &TcpStream, patience: Duration) -> Option<Protocol
     timeout(patience, looking).await.ok().flatten()
 }
 
-/// A socket whose writes have a deadline: a client that takes nothing for that long has stopped reading.
+/// A socket whose writes have a deadline: a client that takes nothing for that long has stopped
+/// reading.
 pub struct WriteIdle<S> {
     socket: S,
     patience: Duration,
@@ -124,7 +127,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteIdle<S> {
     }
 }
 
-/// A socket that must say enough for a protocol to begin: after a TLS handshake nobody else sees to that.
+/// A socket that must say enough for a protocol to begin: after a TLS handshake nobody else sees to
+/// that.
 pub struct FirstBytes<S> {
     socket: S,
     /// Bytes that are still to come, and until when.

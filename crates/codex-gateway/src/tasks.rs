@@ -44,7 +44,8 @@ impl Tasks {
         );
     }
 
-    /// Runs something that ends by itself when told to, after everything else: the ledger's writing.
+    /// Runs something that ends by itself when told to, after everything else: the ledger's
+    /// writing.
     pub fn spawn_to_the_end<F>(&self, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -71,7 +72,8 @@ impl Tasks {
         &self.draining
     }
 
-    /// Waits until every exchange has ended. Connections are not waited for: a client that never reads could keep one for ever.
+    /// Waits until every exchange has ended. Connections are not waited for: a client that never
+    /// reads could keep one for ever.
     pub async fn drained(&self) {
         self.exchanges.close();
         self.exchanges.wait().await;
@@ -88,7 +90,8 @@ impl Tasks {
 /// Most pieces of heavy work at a time: each can hold a whole decoded body.
 static HEAVY: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
 
-/// Does heavy work on a thread of its own when `is_heavy`, else here. `None` when the work panicked.
+/// Does heavy work on a thread of its own when `is_heavy`, else here. `None` when the work
+/// panicked.
 pub async fn aside<T, F>(is_heavy: bool, work: F) -> Option<T>
 where
     T: Send + 'static,

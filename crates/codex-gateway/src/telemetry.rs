@@ -1,4 +1,5 @@
-//! Logging: where it goes, in which shape, with which fields. Writes to standard error, so that standard output stays for answers.
+//! Logging: where it goes, in which shape, with which fields. Writes to standard error, so that
+//! standard output stays for answers.
 
 use std::io::IsTerminal as _;
 
@@ -17,7 +18,8 @@ pub enum LogFormat {
 
 /// Starts logging. `filter` is `RUST_LOG`'s text where set; `info` otherwise.
 ///
-/// Dependencies are held at `warn` unless named in the filter: at `trace`, HTTP libraries print header values.
+/// Dependencies are held at `warn` unless named in the filter: at `trace`, HTTP libraries print
+/// header values.
 pub fn init(format: LogFormat, filter: Option<&str>) {
     let filter = guarded_filter(filter.unwrap_or("info"));
     let builder = tracing_subscriber::fmt()
@@ -41,7 +43,8 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
 /// Libraries that print headers or bodies below `info`.
 const TALKATIVE: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx"];
 
-/// No secret and no body in any log at any level: what others print below `info` stays off, whatever the filter asks.
+/// No secret and no body in any log at any level: what others print below `info` stays off,
+/// whatever the filter asks.
 fn guarded_filter(text: &str) -> EnvFilter {
     let mut filter = EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
     for library in TALKATIVE {

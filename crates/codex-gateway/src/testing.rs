@@ -123,7 +123,8 @@ impl Answer {
     }
 }
 
-/// A completed exchange of 100 input tokens, 40 of them cached, and 10 output tokens, for 1000 nano-dollars.
+/// A completed exchange of 100 input tokens, 40 of them cached, and 10 output tokens, for 1000
+/// nano-dollars.
 pub(crate) fn entry(started_at: Timestamp, route: AuthRoute, model: &str) -> LedgerEntry {
     let billing = if route == AuthRoute::Chatgpt {
         Billing::Plan

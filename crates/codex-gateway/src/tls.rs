@@ -1,5 +1,5 @@
-//! TLS by certificate files: read, checked, and read again when they change. A pair that cannot be used never replaces one that can.
-//! Knows nothing of connections beyond the handshake.
+//! TLS by certificate files: read, checked, and read again when they change. A pair that cannot be
+//! used never replaces one that can. Knows nothing of connections beyond the handshake.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ fn pair(files: &TlsFiles, cert: &[u8], key: &[u8]) -> Result<Pair, TlsError> {
 /// The certificate in force.
 pub struct Tls {
     current: Arc<Current>,
-    /// Of the newest files that were looked at, good or bad, so that a bad pair is complained about once.
+    /// Of the newest files that were looked at, good or bad, so that a bad pair is complained about
+    /// once.
     seen: ArcSwap<[u8; 32]>,
     acceptor: TlsAcceptor,
 }
@@ -151,7 +152,8 @@ impl Tls {
         self.acceptor.clone()
     }
 
-    /// Takes what is in the files when it is new and good. A bad pair keeps the old one and says so.
+    /// Takes what is in the files when it is new and good. A bad pair keeps the old one and says
+    /// so.
     pub fn look(&self, files: &TlsFiles) {
         let read = contents(files);
         let found = match &read {

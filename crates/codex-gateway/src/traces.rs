@@ -1,6 +1,7 @@
-//! OpenTelemetry: one span for each exchange, sent by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector. Carries who
-//! answered, how much and how it ended; no content, no credential, no name of a person. Nothing here can hold up an exchange:
-//! spans that a collector does not take are dropped.
+//! OpenTelemetry: one span for each exchange, sent by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT`
+//! names a collector. Carries who answered, how much and how it ended; no content, no credential,
+//! no name of a person. Nothing here can hold up an exchange: spans that a collector does not take
+//! are dropped.
 
 use std::fmt;
 use std::future::Future;
@@ -238,7 +239,8 @@ impl List {
     }
 }
 
-/// The way to the collector. The exporter calls from a thread of its own, so requests are made on the runtime.
+/// The way to the collector. The exporter calls from a thread of its own, so requests are made on
+/// the runtime.
 struct Collector {
     client: reqwest::Client,
     runtime: Handle,

@@ -1,4 +1,5 @@
-//! Upstreams as the process reaches them: the client, the headers that cross, the decoding of answers.
+//! Upstreams as the process reaches them: the client, the headers that cross, the decoding of
+//! answers.
 
 pub mod client;
 pub mod decoded;

@@ -1,4 +1,5 @@
-//! The metrics that exist are the metrics that `docs/operations.md` lists, with type and labels, and the dashboard shows each.
+//! The metrics that exist are the metrics that `docs/operations.md` lists, with type and labels,
+//! and the dashboard shows each.
 
 #[cfg(test)]
 mod metrics {
@@ -10,7 +11,8 @@ mod metrics {
     const SOURCE: &str = include_str!("../src/metrics.rs");
     const DASHBOARD: &str = include_str!("../../../deploy/grafana/codex-gateway.json");
 
-    /// Gives every metric one value, so that it is rendered. The number is that of the metrics, `build_info` included.
+    /// Gives every metric one value, so that it is rendered. The number is that of the metrics,
+    /// `build_info` included.
     fn touch(metrics: &Metrics) -> usize {
         macro_rules! touch {
             ($($metric:ident $labels:literal $change:ident($($amount:expr)?);)+) => {{

@@ -1,5 +1,6 @@
-//! Measures what admission costs a request: from asking to being let in, on SQLite, and on PostgreSQL where
-//! `CODEX_GATEWAY_TEST_POSTGRES` names a server (`scripts/with-postgres.sh cargo bench -p gateway-ledger --bench admission`).
+//! Measures what admission costs a request: from asking to being let in, on SQLite, and on
+//! PostgreSQL where `CODEX_GATEWAY_TEST_POSTGRES` names a server (`scripts/with-postgres.sh cargo
+//! bench -p gateway-ledger --bench admission`).
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,

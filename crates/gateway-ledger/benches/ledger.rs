@@ -1,7 +1,7 @@
 //! Measures what the ledger adds to a request, and how fast it sums up.
 //!
-//! `cargo bench -p gateway-ledger` measures SQLite in a temporary directory; arguments after `--`: a storage URL, and the
-//! number of entries for the sums (default 1 000 000; 0 leaves them out).
+//! `cargo bench -p gateway-ledger` measures SQLite in a temporary directory; arguments after `--`:
+//! a storage URL, and the number of entries for the sums (default 1 000 000; 0 leaves them out).
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,8 +1,9 @@
-//! Lets requests in against budgets and rate limits, atomically for all replicas, and sets aside what they are likely to
-//! cost. The arithmetic is policy's; here it is given the counts and its answer is written down, in one transaction.
+//! Lets requests in against budgets and rate limits, atomically for all replicas, and sets aside
+//! what they are likely to cost. The arithmetic is policy's; here it is given the counts and its
+//! answer is written down, in one transaction.
 //!
-//! Money counts as spent when the entry is committed, and its reservation goes afterwards: for a moment it counts twice,
-//! never not at all.
+//! Money counts as spent when the entry is committed, and its reservation goes afterwards: for a
+//! moment it counts twice, never not at all.
 
 mod counts;
 
@@ -53,7 +54,8 @@ pub enum Admission {
 /// A claim on its way through the lane.
 pub(crate) struct Pending {
     pub(crate) claim: Claim,
-    /// Whether it replaces what is set aside for the same exchange, after a fallback to another model.
+    /// Whether it replaces what is set aside for the same exchange, after a fallback to another
+    /// model.
     pub(crate) is_repriced: bool,
     pub(crate) reply: oneshot::Sender<Result<Admission, LedgerError>>,
 }
@@ -88,7 +90,8 @@ async fn lock(
 ) -> Result<(), LedgerError> {
     match link.dialect() {
         Dialect::Sqlite => {
-            // Any write takes the file's lock, also one that finds nothing; reading first could fail to turn into writing.
+            // Any write takes the file's lock, also one that finds nothing; reading first could
+            // fail to turn into writing.
             let sql = "UPDATE leases SET expires_at = expires_at WHERE instance = $1";
             link.execute(sql, vec![instance.as_str().into()]).await?;
         }
@@ -117,7 +120,8 @@ pub struct Standing {
 }
 
 impl Ledger {
-    /// Where budgets stand now. Opens a connection of its own: for dashboards and scrapes, not for requests.
+    /// Where budgets stand now. Opens a connection of its own: for dashboards and scrapes, not for
+    /// requests.
     pub async fn standings(
         &self,
         budgets: &[(Scope, Budget)],
@@ -152,7 +156,8 @@ impl Ledger {
     }
 }
 
-/// Gives back what was set aside for exchanges, and sets token buckets right by what they really used.
+/// Gives back what was set aside for exchanges, and sets token buckets right by what they really
+/// used.
 pub(crate) async fn release(
     link: &mut Link<'_>,
     done: &[(EntryId, Option<u64>)],

@@ -1,4 +1,5 @@
-//! Who changed what, and when. Written in the transaction of the change; never changed or deleted here.
+//! Who changed what, and when. Written in the transaction of the change; never changed or deleted
+//! here.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,7 @@
-//! Tells running gateways that something administered has changed: keys, teams, budgets, facts. One counter in the store,
-//! raised in the transaction of the change; who serves looks at it every half second, and on PostgreSQL also whenever a
-//! notification says so. The counter is the truth: a notification lost while a connection was down costs half a second.
+//! Tells running gateways that something administered has changed: keys, teams, budgets, facts. One
+//! counter in the store, raised in the transaction of the change; who serves looks at it every half
+//! second, and on PostgreSQL also whenever a notification says so. The counter is the truth: a
+//! notification lost while a connection was down costs half a second.
 
 use std::time::Duration;
 
@@ -28,8 +29,9 @@ pub(crate) async fn raise(link: &mut Link<'_>) -> Result<(), LedgerError> {
 
 const CHANNEL: &str = "codex_gateway_changes";
 
-/// How long one look at the counter may take. When the network to the store comes back, requests are let in again within two
-/// seconds; by then it has to be known which keys were revoked meanwhile.
+/// How long one look at the counter may take. When the network to the store comes back, requests
+/// are let in again within two seconds; by then it has to be known which keys were revoked
+/// meanwhile.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Hears of changes at once, where the store can tell.
@@ -46,8 +48,8 @@ impl Notices {
         }
     }
 
-    /// Waits for the next notice; for ever on a store that gives none. Dropping this future loses no notice that matters,
-    /// since whoever drops it looks at the counter.
+    /// Waits for the next notice; for ever on a store that gives none. Dropping this future loses
+    /// no notice that matters, since whoever drops it looks at the counter.
     pub(crate) async fn next(&mut self) {
         let Pool::Postgres(pool) = &self.pool else {
             return std::future::pending().await;
@@ -82,8 +84,9 @@ pub(crate) async fn revision(pool: &Pool) -> Result<i64, LedgerError> {
 }
 
 impl Ledger {
-    /// The revision of everything administered. It changes within two seconds of a change made by any process on the store,
-    /// as long as the [`crate::Driver`] runs; what was read before is stale then. It can change without need.
+    /// The revision of everything administered. It changes within two seconds of a change made by
+    /// any process on the store, as long as the [`crate::Driver`] runs; what was read before is
+    /// stale then. It can change without need.
     pub fn changes(&self) -> watch::Receiver<i64> {
         self.revision().subscribe()
     }

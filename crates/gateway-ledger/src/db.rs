@@ -1,5 +1,6 @@
-//! One way to talk to two databases: cells in, rows out. All SQL of the crate goes through here, so that it is written once;
-//! what differs between the two is in `db/open.rs` and in the few places that ask [`Link::dialect`].
+//! One way to talk to two databases: cells in, rows out. All SQL of the crate goes through here, so
+//! that it is written once; what differs between the two is in `db/open.rs` and in the few places
+//! that ask [`Link::dialect`].
 
 pub(crate) mod open;
 mod table;
@@ -23,7 +24,8 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
-/// A value on its way in. Everything stored is text or a 64-bit integer: times in microseconds, money in nano-dollars.
+/// A value on its way in. Everything stored is text or a 64-bit integer: times in microseconds,
+/// money in nano-dollars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cell {
     Text(Option<String>),
@@ -188,8 +190,8 @@ impl Pool {
         })
     }
 
-    /// Reads what servers act on, such as whether a key is revoked. An answer that a network swallowed is waited for briefly,
-    /// and its connection is given up instead of used again.
+    /// Reads what servers act on, such as whether a key is revoked. An answer that a network
+    /// swallowed is waited for briefly, and its connection is given up instead of used again.
     pub(crate) async fn briefly<T>(
         &self,
         most: Duration,
@@ -222,7 +224,8 @@ enum PooledConnection {
     Postgres(PoolConnection<Postgres>),
 }
 
-/// A borrowed connection. Dropping it inside a transaction, or before an answer, closes it; that rolls back.
+/// A borrowed connection. Dropping it inside a transaction, or before an answer, closes it; that
+/// rolls back.
 pub(crate) struct Pooled {
     connection: PooledConnection,
     is_in_transaction: bool,
@@ -241,7 +244,8 @@ impl Pooled {
         self.link().begin().await
     }
 
-    /// Notes that somebody begins, or has ended, something on the link that must not be found half done by the next user.
+    /// Notes that somebody begins, or has ended, something on the link that must not be found half
+    /// done by the next user.
     pub(crate) const fn note_transaction(&mut self, is_in_transaction: bool) {
         self.is_in_transaction = is_in_transaction;
     }
@@ -270,7 +274,8 @@ pub(crate) enum Link<'c> {
     Postgres(&'c mut PgConnection),
 }
 
-/// A network can swallow an answer; the database's own limit on a statement (30 seconds) is below this.
+/// A network can swallow an answer; the database's own limit on a statement (30 seconds) is below
+/// this.
 const NETWORK_DEADLINE: Duration = Duration::from_secs(35);
 
 async fn answered<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
@@ -353,8 +358,8 @@ impl Link<'_> {
         done.map_err(|error| LedgerError::sql(FAILED, error))
     }
 
-    /// Begins a transaction that will write. On SQLite it takes the write lock at once, since a reader that turns writer can
-    /// fail without waiting.
+    /// Begins a transaction that will write. On SQLite it takes the write lock at once, since a
+    /// reader that turns writer can fail without waiting.
     pub(crate) async fn begin(&mut self) -> Result<(), LedgerError> {
         match self.dialect() {
             Dialect::Sqlite => self.raw("BEGIN IMMEDIATE").await,
@@ -371,7 +376,8 @@ impl Link<'_> {
     }
 }
 
-/// Where to connect, and a connection that is made again when it broke. Each lane belongs to one task.
+/// Where to connect, and a connection that is made again when it broke. Each lane belongs to one
+/// task.
 pub(crate) struct Lane {
     target: open::Target,
     connection: Option<Connection>,
@@ -408,8 +414,8 @@ impl Lane {
         }
     }
 
-    /// How long a batch may take before its connection is given up. A local file has no network to lose an answer in, and
-    /// giving up there would only leave its worker behind.
+    /// How long a batch may take before its connection is given up. A local file has no network to
+    /// lose an answer in, and giving up there would only leave its worker behind.
     pub(crate) const fn deadline(&self) -> Option<Duration> {
         match self.target {
             open::Target::Sqlite { .. } => None,

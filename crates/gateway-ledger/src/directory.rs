@@ -1,5 +1,5 @@
-//! A snapshot of who may call and what limits them: keys, teams, budgets. Servers keep one in memory and read it again when
-//! [`Ledger::changes`] says so; looking a key up touches no store.
+//! A snapshot of who may call and what limits them: keys, teams, budgets. Servers keep one in
+//! memory and read it again when [`Ledger::changes`] says so; looking a key up touches no store.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -95,7 +95,8 @@ impl Directory {
         &self.budgets
     }
 
-    /// Looks a secret up. By its hash, so that the time it takes says nothing about how close a guess was.
+    /// Looks a secret up. By its hash, so that the time it takes says nothing about how close a
+    /// guess was.
     pub fn check(&self, secret: &str, now: Timestamp) -> KeyCheck<'_> {
         let index = self.by_hash.get(&secret::hash(secret));
         let Some(key) = index.and_then(|index| self.keys.get(*index)) else {
@@ -115,7 +116,8 @@ impl Directory {
         self.keys.get(*self.by_id.get(id)?)
     }
 
-    /// Everything that limits a caller: its key, its team and the gateway, as far as they limit anything.
+    /// Everything that limits a caller: its key, its team and the gateway, as far as they limit
+    /// anything.
     pub fn limits(&self, key: Option<&KeyRecord>) -> Vec<ScopeLimits> {
         self.limits_of(key, key.and_then(|key| key.team.as_ref()))
     }

@@ -1,4 +1,5 @@
-//! What is recorded of one exchange. The names of the fields are a public contract; nothing here computes a cost.
+//! What is recorded of one exchange. The names of the fields are a public contract; nothing here
+//! computes a cost.
 
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
@@ -268,21 +269,24 @@ pub struct LedgerEntry {
     pub upstream_response_id: Option<String>,
     /// The gateway that wrote it.
     pub instance: InstanceId,
-    /// Set on a correcting entry only: the entry whose cost this one changes by `cost_nanos`. It counts as no request.
+    /// Set on a correcting entry only: the entry whose cost this one changes by `cost_nanos`. It
+    /// counts as no request.
     pub corrects: Option<EntryId>,
 }
 
-/// Endpoints whose answers cost nothing of their own: tokens counted in advance, stored answers read again.
+/// Endpoints whose answers cost nothing of their own: tokens counted in advance, stored answers
+/// read again.
 const FREE_ENDPOINTS: [&str; 2] = ["input_tokens", "stored_response"];
 
 impl LedgerEntry {
-    /// Whether its tokens are known and have no price. What was never used up is not missing a price.
+    /// Whether its tokens are known and have no price. What was never used up is not missing a
+    /// price.
     pub const fn is_unpriced(&self) -> bool {
         self.corrects.is_none() && self.usage.is_some() && self.cost_nanos.is_none()
     }
 
-    /// Whether an upstream did, or may have done, work of which neither tokens nor cost are known. An upstream that refused
-    /// did none.
+    /// Whether an upstream did, or may have done, work of which neither tokens nor cost are known.
+    /// An upstream that refused did none.
     pub fn is_unknown(&self) -> bool {
         let is_blank = self.corrects.is_none() && self.usage.is_none() && self.cost_nanos.is_none();
         let may_have_worked = self.outcome == Outcome::Interrupted
@@ -296,8 +300,8 @@ impl LedgerEntry {
             && !FREE_ENDPOINTS.contains(&self.endpoint.as_str())
     }
 
-    /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost. Also a start for callers
-    /// that fill in the rest.
+    /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost.
+    /// Also a start for callers that fill in the rest.
     pub fn interrupted(intent: Intent, finished_at: Timestamp, instance: InstanceId) -> Self {
         let elapsed = finished_at
             .as_millisecond()

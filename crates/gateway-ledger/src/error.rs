@@ -86,7 +86,8 @@ fn kind_of(error: &sqlx::Error) -> LedgerErrorKind {
     }
 }
 
-/// SQLSTATE classes have five characters; SQLite's extended result codes are decimal numbers of at most four.
+/// SQLSTATE classes have five characters; SQLite's extended result codes are decimal numbers of at
+/// most four.
 fn kind_of_code(code: &str) -> Option<LedgerErrorKind> {
     if code.len() == 5 {
         return match code.get(..2)? {
@@ -95,7 +96,8 @@ fn kind_of_code(code: &str) -> Option<LedgerErrorKind> {
             _ => None,
         };
     }
-    // The low byte is the primary code: SQLITE_ERROR 1, CORRUPT 11, TOOBIG 18, CONSTRAINT 19, MISMATCH 20, RANGE 25, NOTADB 26.
+    // The low byte is the primary code: SQLITE_ERROR 1, CORRUPT 11, TOOBIG 18, CONSTRAINT 19,
+    // MISMATCH 20, RANGE 25, NOTADB 26.
     match code.parse::<u32>().ok()? & 0xff {
         1 | 18 | 19 | 20 | 25 => Some(LedgerErrorKind::Rejected),
         11 | 26 => Some(LedgerErrorKind::Corrupt),

@@ -38,8 +38,9 @@ pub struct Page {
 }
 
 impl Ledger {
-    /// Lists entries by the time their requests arrived, newest first. A cursor stays good while entries come and go: no
-    /// entry that is there all along is skipped or shown twice. A cursor that is none of ours is refused as `Rejected`.
+    /// Lists entries by the time their requests arrived, newest first. A cursor stays good while
+    /// entries come and go: no entry that is there all along is skipped or shown twice. A cursor
+    /// that is none of ours is refused as `Rejected`.
     pub async fn exchanges(&self, query: &ExchangeQuery) -> Result<Page, LedgerError> {
         let limit = query.limit.clamp(1, MAX_PAGE);
         let mut statement =

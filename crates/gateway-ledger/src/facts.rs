@@ -1,4 +1,5 @@
-//! What was learned at run time about models that an upstream refuses. Facts expire; whether to act on one is policy's.
+//! What was learned at run time about models that an upstream refuses. Facts expire; whether to act
+//! on one is policy's.
 
 use gateway_policy::AuthRoute;
 use jiff::Timestamp;
@@ -19,7 +20,8 @@ pub struct Fact {
     pub route: AuthRoute,
     /// The ChatGPT plan that it was asked with, where one was known.
     pub plan: Option<String>,
-    /// A digest of the credential that was refused, never the credential; absent for an upstream's own.
+    /// A digest of the credential that was refused, never the credential; absent for an upstream's
+    /// own.
     pub credential: Option<String>,
     /// The refused model.
     pub model: String,
@@ -47,11 +49,13 @@ const FACTS: Table = Table {
                learned_at = excluded.learned_at, expires_at = excluded.expires_at",
 };
 
-/// Most facts that are kept in view. Model names come from callers; this many refused ones are no accident.
+/// Most facts that are kept in view. Model names come from callers; this many refused ones are no
+/// accident.
 const MOST: i64 = 10_000;
 
 impl Ledger {
-    /// Keeps a fact; a newer one about the same model, upstream, route, plan and credential replaces it.
+    /// Keeps a fact; a newer one about the same model, upstream, route, plan and credential
+    /// replaces it.
     pub async fn learn(&self, fact: &Fact) -> Result<(), LedgerError> {
         let mut change = self.change().await?;
         let row = vec![

@@ -1,4 +1,5 @@
-//! What reports and listings can be narrowed to. Column names come from here only; values are always bound.
+//! What reports and listings can be narrowed to. Column names come from here only; values are
+//! always bound.
 
 use crate::db::Statement;
 

@@ -1,5 +1,5 @@
-//! Housekeeping: renews the lease, settles what dead instances left behind, empties the spool, forgets what is older than
-//! the retention. Decides nothing about a live exchange.
+//! Housekeeping: renews the lease, settles what dead instances left behind, empties the spool,
+//! forgets what is older than the retention. Decides nothing about a live exchange.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::writer::WriterOp;
 
 /// How often the spool is looked at, and a store that failed is asked whether it answers.
 const SPOOL_PERIOD: Duration = Duration::from_millis(250);
-/// How often the counter of changes is looked at. Servers must notice a revoked key within two seconds.
+/// How often the counter of changes is looked at. Servers must notice a revoked key within two
+/// seconds.
 const CHANGES_PERIOD: Duration = Duration::from_millis(500);
 /// Entries taken from the spool at once.
 const SPOOL_CHUNK: usize = 256;
@@ -44,8 +45,8 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until `closing` turns true. The duties run side by side: a spool that waits for a store that hangs must not
-    /// keep the lease from being renewed.
+    /// Runs until `closing` turns true. The duties run side by side: a spool that waits for a store
+    /// that hangs must not keep the lease from being renewed.
     pub(crate) async fn run(mut self, closing: watch::Receiver<bool>) {
         let lane = self.lane.take();
         let draining = async {
@@ -91,8 +92,8 @@ impl Keeper {
                 );
                 healthy_since = Instant::now();
             } else if healthy_since.elapsed() >= self.lease {
-                // After an outage everybody's lease is over. A full lease of health gives the others the time to renew
-                // theirs, so that live exchanges are not swept.
+                // After an outage everybody's lease is over. A full lease of health gives the
+                // others the time to renew theirs, so that live exchanges are not swept.
                 self.sweep_logged(&mut lane).await;
             }
         }
@@ -147,7 +148,8 @@ impl Keeper {
                     error = &error as &dyn std::error::Error,
                     "the spool cannot be drained yet"
                 );
-                // A spool whose thread is gone says so on every call; there is nothing to hand out again then.
+                // A spool whose thread is gone says so on every call; there is nothing to hand out
+                // again then.
                 drop(self.spool.rewind());
                 return;
             }
@@ -159,7 +161,8 @@ impl Keeper {
         let entries = self.spool.take(SPOOL_CHUNK).await?;
         let lines = entries.clone();
         match settle(&self.writer, entries).await {
-            // The good ones of the chunk are committed; the file has them all, since the store tells no more.
+            // The good ones of the chunk are committed; the file has them all, since the store
+            // tells no more.
             Err(error) if error.kind() == LedgerErrorKind::Rejected => {
                 self.spool.set_aside(lines).await?;
             }
@@ -274,7 +277,8 @@ async fn settle_leftovers(
             .map(|intent| intent.id.clone())
             .collect();
         settle(writer, interrupted(found.intents, shared, instance)).await?;
-        // The writer tells the live lane as well; deleting here makes sure that the next round finds others.
+        // The writer tells the live lane as well; deleting here makes sure that the next round
+        // finds others.
         live::delete_intents(&mut link, ids.iter()).await?;
         count += ids.len();
     }

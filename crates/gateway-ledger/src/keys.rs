@@ -1,5 +1,5 @@
-//! Makes, rotates and revokes gateway keys, and sets teams and budgets. Each change is one transaction with its audit record,
-//! and running servers notice it.
+//! Makes, rotates and revokes gateway keys, and sets teams and budgets. Each change is one
+//! transaction with its audit record, and running servers notice it.
 
 use gateway_policy::limit::{Budget, Limits, Scope};
 use gateway_policy::{AuthRoute, Billing};
@@ -181,7 +181,8 @@ impl Ledger {
         .await
     }
 
-    /// Deletes a team and its budgets. Refused while live keys belong to it. Answers whether there was one.
+    /// Deletes a team and its budgets. Refused while live keys belong to it. Answers whether there
+    /// was one.
     pub async fn delete_team(
         &self,
         name: &str,

@@ -1,4 +1,5 @@
-//! The handle and how it is opened. Passes work to the lanes and keeps their promises about time; holds no SQL.
+//! The handle and how it is opened. Passes work to the lanes and keeps their promises about time;
+//! holds no SQL.
 
 mod open;
 
@@ -30,7 +31,8 @@ const SPOOL_DEADLINE: Duration = Duration::from_secs(2);
 /// When an entry counts as kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Intents are written before [`Ledger::begin`] returns, entries fsynced before [`Ledger::settle`] does.
+    /// Intents are written before [`Ledger::begin`] returns, entries fsynced before
+    /// [`Ledger::settle`] does.
     Committed,
     /// Both follow in the background; a crash can lose what is queued.
     Queued,
@@ -39,7 +41,8 @@ pub enum Durability {
 /// How to open a ledger.
 #[derive(Clone)]
 pub struct OpenOptions {
-    /// `sqlite` (a file in the data directory), `sqlite:///path/file.db`, or `postgres://user@host/db`.
+    /// `sqlite` (a file in the data directory), `sqlite:///path/file.db`, or
+    /// `postgres://user@host/db`.
     pub url: String,
     /// Where the spool and, by default, the database lie. The caller holds this directory's lock.
     pub data_dir: PathBuf,
@@ -49,8 +52,8 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// How long entries are kept; `None`: for ever.
     pub retention: Option<Duration>,
-    /// For how long others believe this instance alive without hearing from it. At least three times what an outage of the
-    /// store may take without its live exchanges being swept.
+    /// For how long others believe this instance alive without hearing from it. At least three
+    /// times what an outage of the store may take without its live exchanges being swept.
     pub lease: Duration,
     /// Where a day begins, for reports and budgets.
     pub time_zone: TimeZone,
@@ -132,8 +135,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Runs until [`Ledger::close`]. Dropping this future leaves queued entries unwritten; what was not acknowledged is then
-    /// found by its intent at the next start.
+    /// Runs until [`Ledger::close`]. Dropping this future leaves queued entries unwritten; what was
+    /// not acknowledged is then found by its intent at the next start.
     pub async fn run(self) {
         let (end_live, live_closing) = watch::channel(false);
         let writing = async {
@@ -151,8 +154,9 @@ impl Driver {
 }
 
 impl Ledger {
-    /// Writes an intent before its request goes upstream. On an error nothing may be sent: the caller answers 503.
-    /// Takes at most two seconds. Dropping this future may leave the intent written; the next start settles it.
+    /// Writes an intent before its request goes upstream. On an error nothing may be sent: the
+    /// caller answers 503. Takes at most two seconds. Dropping this future may leave the intent
+    /// written; the next start settles it.
     pub async fn begin(&self, intent: &Intent) -> Result<(), LedgerError> {
         let begun = self.intend(intent).await;
         if begun.is_err() {
@@ -198,15 +202,17 @@ impl Ledger {
         timeout_at(deadline, writing).await.unwrap_or_else(late)
     }
 
-    /// Asks whether a request may go on, and sets its likely cost aside until it is settled or withdrawn; what is set aside
-    /// by an instance that dies goes with its lease. To be called before [`Ledger::begin`], and only when something limits
-    /// the request. Takes at most two seconds.
+    /// Asks whether a request may go on, and sets its likely cost aside until it is settled or
+    /// withdrawn; what is set aside by an instance that dies goes with its lease. To be called
+    /// before [`Ledger::begin`], and only when something limits the request. Takes at most two
+    /// seconds.
     pub async fn reserve(&self, claim: Claim) -> Result<Admission, LedgerError> {
         self.claim(claim, false).await
     }
 
-    /// Asks again for a request that was let in, after a fallback has changed its likely cost. Counts as no further request.
-    /// When it is refused, what was set aside before stays so until it is settled or withdrawn.
+    /// Asks again for a request that was let in, after a fallback has changed its likely cost.
+    /// Counts as no further request. When it is refused, what was set aside before stays so until
+    /// it is settled or withdrawn.
     pub async fn reserve_again(&self, claim: Claim) -> Result<Admission, LedgerError> {
         self.claim(claim, true).await
     }
@@ -253,16 +259,18 @@ impl Ledger {
                 .try_send(LiveOp::Done(vec![(id.clone(), None)]))
                 .is_err()
         {
-            // The lane is behind. No sweep gives back what a living instance holds, so the lane finds it here.
+            // The lane is behind. No sweep gives back what a living instance holds, so the lane
+            // finds it here.
             self.inner.shared.take_back_later(id.clone());
         }
     }
 
-    /// Records an exchange. With [`Durability::Committed`] it returns when the entry is fsynced in the store or, after two
-    /// seconds or a failure, in the spool; with [`Durability::Queued`] it does not wait.
+    /// Records an exchange. With [`Durability::Committed`] it returns when the entry is fsynced in
+    /// the store or, after two seconds or a failure, in the spool; with [`Durability::Queued`] it
+    /// does not wait.
     ///
-    /// Dropping this future after its first poll usually still commits the entry, but is not promised to when the store
-    /// fails: run it to its end.
+    /// Dropping this future after its first poll usually still commits the entry, but is not
+    /// promised to when the store fails: run it to its end.
     pub async fn settle(&self, entry: LedgerEntry) -> Settled {
         let lanes = match self.lanes() {
             Ok(lanes) => lanes,
@@ -357,14 +365,14 @@ impl Ledger {
         }
     }
 
-    /// Deletes entries that started before a moment (rounded down to a day in UTC) and gives their space back.
-    /// Answers how many.
+    /// Deletes entries that started before a moment (rounded down to a day in UTC) and gives their
+    /// space back. Answers how many.
     pub async fn purge(&self, before: jiff::Timestamp) -> Result<u64, LedgerError> {
         keeper::purge(&self.lanes()?.writer, before.as_microsecond()).await
     }
 
-    /// Writes what lies in SQLite's write-ahead log back into the database file, which is when a purge frees disk. Does
-    /// nothing on PostgreSQL.
+    /// Writes what lies in SQLite's write-ahead log back into the database file, which is when a
+    /// purge frees disk. Does nothing on PostgreSQL.
     pub async fn checkpoint(&self) -> Result<(), LedgerError> {
         let mut connection = self.inner.pool.acquire().await?;
         let mut link = connection.link();

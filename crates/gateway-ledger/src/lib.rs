@@ -1,20 +1,22 @@
-//! Keeps a durable record of what was used and what it cost. The only crate with SQL; knows no HTTP, no metrics registry and
-//! no configuration file, and takes the time from its caller.
+//! Keeps a durable record of what was used and what it cost. The only crate with SQL; knows no
+//! HTTP, no metrics registry and no configuration file, and takes the time from its caller.
 //!
 //! The life of an exchange here:
 //!
-//! 1. [`Ledger::begin`] writes an [`Intent`] before anything goes upstream. It survives `kill -9`, and costs no fsync.
-//! 2. [`Ledger::settle`] writes the [`LedgerEntry`] and returns when it is on the disk, so that the caller can release the end
-//!    of the answer. Entries that arrive together share one fsync. If the store fails or hangs, the entry goes to a
-//!    preallocated spool file instead and from there into the store later.
-//! 3. An intent that nobody settled becomes an `interrupted` entry: at the next start of the same instance, or, when that
-//!    does not come back, by another instance after its lease is over.
+//! 1. [`Ledger::begin`] writes an [`Intent`] before anything goes upstream. It survives `kill -9`,
+//!    and costs no fsync.
+//! 2. [`Ledger::settle`] writes the [`LedgerEntry`] and returns when it is on the disk, so that the
+//!    caller can release the end of the answer. Entries that arrive together share one fsync. If
+//!    the store fails or hangs, the entry goes to a preallocated spool file instead and from there
+//!    into the store later.
+//! 3. An intent that nobody settled becomes an `interrupted` entry: at the next start of the same
+//!    instance, or, when that does not come back, by another instance after its lease is over.
 //!
-//! Whatever is asked for sums ([`Ledger::usage`]) is exact: sums per day and quarter of an hour are kept in the same transaction as
-//! the entries.
+//! Whatever is asked for sums ([`Ledger::usage`]) is exact: sums per day and quarter of an hour are
+//! kept in the same transaction as the entries.
 //!
-//! [`Ledger::open`] returns a [`Driver`] beside the handle: the future that does the writing. The caller runs it as a task of
-//! its own and keeps it running until [`Ledger::close`] has returned.
+//! [`Ledger::open`] returns a [`Driver`] beside the handle: the future that does the writing. The
+//! caller runs it as a task of its own and keeps it running until [`Ledger::close`] has returned.
 
 mod admission;
 mod audit;
@@ -66,5 +68,6 @@ pub use sessions::{NewSession, Session};
 /// Where the ledger takes the time from.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
 
-/// Is told how long each commit took, for a histogram. Called on the writer's task: it must not block.
+/// Is told how long each commit took, for a histogram. Called on the writer's task: it must not
+/// block.
 pub type CommitObserver = Arc<dyn Fn(Duration) + Send + Sync>;

@@ -1,5 +1,5 @@
-//! The lane for what lives only as long as an exchange: intents, leases, reservations. Its commits survive the death of the
-//! process and not of the power, so none of them waits for a disk.
+//! The lane for what lives only as long as an exchange: intents, leases, reservations. Its commits
+//! survive the death of the process and not of the power, so none of them waits for a disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use crate::shared::Shared;
 
 /// Operations per transaction.
 const MAX_GROUP: usize = 128;
-/// Operations that wait for the lane. When it is full, a request waits for its deadline and is refused.
+/// Operations that wait for the lane. When it is full, a request waits for its deadline and is
+/// refused.
 pub(crate) const LIVE_QUEUE: usize = 4096;
-/// How long one group may take on a store at the other end of a network. Less than a request waits, so that the store is known
-/// to be down before the refusal is booked: it goes straight to the spool then.
+/// How long one group may take on a store at the other end of a network. Less than a request waits,
+/// so that the store is known to be down before the refusal is booked: it goes straight to the
+/// spool then.
 const DEADLINE: Duration = Duration::from_millis(1_500);
 
 pub(crate) type Reply = oneshot::Sender<Result<(), LedgerError>>;
@@ -82,7 +84,8 @@ struct Group {
 }
 
 impl Group {
-    /// Whoever stopped waiting has answered its client already, and has taken back what it asked for.
+    /// Whoever stopped waiting has answered its client already, and has taken back what it asked
+    /// for.
     fn answer(self, admissions: Vec<Admission>) {
         let replies = self.intents.into_iter().filter_map(|(_, reply)| reply);
         for reply in replies.chain(self.renewals.into_iter().map(|(_, reply)| reply)) {
@@ -112,7 +115,8 @@ impl Live {
     /// Runs until the queue is closed and empty.
     pub(crate) async fn run(mut self, mut closing: watch::Receiver<bool>) {
         let mut ops = Vec::with_capacity(MAX_GROUP);
-        // What is over and could not be written down: without another try its reservations would stay for ever.
+        // What is over and could not be written down: without another try its reservations would
+        // stay for ever.
         let mut unfinished = Vec::new();
         loop {
             let received = tokio::select! {
@@ -180,8 +184,9 @@ impl Live {
     }
 }
 
-/// Two transactions: what is over first, so that the claims after it find its room. Apart also because a transaction that
-/// holds a scope's lock must not wait for rows that another one holds which waits for that lock.
+/// Two transactions: what is over first, so that the claims after it find its room. Apart also
+/// because a transaction that holds a scope's lock must not wait for rows that another one holds
+/// which waits for that lock.
 async fn apply(
     link: &mut Link<'_>,
     group: &Group,
@@ -198,7 +203,8 @@ async fn apply(
         // The common case: one statement is a transaction of its own.
         link.insert(&INTENTS, rows).await?;
     } else if !is_quiet || !rows.is_empty() {
-        // Deferred: an immediate one would lock the attached ledger too, and wait for the writer's fsync.
+        // Deferred: an immediate one would lock the attached ledger too, and wait for the writer's
+        // fsync.
         link.raw("BEGIN").await?;
         link.insert(&INTENTS, rows).await?;
         delete_intents(link, group.done.iter().map(|(id, _)| id)).await?;
@@ -264,7 +270,8 @@ pub(crate) async fn renew(
 /// Open intents of one instance, oldest first, at most so many.
 pub(crate) struct Leftovers {
     pub(crate) intents: Vec<Intent>,
-    /// Intents that cannot be read back. Nothing is known of them but that they were; keeping them would stop every sweep.
+    /// Intents that cannot be read back. Nothing is known of them but that they were; keeping them
+    /// would stop every sweep.
     pub(crate) unreadable: Vec<EntryId>,
 }
 
@@ -294,7 +301,8 @@ pub(crate) async fn leftovers(
     Ok(found)
 }
 
-/// Other instances that left intents or reservations behind and whose lease is over, or that never had one.
+/// Other instances that left intents or reservations behind and whose lease is over, or that never
+/// had one.
 pub(crate) async fn expired_instances(
     link: &mut Link<'_>,
     own: &InstanceId,

@@ -1,4 +1,5 @@
-//! The newest ChatGPT plan limits seen per hashed account. Stored as the JSON the caller gives; read by people only.
+//! The newest ChatGPT plan limits seen per hashed account. Stored as the JSON the caller gives;
+//! read by people only.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,5 +1,5 @@
-//! Sums of the ledger. Always exact: whole days and quarters of an hour come from the roll-up, the edges and what the roll-up
-//! has no column for from the entries themselves.
+//! Sums of the ledger. Always exact: whole days and quarters of an hour come from the roll-up, the
+//! edges and what the roll-up has no column for from the entries themselves.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,8 @@ words! {
 }
 
 impl GroupBy {
-    /// The column in a source; `None` where it has none, or where the day is computed from the bucket.
+    /// The column in a source; `None` where it has none, or where the day is computed from the
+    /// bucket.
     const fn column(self, source: Source) -> Option<&'static str> {
         match (self, source) {
             (Self::Model, Source::Entries) => Some("model_served"),
@@ -99,7 +100,8 @@ pub struct UsageSums {
     pub unpriced_requests: i64,
     /// Requests whose tokens or rates are estimates.
     pub estimated_requests: i64,
-    /// Requests that an upstream answered, or may have, and of whose tokens and cost nothing is known.
+    /// Requests that an upstream answered, or may have, and of whose tokens and cost nothing is
+    /// known.
     pub unknown_requests: i64,
 }
 
@@ -177,7 +179,8 @@ struct Part {
     range: Range,
 }
 
-/// Cuts a range into whole days, whole quarters of an hour at its edges, and what is left over, which the entries answer.
+/// Cuts a range into whole days, whole quarters of an hour at its edges, and what is left over,
+/// which the entries answer.
 fn parts(range: Range, buckets: &[i64]) -> Vec<Part> {
     let Some((&bucket, smaller)) = buckets.split_first() else {
         return vec![Part {
@@ -230,7 +233,8 @@ impl Ledger {
             .by
             .iter()
             .all(|by| *by == GroupBy::Day || by.column(Source::Rollup).is_some());
-        // The roll-up's days are those of UTC; elsewhere a day is put together from quarters of an hour.
+        // The roll-up's days are those of UTC; elsewhere a day is put together from quarters of an
+        // hour.
         let days_fit = !query.by.contains(&GroupBy::Day) || zone == jiff::tz::TimeZone::UTC;
         let buckets: &[i64] = match (has_columns && query.filters.fits_rollup(), days_fit) {
             (true, true) => &[DAY_MICROS, BUCKET_MICROS],

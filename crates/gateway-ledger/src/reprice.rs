@@ -1,5 +1,6 @@
-//! What recorded usage costs under another price table. Never edits an entry: a correction is an entry of its own that names
-//! the one it corrects, counts as no request and no token, and carries the difference, so that every sum stays a plain sum.
+//! What recorded usage costs under another price table. Never edits an entry: a correction is an
+//! entry of its own that names the one it corrects, counts as no request and no token, and carries
+//! the difference, so that every sum stays a plain sum.
 
 use std::collections::BTreeMap;
 
@@ -71,9 +72,9 @@ struct Known {
 }
 
 impl Ledger {
-    /// Compares recorded costs with a price table; with `is_applied` it writes the differences as correcting entries.
-    /// Applying twice changes nothing, and neither does applying from two processes at once. Costs that a provider
-    /// reported itself are left alone.
+    /// Compares recorded costs with a price table; with `is_applied` it writes the differences as
+    /// correcting entries. Applying twice changes nothing, and neither does applying from two
+    /// processes at once. Costs that a provider reported itself are left alone.
     pub async fn reprice(
         &self,
         query: &RepriceQuery,
@@ -117,7 +118,8 @@ impl Ledger {
         let entry = &known.entry;
         let usage = entry.usage?;
         let model = entry.model_served.as_deref()?;
-        // On the plan's route answers name no tier that could be trusted; elsewhere the served one is what is billed.
+        // On the plan's route answers name no tier that could be trusted; elsewhere the served one
+        // is what is billed.
         let tier = match entry.billing {
             Billing::Plan => entry.service_tier_requested.as_deref(),
             Billing::Metered => entry

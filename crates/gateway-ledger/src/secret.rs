@@ -46,7 +46,8 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a secret in hexadecimal. Without salt: the secret has 192 random bits, and lookup goes by this.
+/// The SHA-256 of a secret in hexadecimal. Without salt: the secret has 192 random bits, and lookup
+/// goes by this.
 pub(crate) fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
 }

@@ -1,4 +1,5 @@
-//! Sign-in links and sessions of the dashboard, in the store so that every replica knows them. Secrets are stored hashed.
+//! Sign-in links and sessions of the dashboard, in the store so that every replica knows them.
+//! Secrets are stored hashed.
 
 use std::time::Duration;
 
@@ -74,7 +75,8 @@ impl Ledger {
         Ok(secret)
     }
 
-    /// Turns a sign-in secret into a session. `None`: it is unknown, used or expired. Of two that try at once, one gets it.
+    /// Turns a sign-in secret into a session. `None`: it is unknown, used or expired. Of two that
+    /// try at once, one gets it.
     pub async fn redeem_sign_in(
         &self,
         secret: &str,
@@ -115,7 +117,8 @@ impl Ledger {
         }))
     }
 
-    /// Ends one session, or, without a secret, all of them and every sign-in link. Answers how many ended.
+    /// Ends one session, or, without a secret, all of them and every sign-in link. Answers how many
+    /// ended.
     pub async fn end_sessions(
         &self,
         secret: Option<&str>,

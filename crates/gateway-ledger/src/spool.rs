@@ -1,9 +1,11 @@
-//! The way out when the store fails after the upstream was paid: a preallocated file in the data directory, written and
-//! fsynced by a thread of its own. It keeps entries until the store has them; it is no second ledger and answers no query.
+//! The way out when the store fails after the upstream was paid: a preallocated file in the data
+//! directory, written and fsynced by a thread of its own. It keeps entries until the store has
+//! them; it is no second ledger and answers no query.
 //!
-//! Layout: a header block of 4096 bytes with a magic and a generation, then records of
-//! `length u32 · generation u64 · checksum 8 bytes · JSON`. A record of another generation, or with a wrong checksum, ends the
-//! file: the space behind it is preallocated zeros or left over from before the last reset.
+//! Layout: a header block of 4096 bytes with a magic and a generation, then records of `length u32
+//! · generation u64 · checksum 8 bytes · JSON`. A record of another generation, or with a wrong
+//! checksum, ends the file: the space behind it is preallocated zeros or left over from before the
+//! last reset.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -20,12 +22,13 @@ use crate::error::{LedgerError, LedgerErrorKind};
 const MAGIC: &[u8; 8] = b"cgwspool";
 const HEADER: u64 = 4096;
 const RECORD_HEAD: usize = 4 + 8 + 8;
-/// Disk space set aside when the file is made, so that a full disk cannot keep a paid answer from being booked: about ten
-/// thousand entries.
+/// Disk space set aside when the file is made, so that a full disk cannot keep a paid answer from
+/// being booked: about ten thousand entries.
 const PREALLOCATED: u64 = 16 * 1024 * 1024;
 /// A record that long is not one of ours.
 const MAX_RECORD: u32 = 16 * 1024 * 1024;
-/// Entries waiting for the thread. When that many wait for one disk, it is gone, and callers are told so.
+/// Entries waiting for the thread. When that many wait for one disk, it is gone, and callers are
+/// told so.
 const QUEUE: usize = 16 * 1024;
 /// Records written per fsync.
 const GROUP: usize = 1024;
@@ -40,7 +43,8 @@ enum Command {
         usize,
         oneshot::Sender<Result<Vec<LedgerEntry>, LedgerError>>,
     ),
-    /// Entries that the store refuses for good: into a file beside the spool, for a person to look at.
+    /// Entries that the store refuses for good: into a file beside the spool, for a person to look
+    /// at.
     SetAside(Vec<LedgerEntry>, oneshot::Sender<Result<(), LedgerError>>),
     /// The store has everything that was taken.
     Drained,
@@ -63,7 +67,8 @@ impl Spool {
         let depth = Arc::new(AtomicUsize::new(0));
         let file = SpoolFile::open(path, Arc::clone(&depth))?;
         let (commands, receiver) = sync_channel(QUEUE);
-        // A thread and not a task: fsync blocks, and it must go on when every worker of the runtime is stuck in the store.
+        // A thread and not a task: fsync blocks, and it must go on when every worker of the runtime
+        // is stuck in the store.
         std::thread::Builder::new()
             .name("ledger-spool".to_owned())
             .spawn(move || serve(file, &receiver))
@@ -124,7 +129,8 @@ fn serve(mut file: SpoolFile, commands: &Receiver<Command>) {
                 Command::Append(entry, reply) => group.push((entry, reply)),
                 Command::Take(most, reply) => {
                     flush(&mut file, &mut group);
-                    // The asker may have given up; then the next rewind hands the entries out again.
+                    // The asker may have given up; then the next rewind hands the entries out
+                    // again.
                     drop(reply.send(file.take(most)));
                 }
                 Command::SetAside(entries, reply) => drop(reply.send(file.set_aside(&entries))),

@@ -1,4 +1,5 @@
-//! How an entry lies in its row, and what it adds to the sums kept beside it. The only place that knows both.
+//! How an entry lies in its row, and what it adds to the sums kept beside it. The only place that
+//! knows both.
 
 use std::collections::BTreeMap;
 
@@ -172,7 +173,8 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Saturates: a sum that long has stopped meaning anything, and wrapping would make it look small.
+    /// Saturates: a sum that long has stopped meaning anything, and wrapping would make it look
+    /// small.
     pub(crate) fn add(&mut self, other: &Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.input = self.input.saturating_add(other.input);
@@ -381,7 +383,8 @@ pub(crate) fn day_number(date: jiff::civil::Date) -> i64 {
 type RollupKey = (i64, i64, [String; 11]);
 type SpendKey = (String, &'static str, i64, String);
 
-/// What a batch of entries adds to the sums. Sorted by key, so that replicas take row locks in one order.
+/// What a batch of entries adds to the sums. Sorted by key, so that replicas take row locks in one
+/// order.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
     rollup: BTreeMap<RollupKey, Sums>,

@@ -1,4 +1,5 @@
-//! Enums with a fixed vocabulary. One declaration, so that Rust, JSON, SQL and labels cannot disagree on a word.
+//! Enums with a fixed vocabulary. One declaration, so that Rust, JSON, SQL and labels cannot
+//! disagree on a word.
 
 /// Declares an enum whose words are the same in Rust, JSON, SQL and labels.
 macro_rules! words {

@@ -1,5 +1,6 @@
-//! The one writer of settled entries. Takes what has gathered in its queue, writes it in one transaction, and answers
-//! everybody after the commit reached the disk: while one group is being synced the next one gathers.
+//! The one writer of settled entries. Takes what has gathered in its queue, writes it in one
+//! transaction, and answers everybody after the commit reached the disk: while one group is being
+//! synced the next one gathers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::tables::{
 
 /// Entries per transaction. More would make the first of a group wait long for the last.
 const MAX_GROUP: usize = 256;
-/// Entries that wait for the writer. When it is full, callers wait for their deadline and then go to the spool.
+/// Entries that wait for the writer. When it is full, callers wait for their deadline and then go
+/// to the spool.
 pub(crate) const WRITER_QUEUE: usize = 8192;
 
 pub(crate) type Reply = oneshot::Sender<Result<(), LedgerError>>;
@@ -48,7 +50,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Runs until the queue is closed and empty. What is queued when `closing` turns true is still written.
+    /// Runs until the queue is closed and empty. What is queued when `closing` turns true is still
+    /// written.
     pub(crate) async fn run(mut self, mut closing: watch::Receiver<bool>) {
         let mut ops = Vec::with_capacity(MAX_GROUP);
         // Ids whose intents could not be handed to the live lane yet; it may be full or behind.
@@ -160,7 +163,8 @@ impl Writer {
         }
     }
 
-    /// Whoever waits for an entry spools it on failure; an entry that nobody waits for is spooled here.
+    /// Whoever waits for an entry spools it on failure; an entry that nobody waits for is spooled
+    /// here.
     fn keep_unawaited(&self, stored: Stored, is_unawaited: bool) {
         if is_unawaited && let Err(error) = self.spool.hand_over(stored.entry) {
             tracing::error!(
@@ -207,7 +211,8 @@ impl Writer {
     async fn probe(&mut self) -> Result<(), LedgerError> {
         let deadline = std::time::Duration::from_secs(2);
         let mut link = self.lane.link().await?;
-        // Reading would not notice a full or a read-only disk; an empty update takes the write path.
+        // Reading would not notice a full or a read-only disk; an empty update takes the write
+        // path.
         let asking = link.execute(
             "UPDATE changes SET revision = revision WHERE id = 1",
             Vec::new(),
@@ -256,8 +261,9 @@ fn answer(reply: Option<Reply>, outcome: Result<(), LedgerError>) {
     }
 }
 
-/// Writes entries and everything summed up beside them in one transaction; answers the ids that were not there before.
-/// Writing an id again changes nothing, unless what is there is the guess of a sweep: then the true entry takes its place.
+/// Writes entries and everything summed up beside them in one transaction; answers the ids that
+/// were not there before. Writing an id again changes nothing, unless what is there is the guess of
+/// a sweep: then the true entry takes its place.
 pub(crate) async fn write(
     link: &mut Link<'_>,
     entries: &[Stored],
@@ -338,7 +344,8 @@ async fn purge(link: &mut Link<'_>, before: i64, most: i64) -> Result<u64, Ledge
     }
     link.commit().await?;
     if link.dialect() == Dialect::Sqlite && gone > 0 {
-        // Gives freed pages back to the file system in small steps; PostgreSQL's autovacuum does its own.
+        // Gives freed pages back to the file system in small steps; PostgreSQL's autovacuum does
+        // its own.
         link.raw("PRAGMA incremental_vacuum(2048)").await?;
     }
     Ok(gone)

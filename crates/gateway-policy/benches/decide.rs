@@ -30,14 +30,16 @@ struct File {
     fallback: FallbackSpec,
 }
 
-/// Two hundred rules, none of which matches what is asked, so that each decision looks at all that it must.
+/// Two hundred rules, none of which matches what is asked, so that each decision looks at all that
+/// it must.
 #[derive(Clone, Copy, Debug)]
 enum Rules {
     /// Each names a model.
     Names,
     /// Each has a prefix such as `team-17-*`.
     Prefixes,
-    /// Each has a glob that begins like the model asked for, so that no index helps: the worst that can be written.
+    /// Each has a glob that begins like the model asked for, so that no index helps: the worst that
+    /// can be written.
     Globs,
     /// A third of each, with conditions on teams, kinds and clients.
     Mixed,

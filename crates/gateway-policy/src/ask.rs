@@ -1,4 +1,5 @@
-//! The question that policy answers: who asks for which model, and what this process remembers. Holds no credential.
+//! The question that policy answers: who asks for which model, and what this process remembers.
+//! Holds no credential.
 
 use gateway_wire::WireApi;
 use serde::{Deserialize, Serialize};
@@ -102,7 +103,8 @@ impl std::fmt::Display for RequestKind {
 
 /// Everything a rule can look at.
 ///
-/// `plan` and `client` are claims that nobody verified: a rule may label and rewrite by them, but they authorise nothing.
+/// `plan` and `client` are claims that nobody verified: a rule may label and rewrite by them, but
+/// they authorise nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     /// How the caller authenticates upstream.
@@ -111,7 +113,8 @@ pub struct Ask<'a> {
     pub model: &'a ModelId,
     /// The endpoint the client used.
     pub endpoint: Endpoint,
-    /// The reasoning effort of the body. May be `None` where [`crate::Policy::reads_whole_body`] is false.
+    /// The reasoning effort of the body. May be `None` where [`crate::Policy::reads_whole_body`] is
+    /// false.
     pub effort: Option<&'a str>,
     /// The plan that the caller's token claims.
     pub plan: Option<&'a str>,
@@ -167,18 +170,21 @@ pub enum Refusal {
     Probe,
 }
 
-/// What this process learned, for one caller and one session. The process implements it over its live state.
+/// What this process learned, for one caller and one session. The process implements it over its
+/// live state.
 pub trait Memory {
     /// Where this session went when it last asked for `head`, the model that the rules chose.
     ///
-    /// Also answers when the session is served by `head` itself: then a fact learned by somebody else does not move it.
+    /// Also answers when the session is served by `head` itself: then a fact learned by somebody
+    /// else does not move it.
     fn sticky(&self, head: &ModelId) -> Option<Sticky>;
 
     /// What is known of this pair. Reads only: [`crate::Policy::explain`] asks too.
     fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> Refusal;
 
-    /// Takes the single probe of an expired refusal; `false` when another request has it. Asked only for the model that
-    /// this request is about to try first, and never by [`crate::Policy::explain`].
+    /// Takes the single probe of an expired refusal; `false` when another request has it. Asked
+    /// only for the model that this request is about to try first, and never by
+    /// [`crate::Policy::explain`].
     fn claim_probe(&self, upstream: &UpstreamName, model: &ModelId) -> bool;
 }
 
@@ -215,12 +221,14 @@ pub struct RequestNeeds<'a> {
     pub effort: Option<&'a str>,
     /// The text verbosity.
     pub verbosity: Option<&'a str>,
-    /// Whether this is a Responses-Lite request, as it would be sent now (false once the header was taken off).
+    /// Whether this is a Responses-Lite request, as it would be sent now (false once the header was
+    /// taken off).
     pub lite: bool,
     /// Whether the request continues a response that an upstream keeps.
     pub previous_response: bool,
     /// Whether the input carries encrypted reasoning (false once it was stripped).
     pub encrypted_reasoning: bool,
-    /// Whether the input carries an encrypted compaction item, which holds the whole history and cannot be stripped.
+    /// Whether the input carries an encrypted compaction item, which holds the whole history and
+    /// cannot be stripped.
     pub compaction: bool,
 }

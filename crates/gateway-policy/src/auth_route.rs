@@ -1,4 +1,5 @@
-//! How a request is authenticated upstream. Chooses a configured upstream; never authorises anybody.
+//! How a request is authenticated upstream. Chooses a configured upstream; never authorises
+//! anybody.
 
 use serde::{Deserialize, Serialize};
 

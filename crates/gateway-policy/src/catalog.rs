@@ -1,8 +1,10 @@
-//! What is said about models, by whom and when. Later statements win, earlier ones stay visible. Decides nothing.
+//! What is said about models, by whom and when. Later statements win, earlier ones stay visible.
+//! Decides nothing.
 //!
-//! The statements live in a data file; an operator's file of the same form can be laid over it and wins whatever its dates.
-//! To add a fact: add it to a `[[model.says]]` block with its source. To add a kind of fact: add one field to [`Says`] and
-//! to [`ModelCard`], and the line that connects them in `catalog/read.rs`.
+//! The statements live in a data file; an operator's file of the same form can be laid over it and
+//! wins whatever its dates. To add a fact: add it to a `[[model.says]]` block with its source. To
+//! add a kind of fact: add one field to [`Says`] and to [`ModelCard`], and the line that connects
+//! them in `catalog/read.rs`.
 
 mod read;
 #[cfg(test)]
@@ -128,7 +130,8 @@ pub enum Picker {
     Hide,
 }
 
-/// A price that a document prints, in USD per million tokens, as printed. Never used for counting; see the price table.
+/// A price that a document prints, in USD per million tokens, as printed. Never used for counting;
+/// see the price table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrintedPrice {
@@ -164,7 +167,8 @@ pub struct ModelCard {
     pub credits: Said<bool>,
     /// Usable with an API key.
     pub api: Said<bool>,
-    /// ChatGPT plans that include it; silent means no statement. A claim about a plan never rejects anything.
+    /// ChatGPT plans that include it; silent means no statement. A claim about a plan never rejects
+    /// anything.
     pub plans: Said<Vec<String>>,
     /// What a source says about one auth route.
     pub routes: BTreeMap<AuthRoute, Said<bool>>,
@@ -212,8 +216,8 @@ impl ModelCard {
             .is_some_and(|endpoints| !endpoints.contains(&WireApi::Chat))
     }
 
-    /// The most input tokens that any source grants, older ones included: too large a figure costs one refusal by the
-    /// upstream, too small a one would keep work from going on.
+    /// The most input tokens that any source grants, older ones included: too large a figure costs
+    /// one refusal by the upstream, too small a one would keep work from going on.
     pub fn window(&self) -> Option<u64> {
         let said = self
             .max_context
@@ -245,12 +249,14 @@ impl ModelCard {
         found.into_iter().map(|(_, source)| source).collect()
     }
 
-    /// Whether it is asked as Responses-Lite. Only models whose source says so are: the shape is younger than most.
+    /// Whether it is asked as Responses-Lite. Only models whose source says so are: the shape is
+    /// younger than most.
     pub fn is_lite(&self) -> bool {
         self.lite.current() == Some(&true)
     }
 
-    /// What holds about this route: the route's own statement, else API access for the routes that use an API key.
+    /// What holds about this route: the route's own statement, else API access for the routes that
+    /// use an API key.
     pub fn usable_on(&self, route: AuthRoute) -> Option<bool> {
         let said = self.routes.get(&route).and_then(Said::current).copied();
         match route {

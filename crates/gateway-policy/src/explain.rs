@@ -1,4 +1,5 @@
-//! Why policy decides what it decides, for people and scripts. Takes the same walk as the decision itself.
+//! Why policy decides what it decides, for people and scripts. Takes the same walk as the decision
+//! itself.
 
 use std::sync::Arc;
 
@@ -187,7 +188,8 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Fills in where rules and chains stand, given what a byte range of the configuration is called.
+    /// Fills in where rules and chains stand, given what a byte range of the configuration is
+    /// called.
     pub fn locate(&mut self, name: impl Fn(&std::ops::Range<usize>) -> String) {
         for rule in &mut self.rules {
             if let RuleOrigin::Operator { span } = &rule.rule.origin {

@@ -1,4 +1,5 @@
-//! Fallback chains, and the pure arithmetic of what a process learns from refusals. Time is an argument; nothing is stored.
+//! Fallback chains, and the pure arithmetic of what a process learns from refusals. Time is an
+//! argument; nothing is stored.
 
 pub mod learned;
 pub mod sessions;
@@ -183,7 +184,8 @@ impl Chains {
                     .filter(|target| seen.insert(target))
                     .cloned(),
             );
-            // Rules may take candidates out, so more than the allowed hops are kept; but not without end.
+            // Rules may take candidates out, so more than the allowed hops are kept; but not
+            // without end.
             if list.len() == known || list.len() >= 4 * MAX_HOPS {
                 break;
             }

@@ -1,5 +1,6 @@
-//! Turns operator intent into decisions: a pure function from (who, which model) to a plan or a refusal, and from
-//! (model, usage) to a cost. No files, no environment, no HTTP, no SQL, no clocks.
+//! Turns operator intent into decisions: a pure function from (who, which model) to a plan or a
+//! refusal, and from (model, usage) to a cost. No files, no environment, no HTTP, no SQL, no
+//! clocks.
 //!
 //! ```text
 //! config + catalogue --Policy::compile--> Policy (or every Problem at once)

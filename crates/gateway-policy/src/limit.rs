@@ -1,5 +1,6 @@
-//! The arithmetic of budgets and rate limits: what fits, what has to wait and for how long, what is spent and until when.
-//! Pure: whoever keeps the counts (the ledger) asks here and writes the answer down in the same transaction.
+//! The arithmetic of budgets and rate limits: what fits, what has to wait and for how long, what is
+//! spent and until when. Pure: whoever keeps the counts (the ledger) asks here and writes the
+//! answer down in the same transaction.
 
 mod rate;
 
@@ -111,7 +112,8 @@ impl Window {
             Self::Week => first.saturating_add(Span::new().days(6)),
             Self::Month => day.last_of_month(),
         };
-        // The first moment of the next day, which is not midnight where a clock change skips midnight.
+        // The first moment of the next day, which is not midnight where a clock change skips
+        // midnight.
         let next = last
             .saturating_add(Span::new().days(1))
             .to_zoned(zone.clone());
@@ -280,9 +282,11 @@ pub struct Ask {
     pub billing: Billing,
     /// Now.
     pub at: Timestamp,
-    /// When the request arrived: its money counts in that moment's period, also when midnight has passed since.
+    /// When the request arrived: its money counts in that moment's period, also when midnight has
+    /// passed since.
     pub arrived_at: Timestamp,
-    /// Whether only the price of a request changed that was admitted already: its speed is not counted again.
+    /// Whether only the price of a request changed that was admitted already: its speed is not
+    /// counted again.
     pub is_repriced: bool,
 }
 
@@ -338,7 +342,8 @@ pub enum RefusedBy {
 }
 
 impl Refusal {
-    /// The error code to answer with: `usage_limit_reached` when waiting a little does not help, else `rate_limit_exceeded`.
+    /// The error code to answer with: `usage_limit_reached` when waiting a little does not help,
+    /// else `rate_limit_exceeded`.
     pub const fn code(&self) -> &'static str {
         match self.limit {
             RefusedBy::Budget { .. } => "usage_limit_reached",
@@ -401,7 +406,8 @@ impl ScopeLimits {
             && self.limits.concurrency.is_none()
     }
 
-    /// Whether a request is admitted. A spent budget is told before anything that passes by waiting.
+    /// Whether a request is admitted. A spent budget is told before anything that passes by
+    /// waiting.
     pub fn admit(
         &self,
         state: &ScopeState,

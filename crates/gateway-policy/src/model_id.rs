@@ -1,4 +1,5 @@
-//! Model ids and patterns over them. An id is opaque: nothing here parses dates, vendors or efforts out of it.
+//! Model ids and patterns over them. An id is opaque: nothing here parses dates, vendors or efforts
+//! out of it.
 
 use std::sync::Arc;
 
@@ -101,7 +102,8 @@ impl<'de> serde::Deserialize<'de> for ModelId {
     }
 }
 
-/// A case-insensitive glob over model ids and other names: `*` and `?` match any character, `/` included.
+/// A case-insensitive glob over model ids and other names: `*` and `?` match any character, `/`
+/// included.
 #[derive(Debug, Clone)]
 pub struct ModelPattern {
     text: String,
@@ -114,9 +116,11 @@ enum PatternKind {
     Any,
     /// No wildcard: compared as text, which is what nearly every rule does.
     Exact(String),
-    /// Only `*` and `?`: matched without an automaton. `literal` is the text before the first of them.
+    /// Only `*` and `?`: matched without an automaton. `literal` is the text before the first of
+    /// them.
     Wild { literal: String, rest: String },
-    /// Anything else. `literal` is the text before the first wildcard; comparing it first spares the automaton.
+    /// Anything else. `literal` is the text before the first wildcard; comparing it first spares
+    /// the automaton.
     Glob {
         literal: String,
         matcher: Box<GlobMatcher>,
@@ -208,7 +212,8 @@ impl ModelPattern {
         }
     }
 
-    /// Whether everything that `other` covers is surely covered by this pattern too. May say no where the answer is yes.
+    /// Whether everything that `other` covers is surely covered by this pattern too. May say no
+    /// where the answer is yes.
     pub fn covers(&self, other: &Self) -> bool {
         if self.is_any() || self.text.eq_ignore_ascii_case(&other.text) {
             return true;
@@ -223,7 +228,8 @@ impl ModelPattern {
 
 /// Whether `*` (any text) and `?` (one character) in `pattern` can be filled so that it is `text`.
 ///
-/// Goes back to the last `*` only: an earlier one never helps. At worst the product of both lengths.
+/// Goes back to the last `*` only: an earlier one never helps. At worst the product of both
+/// lengths.
 fn wild_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut read) = (0, 0);

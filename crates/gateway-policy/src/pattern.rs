@@ -64,8 +64,13 @@ pub(crate) fn compile(
             && (NEVER_ABOUT_A_MODEL.contains(&number) || number >= 500)
         {
             problems.push(
-                Problem::error(status.span(), format!("a {number} never leads to another model")).with_hint(
-                    "limits, credentials and overload are not about the model; falling back would hide or evade them"
+                Problem::error(
+                    status.span(),
+                    format!("a {number} never leads to another model"),
+                )
+                .with_hint(
+                    "limits, credentials and overload are not about the model; falling back \
+                     would hide or evade them"
                         .to_owned(),
                 ),
             );

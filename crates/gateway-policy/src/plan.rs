@@ -1,4 +1,5 @@
-//! The answer of policy: what to try, in which order, and what to do when an attempt fails. Sends nothing, waits for nothing.
+//! The answer of policy: what to try, in which order, and what to do when an attempt fails. Sends
+//! nothing, waits for nothing.
 
 use std::sync::Arc;
 
@@ -99,7 +100,8 @@ pub struct Attempt {
     pub because: Because,
     /// The protocol to speak.
     pub wire: WireApi,
-    /// Whether this attempt finds out if an expired refusal still holds; its outcome settles that fact.
+    /// Whether this attempt finds out if an expired refusal still holds; its outcome settles that
+    /// fact.
     pub is_probe: bool,
 }
 
@@ -122,7 +124,8 @@ pub enum Adjustment {
     Effort(String),
     /// The text verbosity becomes this one.
     Verbosity(String),
-    /// A Responses-Lite request becomes an ordinary one: header off, tools lifted out of `additional_tools`.
+    /// A Responses-Lite request becomes an ordinary one: header off, tools lifted out of
+    /// `additional_tools`.
     LiftLiteTools,
     /// Encrypted reasoning is taken out: the upstream that minted it is another.
     StripReasoning,
@@ -204,7 +207,8 @@ pub struct Plan {
     pub rule: Option<RuleRef>,
     /// The requested model.
     pub asked: ModelId,
-    /// What the rules made of it, before any memory: the key under which a session's stickiness is kept.
+    /// What the rules made of it, before any memory: the key under which a session's stickiness is
+    /// kept.
     pub head: Attempt,
     /// Whether a rule chose the upstream.
     pub(crate) is_sent: bool,
@@ -213,8 +217,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The first attempt that can take the request. An attempt that only memory proposes gives way when it cannot; the
-    /// model that the rules chose never does, since its upstream knows best.
+    /// The first attempt that can take the request. An attempt that only memory proposes gives way
+    /// when it cannot; the model that the rules chose never does, since its upstream knows best.
     pub fn begin(&self, needs: &RequestNeeds<'_>) -> (Attempt, Vec<Adjustment>) {
         let remembered = matches!(self.first.because, Because::Sticky | Because::Learned);
         let chosen = if remembered {
@@ -314,7 +318,8 @@ impl Plan {
         None
     }
 
-    /// What to change in the request, beside the model, for this attempt; nothing while the requested model is asked.
+    /// What to change in the request, beside the model, for this attempt; nothing while the
+    /// requested model is asked.
     pub fn adjustments(&self, attempt: &Attempt, needs: &RequestNeeds<'_>) -> Vec<Adjustment> {
         let mut changes = Vec::new();
         let is_hop = self.is_elsewhere(attempt);
@@ -378,8 +383,9 @@ const EFFORTS: [&str; 8] = [
 ];
 const VERBOSITIES: [&str; 3] = ["low", "medium", "high"];
 
-/// The greatest taken word not above `wanted`, else the least; `None` when `wanted` itself is taken or cannot be ranked.
-/// `none` is no lesser degree but the absence of one: only who asks for it gets it.
+/// The greatest taken word not above `wanted`, else the least; `None` when `wanted` itself is taken
+/// or cannot be ranked. `none` is no lesser degree but the absence of one: only who asks for it
+/// gets it.
 fn nearest(wanted: &str, taken: &[String], order: &[&str]) -> Option<String> {
     if taken.iter().any(|word| word.eq_ignore_ascii_case(wanted)) {
         return None;

@@ -1,4 +1,5 @@
-//! The compiled whole: upstreams, routes, rules, chains, catalogue. Compiling reports every problem at once.
+//! The compiled whole: upstreams, routes, rules, chains, catalogue. Compiling reports every problem
+//! at once.
 
 pub(crate) mod decide;
 mod index;
@@ -69,7 +70,8 @@ pub struct PolicyInput {
     pub encrypted_reasoning: EncryptedReasoning,
     /// What is said about models.
     pub catalog: Arc<Catalog>,
-    /// Ids known from elsewhere, such as the price table: a rewrite to one of them is no slip of the hand.
+    /// Ids known from elsewhere, such as the price table: a rewrite to one of them is no slip of
+    /// the hand.
     pub known_models: Vec<ModelId>,
 }
 

@@ -1,8 +1,9 @@
 //! Turns usage into money: a price table read from TOML, and exact integer arithmetic over it.
 //!
-//! Rates are decimal strings per million tokens and are kept as whole pico-dollars per token; a cost is summed in 128 bits
-//! and rounded half up once, to nano-dollars. Nothing here multiplies a rate to get another one, guesses the price of an
-//! unknown model, or takes a missing price for zero.
+//! Rates are decimal strings per million tokens and are kept as whole pico-dollars per token; a
+//! cost is summed in 128 bits and rounded half up once, to nano-dollars. Nothing here multiplies a
+//! rate to get another one, guesses the price of an unknown model, or takes a missing price for
+//! zero.
 //!
 //! To add a price: add one `[[price]]` row to `config/prices.toml`. Nothing else changes.
 
@@ -88,7 +89,8 @@ impl Tier {
         }
     }
 
-    /// Reads a tier as requests and answers spell it. `None` for a word that this table knows no tier for.
+    /// Reads a tier as requests and answers spell it. `None` for a word that this table knows no
+    /// tier for.
     pub fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             // `auto` is what a request says; an answer names the tier it got.
@@ -160,7 +162,8 @@ pub struct Applied {
     pub tier: Tier,
     /// Whether the request is above the long-context threshold.
     pub long_context: bool,
-    /// Whether the table has no rate for exactly this case, so that the nearest dearer one stands in.
+    /// Whether the table has no rate for exactly this case, so that the nearest dearer one stands
+    /// in.
     pub estimated: bool,
 }
 
@@ -258,8 +261,8 @@ impl PriceTable {
         )
     }
 
-    /// Puts an operator's table over a base table. A row of the operator's replaces the base's whole row for that model;
-    /// a glob of the operator's outranks an exact row of the base.
+    /// Puts an operator's table over a base table. A row of the operator's replaces the base's
+    /// whole row for that model; a glob of the operator's outranks an exact row of the base.
     #[must_use]
     pub fn overlay(base: &Self, operator: &Self) -> Self {
         let layers: Arc<[Layer]> = operator
@@ -275,7 +278,8 @@ impl PriceTable {
         }
     }
 
-    /// A short hash of everything in the table that can change a cost or its provenance; comments and order of keys do not.
+    /// A short hash of everything in the table that can change a cost or its provenance; comments
+    /// and order of keys do not.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -307,8 +311,8 @@ impl PriceTable {
         Err(reason)
     }
 
-    /// The rates for a request with `input_tokens` (cached ones included). `tier` is a word of the wire; an unknown word
-    /// and a tier without rates are charged as standard and marked estimated.
+    /// The rates for a request with `input_tokens` (cached ones included). `tier` is a word of the
+    /// wire; an unknown word and a tier without rates are charged as standard and marked estimated.
     pub fn lookup(
         &self,
         model: &ModelId,
@@ -377,8 +381,8 @@ impl PriceRow {
                 estimated: !known,
             };
         }
-        // No such rate in the table. The dearer of the tier's own short rate and the standard long rate stands in, so that
-        // a budget is not overrun by a gap in the table.
+        // No such rate in the table. The dearer of the tier's own short rate and the standard long
+        // rate stands in, so that a budget is not overrun by a gap in the table.
         let stand_in = standard.and_then(|standard| standard.long);
         let rates = stand_in.map_or(rates.base, |long| rates.base.dearer(long));
         Applied {

@@ -1,4 +1,5 @@
-//! What is wrong with a configuration, collected rather than thrown. Knows spans, never files or lines.
+//! What is wrong with a configuration, collected rather than thrown. Knows spans, never files or
+//! lines.
 
 use std::ops::Range;
 

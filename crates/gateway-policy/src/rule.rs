@@ -1,4 +1,5 @@
-//! One operator decision: what the TOML says and what it compiles to. Compares; never looks anything up.
+//! One operator decision: what the TOML says and what it compiles to. Compares; never looks
+//! anything up.
 
 mod compile;
 
@@ -40,7 +41,8 @@ pub struct MatchSpec {
     pub endpoint: Option<Words>,
     /// Reasoning efforts.
     pub effort: Option<Words>,
-    /// Plans that tokens claim. Unverified: good for labels and rewrites, not for authorising anything.
+    /// Plans that tokens claim. Unverified: good for labels and rewrites, not for authorising
+    /// anything.
     pub plan: Option<Words>,
     /// Teams of gateway keys.
     pub team: Option<Words>,

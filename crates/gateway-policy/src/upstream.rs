@@ -1,4 +1,5 @@
-//! One configured place to send requests: what the TOML says and what it compiles to. Never reads a secret.
+//! One configured place to send requests: what the TOML says and what it compiles to. Never reads a
+//! secret.
 
 mod compile;
 #[cfg(test)]
@@ -62,8 +63,8 @@ pub struct UpstreamSpec {
     pub deviations: Option<Overrides>,
     /// Whether a request is refused rather than translated with a grave loss.
     pub strict_translation: Option<bool>,
-    /// Whether headers that name the client, its session and its turn are sent on; default: where the caller's own
-    /// credential is.
+    /// Whether headers that name the client, its session and its turn are sent on; default: where
+    /// the caller's own credential is.
     pub forward_client_headers: Option<bool>,
     /// Added to the query of every request.
     #[serde(default)]
@@ -217,8 +218,8 @@ pub struct Upstream {
     pub dialect: Dialect,
     /// Whether a request is refused rather than translated with a grave loss.
     pub strict_translation: bool,
-    /// Whether headers that name the client, its session and its turn are sent on; `None`: where the caller's own
-    /// credential is.
+    /// Whether headers that name the client, its session and its turn are sent on; `None`: where
+    /// the caller's own credential is.
     pub forward_client_headers: Option<bool>,
     /// Added to the query of every request.
     pub query_params: Vec<(String, String)>,
@@ -244,7 +245,8 @@ pub struct Upstream {
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Default of `headers_timeout`.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
-/// Default of `stream_idle_timeout`; under the 300 s after which Codex gives up, so that our message comes first.
+/// Default of `stream_idle_timeout`; under the 300 s after which Codex gives up, so that our
+/// message comes first.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(270);
 /// Default of `keepalive`.
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -257,8 +259,8 @@ impl Upstream {
         self.wire_apis.contains(&wire)
     }
 
-    /// The protocol for a request that came in on `client`: the client's own where possible, but the Responses API for a
-    /// model that answers only there.
+    /// The protocol for a request that came in on `client`: the client's own where possible, but
+    /// the Responses API for a model that answers only there.
     pub fn choose_wire(&self, client: WireApi, responses_only: bool) -> WireApi {
         let wanted = if responses_only {
             WireApi::Responses

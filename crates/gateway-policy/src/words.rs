@@ -1,4 +1,5 @@
-//! One word or a list of words in TOML, each with its place. Knows nothing about what the words mean.
+//! One word or a list of words in TOML, each with its place. Knows nothing about what the words
+//! mean.
 //!
 //! An untagged enum would be shorter, but `Spanned` loses its way inside one.
 

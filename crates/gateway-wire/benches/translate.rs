@@ -35,7 +35,8 @@ fn settings() -> Settings<'static> {
     }
 }
 
-/// A session of a coding agent: calls, outputs of some kilobytes full of escapes, patches, short texts.
+/// A session of a coding agent: calls, outputs of some kilobytes full of escapes, patches, short
+/// texts.
 fn history(bytes: usize) -> Vec<u8> {
     let output = "src/main.rs:12:\\tlet x = \\\"quoted\\\";\\n".repeat(80);
     let patch = "*** Begin Patch\\n*** Update File: a.rs\\n@@\\n-old \\\"line\\\"\\n+new line\\n"

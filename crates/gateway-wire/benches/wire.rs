@@ -1,4 +1,5 @@
-//! What one request and one stream cost in this crate. `memcpy`, `serde_json_skips_body` and `split` are the baselines to read the rest against.
+//! What one request and one stream cost in this crate. `memcpy`, `serde_json_skips_body` and
+//! `split` are the baselines to read the rest against.
 
 use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};

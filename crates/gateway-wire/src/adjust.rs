@@ -1,5 +1,6 @@
-//! Small changes of a Responses request that is to be served by another model. Touches only the members it is asked to change; every
-//! other value keeps its bytes and every object its order, so that a prompt cache still finds its prefix.
+//! Small changes of a Responses request that is to be served by another model. Touches only the
+//! members it is asked to change; every other value keeps its bytes and every object its order, so
+//! that a prompt cache still finds its prefix.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,8 @@ pub struct Adjustments {
     pub effort: Option<String>,
     /// `text.verbosity` (or `verbosity`) becomes this.
     pub verbosity: Option<String>,
-    /// Tools move from the `additional_tools` input item to the top level, and what else marks a Responses-Lite request goes.
+    /// Tools move from the `additional_tools` input item to the top level, and what else marks a
+    /// Responses-Lite request goes.
     pub lift_lite_tools: bool,
     /// Encrypted reasoning goes: items that hold nothing else are removed, others lose the member.
     pub strip_encrypted_reasoning: bool,
@@ -181,7 +183,8 @@ fn raw(value: &(impl Serialize + ?Sized)) -> Result<Raw<'static>, AdjustError> {
     Ok(Cow::Owned(serde_json::value::to_raw_value(value)?))
 }
 
-/// What a model that knows nothing of Responses-Lite expects: tools at the top level, no header (the caller's business), no `reasoning.context`.
+/// What a model that knows nothing of Responses-Lite expects: tools at the top level, no header
+/// (the caller's business), no `reasoning.context`.
 fn lift_lite_tools(object: &mut Object<'_>) -> Result<(), AdjustError> {
     let mut tools: Vec<Raw<'static>> = Vec::new();
     object.change_items(|item| {

@@ -1,7 +1,8 @@
-//! The parts of the Chat Completions format that translation reads: messages, chunks and whole answers, borrowed.
+//! The parts of the Chat Completions format that translation reads: messages, chunks and whole
+//! answers, borrowed.
 //!
-//! Forgiving where upstreams differ: ids, texts and arguments are taken undecoded, so that a null, a number or an object in
-//! their place is no parse error.
+//! Forgiving where upstreams differ: ids, texts and arguments are taken undecoded, so that a null,
+//! a number or an object in their place is no parse error.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

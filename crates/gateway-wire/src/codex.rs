@@ -1,4 +1,5 @@
-//! What only Codex says and reads: who a turn belongs to, what kind of request it is, plan limits, and the claims of a ChatGPT token.
+//! What only Codex says and reads: who a turn belongs to, what kind of request it is, plan limits,
+//! and the claims of a ChatGPT token.
 //!
 //! Labels, not proof: nothing here is verified, so nothing here may authorise.
 

@@ -1,10 +1,12 @@
-//! Dialects: every way in which an "OpenAI-compatible" upstream deviates from the protocol, as plain data.
+//! Dialects: every way in which an "OpenAI-compatible" upstream deviates from the protocol, as
+//! plain data.
 //!
-//! A dialect says what an upstream takes and gives; it decides nothing and holds no code per vendor. Each flag is read in
-//! exactly one place of `translate`.
+//! A dialect says what an upstream takes and gives; it decides nothing and holds no code per
+//! vendor. Each flag is read in exactly one place of `translate`.
 //!
-//! To add a flag: one field in the `dialect!` list below, with its sentence and its default, and the one place that reads it.
-//! To add an upstream family: one row in `dialect/builtin.rs` and a folder `tests/fixtures/dialect/<name>/`.
+//! To add a flag: one field in the `dialect!` list below, with its sentence and its default, and
+//! the one place that reads it. To add an upstream family: one row in `dialect/builtin.rs` and a
+//! folder `tests/fixtures/dialect/<name>/`.
 
 mod builtin;
 mod phrases;
@@ -19,7 +21,8 @@ pub use values::{
     ResponseFormat, SystemMessages, Thinking, ToolChoice,
 };
 
-/// Writes the struct, its overrides and the table of flags from one list, so that none of the three can lag behind.
+/// Writes the struct, its overrides and the table of flags from one list, so that none of the three
+/// can lag behind.
 macro_rules! dialect {
     ($( $(#[doc = $doc:literal])+ $flag:ident: $kind:ty = $default:expr, )*) => {
         /// How an upstream deviates from the protocol. [`Dialect::OPENAI`] is no deviation at all.
@@ -51,7 +54,8 @@ macro_rules! dialect {
 dialect! {
     /// Knows the role `developer`; otherwise such messages become `system`.
     developer_role: bool = true,
-    /// Where system messages may stand: `anywhere`, or `leading_only` (the first run becomes one message, later ones become `user`).
+    /// Where system messages may stand: `anywhere`, or `leading_only` (the first run becomes one
+    /// message, later ones become `user`).
     system_messages: SystemMessages = SystemMessages::Anywhere,
     /// What an assistant message with tool calls and no text carries as content: `null` or `empty`.
     assistant_content: EmptyContent = EmptyContent::Null,
@@ -71,7 +75,8 @@ dialect! {
     tool_choice: ToolChoice = ToolChoice::Any,
     /// `parallel_tool_calls`: `send`, `omit`, or `one` (always sent as false).
     parallel_tool_calls: ParallelCalls = ParallelCalls::Send,
-    /// Takes call ids of nine letters and digits only; others are replaced by such ones in the history.
+    /// Takes call ids of nine letters and digits only; others are replaced by such ones in the
+    /// history.
     short_call_ids: bool = false,
     /// How the reasoning effort is said: `reasoning_effort`, `reasoning_object`, or `omit`.
     effort: EffortField = EffortField::ReasoningEffort,
@@ -79,7 +84,8 @@ dialect! {
     efforts: Efforts = Efforts::ALL,
     /// How thinking is switched: `none`, `type_object` (`thinking.type`), or `enable_thinking`.
     thinking: Thinking = Thinking::None,
-    /// Which field gives provider reasoning back on messages with tool calls: `none`, `reasoning_content`, `reasoning`, or `reasoning_details`.
+    /// Which field gives provider reasoning back on messages with tool calls: `none`,
+    /// `reasoning_content`, `reasoning`, or `reasoning_details`.
     echo_reasoning: Echo = Echo::None,
     /// Gives a tool call's `extra_content` (thought signatures) back.
     echo_extra_content: bool = false,
@@ -87,7 +93,8 @@ dialect! {
     reasoning_split: bool = false,
     /// Writes its reasoning into the text, between leading `<think>` tags.
     think_tags: bool = false,
-    /// How the limit of output tokens is called: `max_completion_tokens`, `max_tokens`, or `omit` (also on a Responses upstream).
+    /// How the limit of output tokens is called: `max_completion_tokens`, `max_tokens`, or `omit`
+    /// (also on a Responses upstream).
     max_tokens: MaxTokensField = MaxTokensField::MaxCompletionTokens,
     /// Takes `temperature`.
     temperature: bool = true,
@@ -105,9 +112,11 @@ dialect! {
     metadata: bool = true,
     /// Takes `safety_identifier` and `user`.
     safety_identifier: bool = true,
-    /// How structured output is asked for: `json_schema`, `json_object` (the schema goes into the instructions), or `omit`.
+    /// How structured output is asked for: `json_schema`, `json_object` (the schema goes into the
+    /// instructions), or `omit`.
     response_format: ResponseFormat = ResponseFormat::JsonSchema,
-    /// Takes `stream_options.include_usage`; the gateway then asks for the token counts of streams that it pays for or limits.
+    /// Takes `stream_options.include_usage`; the gateway then asks for the token counts of streams
+    /// that it pays for or limits.
     stream_usage: bool = true,
     /// What a stream means that ends without a finish reason: `failed` or `completed`.
     missing_finish: MissingFinish = MissingFinish::Failed,
@@ -115,7 +124,8 @@ dialect! {
     stream_only: bool = false,
     /// A Responses upstream that refuses a request without `instructions`.
     instructions_required: bool = false,
-    /// A Responses upstream that takes `system` messages in `input`; otherwise they become `developer`.
+    /// A Responses upstream that takes `system` messages in `input`; otherwise they become
+    /// `developer`.
     system_in_input: bool = true,
     /// A Responses upstream that is asked for reasoning summaries when the client did not say.
     reasoning_summary: bool = false,

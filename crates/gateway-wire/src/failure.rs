@@ -1,8 +1,9 @@
 //! Why an upstream said no. Names the reason; never decides what to do about it.
 //!
-//! The order of the questions matters: what must never lead to another model (limits, policy, credentials) is asked first,
-//! structured codes come before sentences, and a sentence counts only when it is the whole message and names the id that
-//! was sent. The sentences and codes themselves are data, in `failure/table.rs`.
+//! The order of the questions matters: what must never lead to another model (limits, policy,
+//! credentials) is asked first, structured codes come before sentences, and a sentence counts only
+//! when it is the whole message and names the id that was sent. The sentences and codes themselves
+//! are data, in `failure/table.rs`.
 //!
 //! To add a sentence: 1. add a row there, 2. add a fixture under `tests/fixtures/failure/`.
 
@@ -44,7 +45,8 @@ impl SendState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// The upstream does not serve this model to this caller. The only failure that may lead to another model.
+    /// The upstream does not serve this model to this caller. The only failure that may lead to
+    /// another model.
     UnsupportedModel,
     /// The model wants a newer client. Upgrading helps, another model hides the reason.
     ClientTooOld,
@@ -70,7 +72,8 @@ pub enum Failure {
     PolicyRefusal,
     /// The request is wrong in some other way.
     BadRequest,
-    /// The upstream complains about a model id that is not the one that was sent: a fault on our side.
+    /// The upstream complains about a model id that is not the one that was sent: a fault on our
+    /// side.
     OurMistake,
     /// The upstream failed on its own.
     ServerError,
@@ -131,7 +134,8 @@ impl Failure {
             .find(|failure| failure.as_str() == word)
     }
 
-    /// Whether this verdict makes the gateway send something again. Such a verdict needs the whole body.
+    /// Whether this verdict makes the gateway send something again. Such a verdict needs the whole
+    /// body.
     const fn authorises_another_attempt(self) -> bool {
         matches!(
             self,
@@ -171,7 +175,8 @@ pub struct Evidence<'a> {
 /// Limits, policy refusals and refused credentials are recognised before any pattern is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorPattern {
-    /// HTTP statuses; empty means any, which for [`Failure::UnsupportedModel`] is 400, 403, 404, 422 or a stream's event.
+    /// HTTP statuses; empty means any, which for [`Failure::UnsupportedModel`] is 400, 403, 404,
+    /// 422 or a stream's event.
     pub statuses: Vec<u16>,
     /// Structured codes or types; empty means any.
     pub codes: Vec<String>,
@@ -240,7 +245,8 @@ fn shortened(mut message: String) -> String {
 struct Reading<'a> {
     evidence: &'a Evidence<'a>,
     envelope: &'a Envelope,
-    /// The status that counts: that of the answer, else the one written inside; `None` inside a stream without one.
+    /// The status that counts: that of the answer, else the one written inside; `None` inside a
+    /// stream without one.
     status: Option<u16>,
     /// The message in one line, white space collapsed.
     line: String,
@@ -317,13 +323,15 @@ impl<'a> Reading<'a> {
         status && code && message
     }
 
-    /// A refusal that names another id than the one sent proves that the request was not what we meant.
+    /// A refusal that names another id than the one sent proves that the request was not what we
+    /// meant.
     fn mistaken_id(&self) -> Option<Failure> {
         let quoted = self.quoted(table::UNSUPPORTED)?;
         (quoted == Quoted::Other).then_some(Failure::OurMistake)
     }
 
-    /// Refusals that mention a model and mean something else: the client's version, the shape, the endpoint, the length.
+    /// Refusals that mention a model and mean something else: the client's version, the shape, the
+    /// endpoint, the length.
     fn about_something_else(&self) -> Option<Failure> {
         let by_code = table::lookup(table::SOMETHING_ELSE, &self.envelope.codes());
         let by_words = table::SOMETHING_ELSE_SENTENCES
@@ -386,7 +394,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether the upstream failed at all: a body alone says nothing while the status says that all is well.
+    /// Whether the upstream failed at all: a body alone says nothing while the status says that all
+    /// is well.
     fn is_a_failure(&self) -> bool {
         self.status.is_some() || self.evidence.in_stream
     }

@@ -1,4 +1,5 @@
-//! Finds spans in JSON text without building values. Answers `None` for text it cannot follow; never checks that all of a text is JSON.
+//! Finds spans in JSON text without building values. Answers `None` for text it cannot follow;
+//! never checks that all of a text is JSON.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -92,7 +93,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Walks the members of the object that stands at (or after white space at) an offset. Stops at the first thing it cannot follow.
+/// Walks the members of the object that stands at (or after white space at) an offset. Stops at the
+/// first thing it cannot follow.
 #[derive(Debug, Clone)]
 pub(crate) struct Members<'a> {
     cursor: Cursor<'a>,
@@ -146,7 +148,8 @@ impl Iterator for Members<'_> {
     }
 }
 
-/// Walks the elements of the array that stands at (or after white space at) an offset, like [`Members`].
+/// Walks the elements of the array that stands at (or after white space at) an offset, like
+/// [`Members`].
 #[derive(Debug, Clone)]
 pub(crate) struct Elements<'a> {
     cursor: Cursor<'a>,
@@ -189,7 +192,8 @@ impl Iterator for Elements<'_> {
     }
 }
 
-/// Where the value of the first member called `name` begins, in the object at `at`. Passes over the values before it only.
+/// Where the value of the first member called `name` begins, in the object at `at`. Passes over the
+/// values before it only.
 pub(crate) fn find(text: &[u8], at: usize, name: &str) -> Option<usize> {
     let mut members = Members::new(text, at);
     while !members.is_over {

@@ -1,7 +1,8 @@
-//! Understands and translates the two OpenAI wire formats, Responses and Chat Completions, without a socket.
+//! Understands and translates the two OpenAI wire formats, Responses and Chat Completions, without
+//! a socket.
 //!
-//! No I/O, no clock, no task, no log. Everything here is a pure function or a machine that is fed bytes and asked for steps,
-//! so that every split of a stream can be tested.
+//! No I/O, no clock, no task, no log. Everything here is a pure function or a machine that is fed
+//! bytes and asked for steps, so that every split of a stream can be tested.
 
 pub mod adjust;
 mod chat;

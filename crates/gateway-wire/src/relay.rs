@@ -1,5 +1,5 @@
-//! The same-wire stream machine: passes an upstream's events on as they came, reads what the ledger needs, and mends only what the
-//! client would choke on. Translates nothing and decides nothing.
+//! The same-wire stream machine: passes an upstream's events on as they came, reads what the ledger
+//! needs, and mends only what the client would choke on. Translates nothing and decides nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -26,14 +26,16 @@ pub struct RelaySettings {
     pub wire: WireApi,
     /// The largest event, in bytes.
     pub max_event: usize,
-    /// The model id that `openai-model` and `x-openai-model` inside events' headers must say: the requested one, when another one
-    /// serves. `None`: they stay as they are.
+    /// The model id that `openai-model` and `x-openai-model` inside events' headers must say: the
+    /// requested one, when another one serves. `None`: they stay as they are.
     pub model_echo: Option<String>,
     /// Remove `x-models-etag` from events' headers.
     pub strip_models_etag: bool,
-    /// Leave out the token counts of a Chat stream, which the gateway asked for and the client did not.
+    /// Leave out the token counts of a Chat stream, which the gateway asked for and the client did
+    /// not.
     pub hide_usage: bool,
-    /// The stream is none of answers to a model's request: no event ends it, only its connection does.
+    /// The stream is none of answers to a model's request: no event ends it, only its connection
+    /// does.
     pub ends_with_connection: bool,
 }
 
@@ -112,8 +114,8 @@ impl Relay {
         }
     }
 
-    /// Takes what the upstream sent and appends what the client gets. What stands behind the terminal event is not looked at: it goes
-    /// with it, byte for byte.
+    /// Takes what the upstream sent and appends what the client gets. What stands behind the
+    /// terminal event is not looked at: it goes with it, byte for byte.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the chunk is handed over: steps keep parts of it"

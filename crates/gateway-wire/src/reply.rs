@@ -1,4 +1,5 @@
-//! Reads plain JSON answers: what they cost and how they ended. Builds no value of the body, which may hold megabytes of images.
+//! Reads plain JSON answers: what they cost and how they ended. Builds no value of the body, which
+//! may hold megabytes of images.
 
 use crate::json::{self, Members};
 use crate::stream::{StreamFailure, Terminal, UsageReading};
@@ -18,7 +19,8 @@ pub struct ReplySummary {
     pub model: Option<String>,
     /// The service tier that was served.
     pub service_tier: Option<String>,
-    /// How it ended; `None` for an answer still in progress (`background`) and for what is no answer.
+    /// How it ended; `None` for an answer still in progress (`background`) and for what is no
+    /// answer.
     pub terminal: Option<Terminal>,
 }
 

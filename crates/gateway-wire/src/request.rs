@@ -1,7 +1,8 @@
-//! Reads the few fields of a request body that decisions hang on, in one pass, from a whole body or from one that is still arriving.
+//! Reads the few fields of a request body that decisions hang on, in one pass, from a whole body or
+//! from one that is still arriving.
 //!
-//! Checks that the body is one JSON object, by the grammar `serde_json` accepts, and that it names one model only. Builds no value of
-//! it and keeps nothing but [`RequestHead`].
+//! Checks that the body is one JSON object, by the grammar `serde_json` accepts, and that it names
+//! one model only. Builds no value of it and keeps nothing but [`RequestHead`].
 
 use std::ops::Range;
 
@@ -12,7 +13,8 @@ mod text;
 pub use features::{RequestFeatures, features};
 pub use scan::HeadScanner;
 
-/// The top-level fields of a Responses or Chat body that matter before it is sent. Absent, null or wrongly typed fields are `None`.
+/// The top-level fields of a Responses or Chat body that matter before it is sent. Absent, null or
+/// wrongly typed fields are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// `model`.

@@ -1,7 +1,8 @@
-//! The parts of the Responses format that translation reads: input items and stream events, borrowed.
+//! The parts of the Responses format that translation reads: input items and stream events,
+//! borrowed.
 //!
-//! One flat struct for all items and one for all events: kinds that nobody knows yet parse like the known ones, and what is
-//! not named here is skipped without being built.
+//! One flat struct for all items and one for all events: kinds that nobody knows yet parse like the
+//! known ones, and what is not named here is skipped without being built.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -1,4 +1,5 @@
-//! Puts new text in the place of single values, by byte range. Every other byte stays, and no body is copied.
+//! Puts new text in the place of single values, by byte range. Every other byte stays, and no body
+//! is copied.
 
 use std::ops::Range;
 
@@ -37,7 +38,8 @@ impl Edit {
     }
 }
 
-/// The body with `value` as a JSON string in the place of `span`: what stands before, the new value, what follows.
+/// The body with `value` as a JSON string in the place of `span`: what stands before, the new
+/// value, what follows.
 ///
 /// `body` may be the first part of a streamed body, if it holds the whole value.
 pub fn splice(body: &Bytes, span: Range<usize>, value: &str) -> Result<[Bytes; 3], SpliceError> {

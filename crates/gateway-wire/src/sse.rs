@@ -1,7 +1,7 @@
 //! Framing of server-sent events: where each event ends, whatever pieces the stream arrives in.
 //!
-//! Mends what breaks strict readers (a byte order mark, lone carriage returns, invalid UTF-8) and touches nothing else.
-//! Knows nothing about what events say, but for [`event_type`].
+//! Mends what breaks strict readers (a byte order mark, lone carriage returns, invalid UTF-8) and
+//! touches nothing else. Knows nothing about what events say, but for [`event_type`].
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,7 +17,8 @@ mod fields;
 pub use fields::looks_like_sse;
 pub(crate) use fields::{data_of, replace_data};
 
-/// An event outgrew the limit. Everything before it was handed out; the splitter takes nothing more.
+/// An event outgrew the limit. Everything before it was handed out; the splitter takes nothing
+/// more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is larger than {limit} bytes")]
 pub struct EventTooLarge {
@@ -48,7 +49,8 @@ impl Frame {
     }
 }
 
-/// Splits a byte stream into events in whatever pieces it arrives. No copy where an event lies within one chunk.
+/// Splits a byte stream into events in whatever pieces it arrives. No copy where an event lies
+/// within one chunk.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -64,7 +66,8 @@ pub struct Splitter {
     is_cr_open: bool,
     /// The event has a lone carriage return.
     has_lone_cr: bool,
-    /// An event ended in a carriage return at the end of a chunk: a line feed that follows belongs to it.
+    /// An event ended in a carriage return at the end of a chunk: a line feed that follows belongs
+    /// to it.
     skip_line_feed: bool,
     start: Start,
     /// The next event counts as mended.
@@ -160,7 +163,8 @@ impl Splitter {
         split.map(drop)
     }
 
-    /// The stream ended: what is left without its blank line. `None` when nothing but white space is left.
+    /// The stream ended: what is left without its blank line. `None` when nothing but white space
+    /// is left.
     pub fn finish(&mut self) -> Option<Frame> {
         if let Start::Bom(seen) = self.start {
             self.held
@@ -188,7 +192,8 @@ impl Splitter {
         self.mended
     }
 
-    /// Gives each complete event to `each`, until it says stop. Returns how much of the chunk was read by then.
+    /// Gives each complete event to `each`, until it says stop. Returns how much of the chunk was
+    /// read by then.
     pub(crate) fn split(
         &mut self,
         chunk: &Bytes,
@@ -242,7 +247,8 @@ impl Splitter {
                     chunk.slice(from..to)
                 } else {
                     self.held.extend_from_slice(part);
-                    // The buffer goes with the event: one of megabytes must not stay for the rest of the stream.
+                    // The buffer goes with the event: one of megabytes must not stay for the rest
+                    // of the stream.
                     std::mem::take(&mut self.held).freeze()
                 };
                 each(Piece::Owned(self.complete(raw)))
@@ -254,7 +260,8 @@ impl Splitter {
         }
     }
 
-    /// Passes a byte order mark, or the line feed that belongs to the event before; gives where the rest begins.
+    /// Passes a byte order mark, or the line feed that belongs to the event before; gives where the
+    /// rest begins.
     fn skip_start(&mut self, bytes: &[u8]) -> usize {
         let mut from = 0;
         while let Start::Bom(seen) = self.start {
@@ -268,7 +275,8 @@ impl Splitter {
                     self.is_bom_dropped = true;
                 }
             } else {
-                // Not a mark after all. What earlier chunks had of it begins the first line; this chunk is read from its start.
+                // Not a mark after all. What earlier chunks had of it begins the first line; this
+                // chunk is read from its start.
                 let earlier = seen - from;
                 self.held
                     .extend_from_slice(BOM.get(..earlier).unwrap_or_default());
@@ -341,7 +349,8 @@ impl Splitter {
         }
     }
 
-    /// Notes a line that is data. Only used for events that lie in one chunk, so lines that began earlier do not matter.
+    /// Notes a line that is data. Only used for events that lie in one chunk, so lines that began
+    /// earlier do not matter.
     fn note_data(&mut self, line: &[u8], at: usize) {
         let Some(value) = fields::data_value(line) else {
             return;
@@ -377,7 +386,8 @@ impl Splitter {
     }
 }
 
-/// The top-level string `"type"` in an event's JSON data without parsing the rest; O(1) when it comes first.
+/// The top-level string `"type"` in an event's JSON data without parsing the rest; O(1) when it
+/// comes first.
 pub fn event_type(data: &[u8]) -> Option<Cow<'_, str>> {
     match event_type_bytes(data)? {
         Cow::Borrowed(name) => std::str::from_utf8(name).ok().map(Cow::Borrowed),

@@ -1,4 +1,5 @@
-//! What every stream machine says about the stream it watches: steps for the client and a summary for the ledger. Decides nothing.
+//! What every stream machine says about the stream it watches: steps for the client and a summary
+//! for the ledger. Decides nothing.
 
 use bytes::Bytes;
 
@@ -6,16 +7,18 @@ use crate::usage::{Usage, UsageError};
 
 mod failure;
 
-/// One thing to do with bytes for the client. Neighbouring bytes of one kind are joined; order is the order of the stream.
+/// One thing to do with bytes for the client. Neighbouring bytes of one kind are joined; order is
+/// the order of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing generated yet (created, in progress, queued, keepalive, rate limits, metadata, comments):
-    /// may be held back while a fallback is possible.
+    /// Nothing generated yet (created, in progress, queued, keepalive, rate limits, metadata,
+    /// comments): may be held back while a fallback is possible.
     Preamble(Bytes),
     /// Real output: from here on the exchange is committed.
     Output(Bytes),
-    /// The terminal event, and what the upstream says behind it: released only after the ledger took the entry. No other kind follows.
-    /// Empty where the stream has ended without one and needs none.
+    /// The terminal event, and what the upstream says behind it: released only after the ledger
+    /// took the entry. No other kind follows. Empty where the stream has ended without one and
+    /// needs none.
     Terminal(Bytes),
 }
 
@@ -40,7 +43,8 @@ impl Step {
 pub enum Terminal {
     /// The answer is whole.
     Completed,
-    /// The answer was cut short by the upstream (`max_output_tokens`, `content_filter`, `length`, …).
+    /// The answer was cut short by the upstream (`max_output_tokens`, `content_filter`, `length`,
+    /// …).
     Incomplete {
         /// The reason as sent.
         reason: Option<String>,

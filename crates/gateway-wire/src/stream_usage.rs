@@ -1,5 +1,6 @@
-//! Asks a Chat upstream for the token counts of a stream whose client did not: one member is put into the request, every other byte
-//! stays. What that adds to the answer is taken out again by the relay. Decides nothing about when to ask.
+//! Asks a Chat upstream for the token counts of a stream whose client did not: one member is put
+//! into the request, every other byte stays. What that adds to the answer is taken out again by the
+//! relay. Decides nothing about when to ask.
 
 use bytes::Bytes;
 
@@ -9,8 +10,8 @@ use crate::splice::Edit;
 /// What a body without `stream_options` gets, before its last brace.
 const MEMBER: &[u8] = br#","stream_options":{"include_usage":true}"#;
 
-/// The edit that makes a Chat body ask for usage; `None` where the body is nothing that this could be said in: it is for the
-/// upstream to refuse such a one.
+/// The edit that makes a Chat body ask for usage; `None` where the body is nothing that this could
+/// be said in: it is for the upstream to refuse such a one.
 pub fn ask(body: &[u8]) -> Option<Edit> {
     let mut options = None;
     let mut end = None;

@@ -1,4 +1,5 @@
-//! Events and bodies that the gateway says itself. Knows the shapes clients take for failure; decides nothing.
+//! Events and bodies that the gateway says itself. Knows the shapes clients take for failure;
+//! decides nothing.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -6,13 +7,15 @@ use serde_json::json;
 use crate::stream::StreamSummary;
 use crate::wire_api::WireApi;
 
-/// Stands in for a response id that the upstream never gave. Codex needs one to accept an event; over HTTP it never sends it back.
+/// Stands in for a response id that the upstream never gave. Codex needs one to accept an event;
+/// over HTTP it never sends it back.
 pub(crate) const UNNAMED_RESPONSE: &str = "resp_unnamed";
 
 /// Ends a Chat stream.
 pub(crate) const CHAT_DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// A whole `response.failed` event. The only way to tell Codex of a failure inside a stream: it passes over `error` events.
+/// A whole `response.failed` event. The only way to tell Codex of a failure inside a stream: it
+/// passes over `error` events.
 pub fn response_failed(response_id: Option<&str>, code: &str, message: &str) -> Bytes {
     let data = json!({
         "type": "response.failed",
@@ -32,14 +35,15 @@ pub fn response_failed(response_id: Option<&str>, code: &str, message: &str) -> 
 
 /// A Chat chunk with an error, at which OpenAI's SDKs raise.
 ///
-/// No `[DONE]` follows: a client that overlooks the error, as old Codex does, would take it for success. For such clients break the
-/// body off instead of ending it.
+/// No `[DONE]` follows: a client that overlooks the error, as old Codex does, would take it for
+/// success. For such clients break the body off instead of ending it.
 pub fn chat_error(code: &str, message: &str) -> Bytes {
     let data = envelope(message, "server_error", Some(code), None);
     Bytes::from(format!("data: {data}\n\n"))
 }
 
-/// An event that says nothing but resets the client's idle timer, which comments do not. `summary` is that of the stream so far.
+/// An event that says nothing but resets the client's idle timer, which comments do not. `summary`
+/// is that of the stream so far.
 pub fn keepalive(wire: WireApi, summary: &StreamSummary) -> Bytes {
     match wire {
         WireApi::Responses => {

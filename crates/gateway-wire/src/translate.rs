@@ -1,13 +1,15 @@
-//! Translation between Responses and Chat Completions, both ways, requests and answers, streams and plain JSON.
+//! Translation between Responses and Chat Completions, both ways, requests and answers, streams and
+//! plain JSON.
 //!
 //! | client | upstream | request | answer |
 //! |---|---|---|---|
 //! | Responses | Chat | [`responses_to_chat`] | [`StreamTranslator`], [`reply_json`] |
 //! | Chat | Responses | [`chat_to_responses`] | [`StreamTranslator`], [`reply_json`] |
 //!
-//! What cannot be carried is a [`Loss`] or, where going on would be wrong, a [`TranslateError`]. Nothing vanishes silently
-//! but bookkeeping that means nothing to the other side (`docs/translation.md` lists it). Never sends, waits or remembers:
-//! ids come from the request id, time from the caller, provider reasoning from a [`ReasoningLookup`].
+//! What cannot be carried is a [`Loss`] or, where going on would be wrong, a [`TranslateError`].
+//! Nothing vanishes silently but bookkeeping that means nothing to the other side
+//! (`docs/translation.md` lists it). Never sends, waits or remembers: ids come from the request id,
+//! time from the caller, provider reasoning from a [`ReasoningLookup`].
 
 mod body;
 mod chat_stream;
@@ -55,7 +57,8 @@ pub struct Settings<'a> {
     pub created_at: i64,
     /// Provider reasoning of earlier calls.
     pub reasoning: &'a dyn ReasoningLookup,
-    /// Which endpoint asked; [`Purpose::CompactReply`] for `/responses/compact`, else [`Purpose::Turn`].
+    /// Which endpoint asked; [`Purpose::CompactReply`] for `/responses/compact`, else
+    /// [`Purpose::Turn`].
     pub purpose: Purpose,
 }
 
@@ -91,7 +94,8 @@ pub enum TranslateError {
     },
     /// A grave loss, refused because the operator wants strictness.
     #[error(
-        "`{path}` would be lost on this model's endpoint ({}), and this gateway is set to refuse that: remove it or choose another model",
+        "`{path}` would be lost on this model's endpoint ({}), and this gateway is set to refuse \
+         that: remove it or choose another model",
         kind.as_str()
     )]
     Strict {

@@ -10,8 +10,9 @@ pub use read::{Reading, read_usage};
 
 /// Token counts of one exchange.
 ///
-/// Invariants, enforced by [`Usage::new`]: `cached_input + cache_write <= input` and `reasoning <= output`.
-/// Cached and cache-write tokens are parts of `input`; reasoning tokens are a part of `output`.
+/// Invariants, enforced by [`Usage::new`]: `cached_input + cache_write <= input` and `reasoning <=
+/// output`. Cached and cache-write tokens are parts of `input`; reasoning tokens are a part of
+/// `output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 pub struct Usage {
     input: u64,
@@ -39,7 +40,8 @@ pub enum UsageError {
 pub const MAX_COUNT: u64 = 1 << 53;
 
 impl Usage {
-    /// All counts in tokens. `cached_input` and `cache_write` are parts of `input`, `reasoning` of `output`.
+    /// All counts in tokens. `cached_input` and `cache_write` are parts of `input`, `reasoning` of
+    /// `output`.
     pub const fn new(
         input: u64,
         cached_input: u64,

@@ -1,8 +1,10 @@
-//! Which of the two protocols a party speaks. Knows nothing about endpoint paths of a particular upstream.
+//! Which of the two protocols a party speaks. Knows nothing about endpoint paths of a particular
+//! upstream.
 
 use serde::{Deserialize, Serialize};
 
-/// The protocol a client or an upstream speaks; the words are Codex's own (`wire_api` in its `config.toml`).
+/// The protocol a client or an upstream speaks; the words are Codex's own (`wire_api` in its
+/// `config.toml`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WireApi {

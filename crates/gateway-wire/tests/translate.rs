@@ -1,4 +1,5 @@
-//! Translation as its callers see it: the golden matrix over fixtures, and properties that must hold for any input.
+//! Translation as its callers see it: the golden matrix over fixtures, and properties that must
+//! hold for any input.
 
 #[cfg(test)]
 #[path = "translate/docs.rs"]

@@ -1,5 +1,5 @@
-//! Bad input in every direction, streamed and not: what the client is told, and what the ledger keeps of it. One table, so that it
-//! shows where two directions differ.
+//! Bad input in every direction, streamed and not: what the client is told, and what the ledger
+//! keeps of it. One table, so that it shows where two directions differ.
 
 use super::{call, third_party};
 use gateway_tests::client::Reply;
@@ -82,7 +82,8 @@ fn plain(kind: &str, body: &str) -> Script {
     }))
 }
 
-/// The code that a client finds in an answer, wherever it stands; `-` where nothing went wrong for it.
+/// The code that a client finds in an answer, wherever it stands; `-` where nothing went wrong for
+/// it.
 fn code(reply: &Reply) -> String {
     let last = if reply.text().trim_start().starts_with('{') {
         reply.json()
@@ -98,7 +99,8 @@ fn code(reply: &Reply) -> String {
     )
 }
 
-/// What the client was told and what stands in the books: status, code; outcome, where the tokens are from, whether the cost is known.
+/// What the client was told and what stands in the books: status, code; outcome, where the tokens
+/// are from, whether the cost is known.
 async fn told_and_booked(
     client: Side,
     upstream: Side,
@@ -284,7 +286,8 @@ async fn a_tool_name_of_200_characters() {
         let tool = &sent[0]["tools"][0];
         let sent = tool["name"].as_str().or(tool["function"]["name"].as_str());
         let length = sent.unwrap_or_default().len();
-        // Responses names may be longer than Chat's: those are shortened. A name that is too long in both is the upstream's to refuse.
+        // Responses names may be longer than Chat's: those are shortened. A name that is too long
+        // in both is the upstream's to refuse.
         let is_shortened = (client, upstream) == (Side::Responses, Side::Chat);
         assert_eq!(length <= 64, is_shortened, "{length}");
         assert!(is_shortened || length == 200, "{length}");

@@ -1,4 +1,5 @@
-//! Bad input on either side: a clear error in the client's own protocol, one terminal event, one entry.
+//! Bad input on either side: a clear error in the client's own protocol, one terminal event, one
+//! entry.
 
 use super::{call, chat_only, exchange_line, respond, turn, turn_with};
 use gateway_tests::client::Reply;

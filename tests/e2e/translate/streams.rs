@@ -329,7 +329,8 @@ async fn a_model_that_is_refused_is_followed_by_the_next_before_anything_was_sai
         let script = Script::default().rule(When::model("third-a"), refusal);
         let upstream = gateway_tests::upstream::Upstream::with(script).await;
         let config = format!(
-            "[upstreams.third]\nbase_url = \"{}\"\nwire_api = \"chat\"\ncredential = \"none\"\n[routes]\napi_key = \"third\"\n{}",
+            "[upstreams.third]\nbase_url = \"{}\"\nwire_api = \"chat\"\ncredential = \
+             \"none\"\n[routes]\napi_key = \"third\"\n{}",
             upstream.base_url(),
             CHAIN.replace("[routes_end]\n", "")
         );

@@ -3,7 +3,8 @@
 use crate::upstream::Upstream;
 use std::fmt::Write as _;
 
-/// A configuration file in the making: the two built-in upstreams pointed at scripted ones, and what a test adds.
+/// A configuration file in the making: the two built-in upstreams pointed at scripted ones, and
+/// what a test adds.
 #[derive(Debug, Clone)]
 pub struct Config {
     chatgpt: String,

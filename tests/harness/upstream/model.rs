@@ -1,5 +1,6 @@
-//! The model that answers when no rule does: a short text, or first a tool call where the prompt asks for one and the
-//! request offers a tool that runs commands. Works on both wires and for Codex's ordinary and Lite requests.
+//! The model that answers when no rule does: a short text, or first a tool call where the prompt
+//! asks for one and the request offers a tool that runs commands. Works on both wires and for
+//! Codex's ordinary and Lite requests.
 
 use super::answer::{Answer, Ask, Output, Usage, Wire};
 use super::script::{ModelSettings, Payload, Plain};

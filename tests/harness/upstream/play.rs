@@ -33,7 +33,8 @@ impl Played {
     }
 }
 
-/// Writes one answer. `on_served` is told of each complete answer once its bytes are handed to the kernel.
+/// Writes one answer. `on_served` is told of each complete answer once its bytes are handed to the
+/// kernel.
 pub(super) async fn play(
     steps: &[Step],
     reader: &mut Reader<OwnedReadHalf>,

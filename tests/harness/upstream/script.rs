@@ -1,7 +1,8 @@
 //! What the upstream answers, as data: the same in a test and in a JSON file for `provider-sim`.
 //!
-//! A script is a list of rules; the first whose `when` fits a request answers it with `then`. Requests that no rule
-//! fits get the default model (`model.rs`). To add a way of answering: a variant of `Step`, and its arm in `play.rs`.
+//! A script is a list of rules; the first whose `when` fits a request answers it with `then`.
+//! Requests that no rule fits get the default model (`model.rs`). To add a way of answering: a
+//! variant of `Step`, and its arm in `play.rs`.
 
 use super::answer::{Answer, Usage};
 use crate::codec;
@@ -63,7 +64,8 @@ pub struct Rule {
 #[serde(deny_unknown_fields, default)]
 pub struct When {
     pub method: Option<String>,
-    /// The end of the path, query left out: `/responses` fits `/v1/responses` and `/backend-api/codex/responses`.
+    /// The end of the path, query left out: `/responses` fits `/v1/responses` and
+    /// `/backend-api/codex/responses`.
     pub path: Option<String>,
     /// The `model` of the decoded JSON body.
     pub model: Option<String>,
@@ -108,7 +110,8 @@ pub enum Then {
     Plain(Plain),
     /// A JSON description of the request.
     Echo,
-    /// Exactly these things, one after another, then the connection goes on or closes as framing demands.
+    /// Exactly these things, one after another, then the connection goes on or closes as framing
+    /// demands.
     Steps(Vec<Step>),
 }
 
@@ -162,7 +165,8 @@ pub enum Step {
     /// Bytes straight onto the connection, outside any framing.
     Raw(Payload),
     WaitMs(u64),
-    /// Notes that a complete answer with this usage was written so far. What a ledger is compared with.
+    /// Notes that a complete answer with this usage was written so far. What a ledger is compared
+    /// with.
     Served(Option<Usage>),
     /// Ends the body as its framing wants. Said or not, it happens after the last step.
     End,
@@ -222,7 +226,8 @@ pub enum Payload {
     Text(String),
     Base64(String),
     Json(Value),
-    /// Server-sent events; a JSON object's `type` becomes the `event:` line, other values are sent as `data:` alone.
+    /// Server-sent events; a JSON object's `type` becomes the `event:` line, other values are sent
+    /// as `data:` alone.
     Events(Vec<Value>),
     Repeat {
         text: String,
@@ -336,7 +341,8 @@ fn cut(bytes: &[u8], positions: impl Iterator<Item = usize>) -> Vec<&[u8]> {
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     pub text: String,
-    /// A prompt with this word is answered with a tool call first, where the request offers a tool for commands.
+    /// A prompt with this word is answered with a tool call first, where the request offers a tool
+    /// for commands.
     pub tool_word: String,
     pub tool_command: String,
     /// The text is sent so many times over, a delta each.

@@ -30,7 +30,8 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
         None => settings.data_dir.join(data_dir::ADMIN_TOKEN),
         Some(token) => token.file.clone().ok_or_else(|| {
             complain(
-                "error: the admin token comes from the environment; set the variable anew and restart, or name a file in `[admin] token`",
+                "error: the admin token comes from the environment; set the variable anew and \
+                 restart, or name a file in `[admin] token`",
             );
             ExitCode::FAILURE
         })?,
@@ -51,7 +52,8 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
         ledger.end_sessions(None, "cli").await
     })?;
     say(&format!(
-        "the admin token in {} is new; running servers take it within two seconds, and every dashboard session has ended",
+        "the admin token in {} is new; running servers take it within two seconds, and every \
+         dashboard session has ended",
         path.display()
     ));
     Ok(ExitCode::SUCCESS)

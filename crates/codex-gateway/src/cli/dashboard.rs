@@ -1,4 +1,5 @@
-//! `codex-gateway dashboard`: prints a one-time sign-in link. Works beside a running server, on the store that it serves from.
+//! `codex-gateway dashboard`: prints a one-time sign-in link. Works beside a running server, on the
+//! store that it serves from.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +14,8 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// Arguments of `dashboard`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DashboardArgs {
-    /// How a browser reaches the gateway, when that is not where the configuration listens, such as <https://gateway.example>.
+    /// How a browser reaches the gateway, when that is not where the configuration listens, such as
+    /// <https://gateway.example>.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -55,7 +57,8 @@ fn base(settings: &Settings) -> String {
     };
     let port = address.port();
     match settings.hosts.first() {
-        // A certificate is for a name, and others than loopback addresses are what a person off this machine opens.
+        // A certificate is for a name, and others than loopback addresses are what a person off
+        // this machine opens.
         Some(name) if settings.tls.is_some() || !address.ip().is_loopback() => {
             format!("{scheme}://{name}:{port}")
         }

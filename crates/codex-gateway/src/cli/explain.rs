@@ -1,4 +1,5 @@
-//! `codex-gateway explain`: what would happen to a request and which rule decides. Sends nothing and needs no server.
+//! `codex-gateway explain`: what would happen to a request and which rule decides. Sends nothing
+//! and needs no server.
 
 use std::process::ExitCode;
 

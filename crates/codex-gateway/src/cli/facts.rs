@@ -1,4 +1,5 @@
-//! `codex-gateway facts`: models that upstreams were seen to refuse. Running servers notice a `clear` within two seconds.
+//! `codex-gateway facts`: models that upstreams were seen to refuse. Running servers notice a
+//! `clear` within two seconds.
 
 use std::process::ExitCode;
 

@@ -71,7 +71,8 @@ fn text(report: &ModelsReport<'_>, route: Option<AuthRoute>) -> String {
         .collect();
     let sources = sources.join("\n");
     format!(
-        "{}\nPrices are USD per million tokens, standard tier (price table {}). `--json` has every statement with its source and date.\n\n{sources}\n",
+        "{}\nPrices are USD per million tokens, standard tier (price table {}). `--json` has \
+         every statement with its source and date.\n\n{sources}\n",
         table.render(),
         report.price_version
     )

@@ -1,4 +1,5 @@
-//! `codex-gateway reprice`: what recorded usage costs under the present price table. `--apply` adds correcting entries and edits none.
+//! `codex-gateway reprice`: what recorded usage costs under the present price table. `--apply` adds
+//! correcting entries and edits none.
 
 use std::process::ExitCode;
 

@@ -130,8 +130,8 @@ async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::R
             }
         });
     }
-    // The first one closes when the process is to stop. What is apart from it stays open to the end: whoever asks there whether the
-    // gateway is ready shall hear that it is not.
+    // The first one closes when the process is to stop. What is apart from it stays open to the
+    // end: whoever asks there whether the gateway is ready shall hear that it is not.
     for apart in doors.split_off(1) {
         let tasks = app.tasks.clone();
         app.tasks.spawn_background("administration", async move {
@@ -339,7 +339,8 @@ impl Signals {
         })
     }
 
-    /// First SIGTERM or SIGINT: stop accepting, let streams finish. Second: now, still settling. SIGHUP: read the configuration again.
+    /// First SIGTERM or SIGINT: stop accepting, let streams finish. Second: now, still settling.
+    /// SIGHUP: read the configuration again.
     async fn watch(mut self, app: Arc<App>, overrides: Overrides, stop: CancellationToken) {
         loop {
             let is_reload = tokio::select! {
@@ -363,7 +364,8 @@ impl Signals {
 /// Compiles first, then swaps. A bad file keeps the old configuration and says so.
 fn reload(app: &App, overrides: &Overrides) {
     let kept = "the old configuration stays in force";
-    // The socket stays where it is, and who may use the gateway's credentials follows from where it really listens.
+    // The socket stays where it is, and who may use the gateway's credentials follows from where it
+    // really listens.
     let old = app.live.load();
     let here = Overrides {
         listen: Some(old.settings.listen.to_string()),
@@ -395,7 +397,8 @@ fn reload(app: &App, overrides: &Overrides) {
     let wished = config::load(overrides)
         .ok()
         .and_then(|wished| wished.settings);
-    // The file as it will be read at the next start; where only that fails, it is compared as it is read now.
+    // The file as it will be read at the next start; where only that fails, it is compared as it is
+    // read now.
     let waiting = match &wished {
         Some(wished) => restart::keep_started(&old.settings, wished, &mut settings),
         None => vec!["server.listen"],

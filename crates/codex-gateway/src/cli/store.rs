@@ -1,4 +1,5 @@
-//! Opens the ledger for one command, beside a server that may be running. Records no exchange and takes no lock.
+//! Opens the ledger for one command, beside a server that may be running. Records no exchange and
+//! takes no lock.
 
 use std::future::Future;
 use std::process::ExitCode;

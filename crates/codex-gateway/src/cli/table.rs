@@ -1,4 +1,5 @@
-//! Lays rows out in columns for a terminal. Measures characters, not bytes; never cuts anything off.
+//! Lays rows out in columns for a terminal. Measures characters, not bytes; never cuts anything
+//! off.
 
 /// On which side a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,8 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells that are missing are empty. Clients and upstreams choose some of the texts, so control characters, which
-    /// a terminal would obey, are made visible.
+    /// Adds a row; cells that are missing are empty. Clients and upstreams choose some of the
+    /// texts, so control characters, which a terminal would obey, are made visible.
     pub(super) fn row(&mut self, cells: Vec<String>) {
         let shown = cells.into_iter().map(|cell| {
             if cell.chars().any(char::is_control) {

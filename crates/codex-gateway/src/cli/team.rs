@@ -1,5 +1,6 @@
-//! `codex-gateway keys`, `teams`, `budgets`: team administration against the store, beside servers that may be running and notice
-//! the change by themselves. Checks nothing itself: `administer.rs` does.
+//! `codex-gateway keys`, `teams`, `budgets`: team administration against the store, beside servers
+//! that may be running and notice the change by themselves. Checks nothing itself: `administer.rs`
+//! does.
 
 use std::process::ExitCode;
 
@@ -61,7 +62,8 @@ pub(super) struct CreateArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct BudgetArgs {
-    /// An amount of USD and a window (day, week, month, total), such as 5.00/day. May be given several times.
+    /// An amount of USD and a window (day, week, month, total), such as 5.00/day. May be given
+    /// several times.
     #[arg(long = "budget", value_name = "USD/WINDOW")]
     budgets: Vec<String>,
     /// From what share on the log and the metrics warn, such as 80%.

@@ -17,7 +17,8 @@ use crate::reports::when;
 /// Arguments of `usage`.
 #[derive(Debug, clap::Args)]
 pub(super) struct UsageArgs {
-    /// Group by these, comma-separated: model (the served one), route, key, team, session, turn, kind, endpoint, decision, upstream, day.
+    /// Group by these, comma-separated: model (the served one), route, key, team, session, turn,
+    /// kind, endpoint, decision, upstream, day.
     #[arg(long, default_value = DEFAULT_BY, value_name = "KEY,…")]
     by: String,
     /// Requests since then: a duration back from now (7d), a date, or an RFC 3339 time.
@@ -116,7 +117,8 @@ fn csv(by: &[GroupBy], report: &UsageReport) -> String {
     lines.join("\r\n")
 }
 
-/// A field of RFC 4180. A leading `=`, `+`, `-` or `@` would be a formula to a spreadsheet; a quote in front makes it text.
+/// A field of RFC 4180. A leading `=`, `+`, `-` or `@` would be a formula to a spreadsheet; a quote
+/// in front makes it text.
 fn quoted(field: &str) -> String {
     let field = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{field}")
@@ -168,7 +170,8 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
     format!(
         "{}\n{}\n",
         table.render(),
-        "metered $ is on an API bill; plan $ is what plan usage would have cost at API prices. The two are never added."
+        "metered $ is on an API bill; plan $ is what plan usage would have cost at API prices. \
+         The two are never added."
     )
 }
 

@@ -13,7 +13,8 @@ use http_body_util::BodyExt as _;
 
 use crate::tasks::Tasks;
 
-/// Shared by a socket and by what is served over it. Of HTTP/2, with its many requests at a time, only the unread body counts.
+/// Shared by a socket and by what is served over it. Of HTTP/2, with its many requests at a time,
+/// only the unread body counts.
 #[derive(Debug)]
 pub struct Talk {
     tasks: Tasks,
@@ -25,7 +26,8 @@ pub struct Talk {
     closing: AtomicBool,
 }
 
-/// How long a client that still writes its request is listened to after the answer was sent, all in all.
+/// How long a client that still writes its request is listened to after the answer was sent, all in
+/// all.
 pub(super) const LINGER: Duration = Duration::from_secs(3);
 /// Most bytes that are thrown away so.
 pub(super) const LINGER_BYTES: usize = 128 << 20;
@@ -121,8 +123,8 @@ impl<B: Body<Data = Bytes> + Unpin + Send + 'static> Payload for B {}
 
 /// The body of a request. Notes whether it was read to its end.
 ///
-/// Dropped before that, it tells the socket, or, with HTTP/2, has a task read on for a while: a stream that is reset under a client
-/// that still writes can take the answer with it.
+/// Dropped before that, it tells the socket, or, with HTTP/2, has a task read on for a while: a
+/// stream that is reset under a client that still writes can take the answer with it.
 pub struct Heard<B: Payload> {
     body: Option<B>,
     talk: Arc<Talk>,

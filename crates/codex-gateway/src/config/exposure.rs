@@ -1,4 +1,5 @@
-//! Who can reach the gateway and as what: addresses, keys off loopback, certificates, trusted proxies. Opens no socket.
+//! Who can reach the gateway and as what: addresses, keys off loopback, certificates, trusted
+//! proxies. Opens no socket.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
@@ -28,7 +29,8 @@ pub(super) fn listen(
     })
 }
 
-/// Loopback needs no key; elsewhere holders of gateway keys only, unless somebody wrote down that it shall be open.
+/// Loopback needs no key; elsewhere holders of gateway keys only, unless somebody wrote down that
+/// it shall be open.
 pub(super) fn share_keys(
     file: &ConfigFile,
     listen: SocketAddr,

@@ -1,4 +1,5 @@
-//! What the configuration file may say, word by word. Defaults of single values are in `settings.rs`.
+//! What the configuration file may say, word by word. Defaults of single values are in
+//! `settings.rs`.
 
 use std::collections::BTreeMap;
 
@@ -151,7 +152,8 @@ pub struct PricesSpec {
     pub unpriced: Option<super::Unpriced>,
 }
 
-/// The upstreams and routes that exist without any configuration, and complete one that changes a part of them.
+/// The upstreams and routes that exist without any configuration, and complete one that changes a
+/// part of them.
 const BUILT_IN: &str = r#"
 [upstreams.chatgpt]
 base_url = "https://chatgpt.com/backend-api/codex"

@@ -1,4 +1,5 @@
-//! Single values of the configuration: durations, sizes, places of secrets. Reads the secrets that the file names.
+//! Single values of the configuration: durations, sizes, places of secrets. Reads the secrets that
+//! the file names.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The operator's Codex catalogue: read once here, so that a broken one is found before the start.
+    /// The operator's Codex catalogue: read once here, so that a broken one is found before the
+    /// start.
     pub(super) fn catalog_file(&mut self, file: &ConfigFile, base: &Path) -> Option<PathBuf> {
         let spec = file.catalog.file.as_ref()?;
         let path = base.join(spec.get_ref());
@@ -94,7 +96,8 @@ impl Reader<'_> {
         Some(path)
     }
 
-    /// The credentials of upstreams that have one of their own. A table that is no credential is the policy's to report.
+    /// The credentials of upstreams that have one of their own. A table that is no credential is
+    /// the policy's to report.
     pub(super) fn credentials(
         &mut self,
         file: &ConfigFile,

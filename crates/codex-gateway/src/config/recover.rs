@@ -1,4 +1,5 @@
-//! Reads TOML into a type and goes on after each mistake, so that a person sees all of them at once. Decides nothing about values.
+//! Reads TOML into a type and goes on after each mistake, so that a person sees all of them at
+//! once. Decides nothing about values.
 
 use std::ops::Range;
 
@@ -10,8 +11,8 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error};
 /// Mistakes after which reading gives up; a file with more is no configuration.
 const MAX_PROBLEMS: usize = 100;
 
-/// Reads `text`, completed by `fill` with what it leaves out; what cannot be read is reported and left out. `None` only when nothing
-/// sensible remains.
+/// Reads `text`, completed by `fill` with what it leaves out; what cannot be read is reported and
+/// left out. `None` only when nothing sensible remains.
 pub fn read<'t, T: DeserializeOwned>(
     text: &'t str,
     fill: impl FnOnce(&mut DeTable<'t>),

@@ -1,4 +1,5 @@
-//! From the file's words to checked values. Reports every problem; reads the secrets that the file names.
+//! From the file's words to checked values. Reports every problem; reads the secrets that the file
+//! names.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -126,7 +127,8 @@ pub struct Admin {
 #[derive(Clone)]
 pub struct AdminToken {
     pub secret: Secret,
-    /// The file it came from, which is read again when it changes; `None`: the environment, which does not.
+    /// The file it came from, which is read again when it changes; `None`: the environment, which
+    /// does not.
     pub file: Option<PathBuf>,
 }
 
@@ -264,7 +266,8 @@ fn prices(file: &ConfigFile, base: &Path, problems: &mut Vec<Problem>) -> Option
         }
     };
     let (parsed, found) = PriceTable::parse(&text);
-    // The carets of this report point into the configuration; the place in the price file stands in words.
+    // The carets of this report point into the configuration; the place in the price file stands in
+    // words.
     problems.extend(found.into_iter().map(|found| {
         let line = text
             .get(..found.span.start)

@@ -1,5 +1,5 @@
-//! Step 5a: limits and budgets. Works out what a request is likely to cost, has it set aside, and words a refusal. Where nothing
-//! limits a caller, nothing is asked and no store is touched.
+//! Step 5a: limits and budgets. Works out what a request is likely to cost, has it set aside, and
+//! words a refusal. Where nothing limits a caller, nothing is asked and no store is touched.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,11 @@ use crate::keys::Grant;
 
 /// Bytes of JSON per token.
 const PER_TOKEN: u64 = 4;
-/// Output tokens of a request that names no bound: more than most Codex turns write, and little enough that a small budget still
-/// lets somebody work. `docs/keys.md` says so.
+/// Output tokens of a request that names no bound: more than most Codex turns write, and little
+/// enough that a small budget still lets somebody work. `docs/keys.md` says so.
 const LIKELY_OUTPUT: u64 = 4096;
-/// A bound above what any model writes says nothing; taken at its word, it would have no price and count as nothing.
+/// A bound above what any model writes says nothing; taken at its word, it would have no price and
+/// count as nothing.
 const MOST_OUTPUT: u64 = 1 << 20;
 
 /// Whether this is the first claim of the exchange, or one for another model.
@@ -142,8 +143,8 @@ struct Likely {
     is_unpriced: bool,
 }
 
-/// The input from the size of the body, as if nothing of it were cached; the output from the request's own bound. A model without
-/// a price costs nothing here.
+/// The input from the size of the body, as if nothing of it were cached; the output from the
+/// request's own bound. A model without a price costs nothing here.
 fn likely(app: &App, exchange: &Exchange) -> Likely {
     let input = exchange.request_bytes.div_ceil(PER_TOKEN);
     let output = exchange
@@ -165,7 +166,8 @@ fn likely(app: &App, exchange: &Exchange) -> Likely {
     }
 }
 
-/// A budget in money cannot count a model without a price: refused where the operator wishes, and said once where not.
+/// A budget in money cannot count a model without a price: refused where the operator wishes, and
+/// said once where not.
 fn unpriced(app: &App, exchange: &Exchange, grant: &Grant) -> Result<(), GatewayError> {
     let Some(model) = &exchange.model_served else {
         return Ok(());
@@ -188,7 +190,8 @@ fn unpriced(app: &App, exchange: &Exchange, grant: &Grant) -> Result<(), Gateway
         return Err(GatewayError::new(
             ErrorCode::ModelNotFound,
             format!(
-                "{model} has no price here, so the budget of {whose} cannot count it; use a priced model, or ask the gateway's operator to add a price"
+                "{model} has no price here, so the budget of {whose} cannot count it; use a \
+                 priced model, or ask the gateway's operator to add a price"
             ),
         )
         .param("model"));
@@ -196,13 +199,15 @@ fn unpriced(app: &App, exchange: &Exchange, grant: &Grant) -> Result<(), Gateway
     if app.unpriced_warnings.is_news(model) {
         tracing::warn!(
             model = %model,
-            "{model} has no price, so the budget of {whose} does not count it; add a row in a file of [prices], or set `unpriced = \"refuse\"` there"
+            "{model} has no price, so the budget of {whose} does not count it; add a row in a \
+             file of [prices], or set `unpriced = \"refuse\"` there"
         );
     }
     Ok(())
 }
 
-/// Asks in a task of its own: when the client leaves while the store decides, what was set aside is given back.
+/// Asks in a task of its own: when the client leaves while the store decides, what was set aside is
+/// given back.
 async fn ask(app: &App, claim: Claim, turn: Turn) -> Result<Admission, GatewayError> {
     let (reply, answer) = oneshot::channel();
     let ledger = app.books.ledger().clone();
@@ -295,12 +300,14 @@ fn refused(app: &App, refusal: &Refusal) -> GatewayError {
                 None => "it does not begin anew".to_owned(),
             };
             format!(
-                "the budget of {whose} ({}) is spent, or what is left is too little for this request; {again}, or ask the gateway's operator for more",
+                "the budget of {whose} ({}) is spent, or what is left is too little for this \
+                 request; {again}, or ask the gateway's operator for more",
                 amount(&budget)
             )
         }
         RefusedBy::Reservations { budget } => format!(
-            "what is left of the budget of {whose} ({}) is set aside for requests in flight; try again when they have ended",
+            "what is left of the budget of {whose} ({}) is set aside for requests in flight; try \
+             again when they have ended",
             amount(&budget)
         ),
         RefusedBy::Requests { .. } => {

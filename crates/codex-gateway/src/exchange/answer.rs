@@ -12,7 +12,8 @@ use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Pieces between the pump and the connection, and their bytes. When full, the pump waits and so the upstream is slowed down.
+/// Pieces between the pump and the connection, and their bytes. When full, the pump waits and so
+/// the upstream is slowed down.
 const PIECES_IN_FLIGHT: usize = 16;
 const BYTES_IN_FLIGHT: u32 = 256 * 1024;
 /// A client that takes nothing for this long has stopped reading.

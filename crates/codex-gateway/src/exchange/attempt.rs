@@ -1,4 +1,5 @@
-//! Step 6: asks the upstreams in the order of the plan until one serves. Nothing has reached the client yet.
+//! Step 6: asks the upstreams in the order of the plan until one serves. Nothing has reached the
+//! client yet.
 
 mod look;
 pub mod open;
@@ -34,7 +35,8 @@ pub use translated::WholeTranslation;
 
 /// Most calls of one exchange: the first, three hops, and two repeats in another shape.
 const MAX_CALLS: usize = 6;
-/// All attempts together must have begun within this time; a fallback that comes later helps nobody.
+/// All attempts together must have begun within this time; a fallback that comes later helps
+/// nobody.
 const OVERALL: Duration = Duration::from_secs(120);
 
 /// What an upstream answered, ready for the client.
@@ -100,7 +102,8 @@ impl Walk<'_> {
             return Err(GatewayError::new(
                 ErrorCode::NotFound,
                 format!(
-                    "upstream `{}` speaks Chat Completions and stores no responses; send the whole conversation in `input`",
+                    "upstream `{}` speaks Chat Completions and stores no responses; send the \
+                     whole conversation in `input`",
                     upstream.name
                 ),
             ));
@@ -177,7 +180,8 @@ impl Walk<'_> {
                     return Ok(reached);
                 }
                 Ok(Opened::Refused { verdict, reached }) => (verdict, reached),
-                // The upstream of a hop that gives no answer proves nothing; the client gets the first answer.
+                // The upstream of a hop that gives no answer proves nothing; the client gets the
+                // first answer.
                 Err(error) => {
                     return first.map_or(Err(error), |first| Ok(restore(exchange, first)));
                 }
@@ -249,7 +253,8 @@ impl Walk<'_> {
                 } else {
                     adjust
                 };
-                // What an earlier refusal made necessary stays necessary: it changed the request, not the model.
+                // What an earlier refusal made necessary stays necessary: it changed the request,
+                // not the model.
                 if look.is_reasoning_stripped && !changes.contains(&Adjustment::StripReasoning) {
                     changes.push(Adjustment::StripReasoning);
                 }
@@ -339,7 +344,8 @@ impl Walk<'_> {
                 .rest
                 .last()
                 .is_some_and(|last| !last.is_same_target(attempt));
-        // The end of a chain is held for the first answer's sake, a probe because it is to find out whether the model is served.
+        // The end of a chain is held for the first answer's sake, a probe because it is to find out
+        // whether the model is served.
         let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
         let hold = is_judged.then_some(Hold {
             time: self.live.settings.limits.hold_timeout,
@@ -380,7 +386,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A refusal that goes to the client: byte for byte, unless it is the gateway's own credential that was refused.
+    /// A refusal that goes to the client: byte for byte, unless it is the gateway's own credential
+    /// that was refused.
     fn refusal(
         self,
         exchange: &mut Exchange,
@@ -411,7 +418,8 @@ impl Walk<'_> {
         Ok(reached)
     }
 
-    /// One call. A transport failure becomes our error; only a connection that never stood is tried again, and only where configured.
+    /// One call. A transport failure becomes our error; only a connection that never stood is tried
+    /// again, and only where configured.
     async fn send(
         self,
         exchange: &mut Exchange,

@@ -1,4 +1,5 @@
-//! The request body on its way through: a head that was read, and a tail that can be sent again or is streamed once.
+//! The request body on its way through: a head that was read, and a tail that can be sent again or
+//! is streamed once.
 
 mod upload;
 
@@ -17,7 +18,8 @@ use crate::http::error::{ErrorCode, GatewayError};
 use crate::tasks;
 pub use upload::{TailRefused, Upload};
 
-/// Bodies up to this many bytes are read whole: below it, reading ahead costs nothing and every attempt can be repeated.
+/// Bodies up to this many bytes are read whole: below it, reading ahead costs nothing and every
+/// attempt can be repeated.
 const READ_AHEAD: usize = 64 * 1024;
 /// Compressed bodies above this are decoded beside the request loop.
 const DECODE_INLINE: usize = 16 * 1024;
@@ -34,7 +36,8 @@ pub struct RequestBody {
 
 /// What follows the head.
 pub enum Tail {
-    /// All of it is here: `raw` as the client sent it, `plain` decoded (the same bytes when nothing was encoded).
+    /// All of it is here: `raw` as the client sent it, `plain` decoded (the same bytes when nothing
+    /// was encoded).
     Replayable { raw: Bytes, plain: Bytes },
     /// Still arriving; can be sent once. Plain bytes only.
     Streamed(Streamed),
@@ -67,7 +70,8 @@ impl RequestBody {
 }
 
 impl RequestBody {
-    /// Turns what this gateway compacted back into messages, which any upstream can read. A body without such is left alone.
+    /// Turns what this gateway compacted back into messages, which any upstream can read. A body
+    /// without such is left alone.
     pub fn expand_own_compaction(&mut self) -> Result<(), GatewayError> {
         let Tail::Replayable { plain, .. } = &self.tail else {
             return Ok(());
@@ -203,8 +207,8 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, GatewayError> {
     }
 }
 
-/// Bytes that arrived in pieces. One piece is kept as it is; more are copied together, so that a body of tiny pieces costs its size
-/// and not a handle for each.
+/// Bytes that arrived in pieces. One piece is kept as it is; more are copied together, so that a
+/// body of tiny pieces costs its size and not a handle for each.
 #[derive(Default)]
 struct Gathered {
     first: Bytes,
@@ -337,7 +341,8 @@ impl Streamed {
         Ok((self.read.joined(), head))
     }
 
-    /// The body toward the upstream, with the model's value replaced where `splice` says so, and a watch on what it turns out to be.
+    /// The body toward the upstream, with the model's value replaced where `splice` says so, and a
+    /// watch on what it turns out to be.
     pub fn into_upload(
         self,
         splice: Option<(std::ops::Range<usize>, &str)>,

@@ -1,4 +1,5 @@
-//! Steps 7 to 9 as the client sees them: the head once, the bytes as they come, the terminal event after the ledger has the entry.
+//! Steps 7 to 9 as the client sees them: the head once, the bytes as they come, the terminal event
+//! after the ledger has the entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,8 @@ pub struct OpenStream {
     pub ended: Option<StreamEnd>,
 }
 
-/// Answers with an error of our own. In a shape that costs a Codex user six tries and not thirty where waiting may help.
+/// Answers with an error of our own. In a shape that costs a Codex user six tries and not thirty
+/// where waiting may help.
 pub async fn refuse(
     app: &Arc<App>,
     live: &Live,
@@ -278,7 +280,8 @@ struct Large {
     status: StatusCode,
 }
 
-/// Passes a large answer on as it comes, one piece behind, so that the last one leaves after the ledger has the entry.
+/// Passes a large answer on as it comes, one piece behind, so that the last one leaves after the
+/// ledger has the entry.
 async fn deliver_large(
     app: &Arc<App>,
     live: &Live,

@@ -29,7 +29,8 @@ pub fn toward_client(
         // Codex shows any difference as a warning about high-risk activity, whatever the reason.
         out.insert("openai-model", requested);
     }
-    // Codex asks for the catalogue again when this differs from the etag it got, so it is always that of our own answer.
+    // Codex asks for the catalogue again when this differs from the etag it got, so it is always
+    // that of our own answer.
     let told = out.remove(picker::ETAG_HEADER);
     if let Some(tag) = picker::etag_now(app, live, exchange, told.as_ref()) {
         out.insert(picker::ETAG_HEADER, tag);
@@ -110,7 +111,8 @@ pub fn is_codex(headers: &HeaderMap) -> bool {
 
 /// Whether the client asked for events on the Responses wire.
 pub fn wants_stream(exchange: &Exchange, headers: &HeaderMap) -> bool {
-    // A large body says `stream` behind its input, which nobody may have read yet; the header says it as well.
+    // A large body says `stream` behind its input, which nobody may have read yet; the header says
+    // it as well.
     let accepts = headers
         .get(header::ACCEPT)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));

@@ -1,5 +1,6 @@
-//! The one machine that turns an upstream's bytes into the client's: it relays where both speak the same protocol, and translates
-//! where they do not. A closed choice, made once per answer; nobody else asks which it is.
+//! The one machine that turns an upstream's bytes into the client's: it relays where both speak the
+//! same protocol, and translates where they do not. A closed choice, made once per answer; nobody
+//! else asks which it is.
 
 use bytes::Bytes;
 use gateway_wire::relay::Relay;
@@ -60,7 +61,8 @@ impl Machine {
         match self {
             Self::Relay(relay) => {
                 let summary = relay.summary();
-                // An `error` event alone is ignored by Codex: its reason goes into the event that Codex reads.
+                // An `error` event alone is ignored by Codex: its reason goes into the event that
+                // Codex reads.
                 let reason = summary.pending_error.as_ref();
                 let code = reason
                     .and_then(|error| error.code.as_deref())
@@ -100,7 +102,8 @@ impl Machine {
         }
     }
 
-    /// Provider reasoning by call id, to keep for the caller's next request. Asked once, at the end.
+    /// Provider reasoning by call id, to keep for the caller's next request. Asked once, at the
+    /// end.
     pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
         match self {
             Self::Relay(_) => Vec::new(),
@@ -109,7 +112,8 @@ impl Machine {
     }
 }
 
-/// Whether a stream's failure is one that the gateway itself found, because the upstream's answer broke off.
+/// Whether a stream's failure is one that the gateway itself found, because the upstream's answer
+/// broke off.
 pub fn is_cut_short(failure: &StreamFailure) -> bool {
     // The upstream's own failures carry what it sent.
     failure.raw.is_empty()

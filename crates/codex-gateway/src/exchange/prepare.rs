@@ -1,4 +1,5 @@
-//! Steps 2 to 5 of the walk: who asks, for what, what is decided, whether it is admitted, and the intent that survives a crash.
+//! Steps 2 to 5 of the walk: who asks, for what, what is decided, whether it is admitted, and the
+//! intent that survives a crash.
 
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ pub fn who(
     if live.settings.share.is_key_required && key.is_none() {
         let error = GatewayError::new(
             ErrorCode::MissingCredential,
-            "this gateway asks for a key of its own: send it as bearer token, or in the `x-gateway-key` header beside your own credential",
+            "this gateway asks for a key of its own: send it as bearer token, or in the \
+             `x-gateway-key` header beside your own credential",
         );
         return Err(error.beside_chatgpt(is_chatgpt));
     }
@@ -48,7 +50,8 @@ pub fn who(
     {
         return Err(GatewayError::new(
             ErrorCode::MissingCredential,
-            "the request carries no credential: sign in to Codex, or send an API key as bearer token (`env_key` in Codex's provider entry)",
+            "the request carries no credential: sign in to Codex, or send an API key as bearer \
+             token (`env_key` in Codex's provider entry)",
         ));
     }
     if let Some(key) = &key {
@@ -76,7 +79,8 @@ pub fn refuse_loops(app: &App, request: &HeaderMap) -> Result<(), GatewayError> 
     }
     Err(GatewayError::new(
         ErrorCode::LoopDetected,
-        "this request has already passed this gateway: an upstream's base_url leads back here; correct it in the configuration",
+        "this request has already passed this gateway: an upstream's base_url leads back here; \
+         correct it in the configuration",
     ))
 }
 
@@ -149,7 +153,8 @@ fn note_body(exchange: &mut Exchange, body: &RequestBody) {
     };
 }
 
-/// Whether conversations that this gateway compacted can come back: they have to be found wherever they stand in a body.
+/// Whether conversations that this gateway compacted can come back: they have to be found wherever
+/// they stand in a body.
 fn has_own_compaction(policy: &gateway_policy::Policy) -> bool {
     policy
         .upstreams()
@@ -177,7 +182,8 @@ fn is_json(headers: &HeaderMap) -> Result<(), GatewayError> {
     ))
 }
 
-/// What was decided: the attempts in order, or the one upstream of the route where no model is named.
+/// What was decided: the attempts in order, or the one upstream of the route where no model is
+/// named.
 pub enum Route {
     Plan {
         plan: Box<Plan>,
@@ -267,12 +273,14 @@ fn no_route(route: AuthRoute) -> GatewayError {
     GatewayError::new(
         ErrorCode::KeyNotPermitted,
         format!(
-            "no upstream is configured for the auth route `{route}`; set `{route}` in the [routes] section of the gateway's configuration"
+            "no upstream is configured for the auth route `{route}`; set `{route}` in the \
+             [routes] section of the gateway's configuration"
         ),
     )
 }
 
-/// An upstream's own credential is for holders of gateway keys; for others only while everybody who reaches the gateway sits at this machine.
+/// An upstream's own credential is for holders of gateway keys; for others only while everybody who
+/// reaches the gateway sits at this machine.
 fn is_allowed_on(
     live: &Live,
     endpoint: Endpoint,
@@ -301,7 +309,8 @@ fn is_allowed_on(
     Err(GatewayError::new(
         ErrorCode::KeyNotPermitted,
         format!(
-            "upstream `{}` uses the gateway's credential and needs a gateway key; ask the gateway's operator for one",
+            "upstream `{}` uses the gateway's credential and needs a gateway key; ask the \
+             gateway's operator for one",
             upstream.name
         ),
     ))
@@ -315,7 +324,8 @@ fn is_route_permitted(key: &KeyIdentity, route: AuthRoute) -> Result<(), Gateway
     }
 }
 
-/// Leaves of a plan what the key may use. It is the model that rules chose which counts, and each fallback by itself.
+/// Leaves of a plan what the key may use. It is the model that rules chose which counts, and each
+/// fallback by itself.
 fn keep_permitted(
     key: &KeyIdentity,
     plan: &mut Plan,
@@ -334,7 +344,8 @@ fn keep_permitted(
     Ok(())
 }
 
-/// Reads a body to its end where a limit has to know how much it asks for: its size, and what stands behind its input.
+/// Reads a body to its end where a limit has to know how much it asks for: its size, and what
+/// stands behind its input.
 pub async fn weigh(
     app: &App,
     exchange: &mut Exchange,

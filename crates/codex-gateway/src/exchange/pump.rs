@@ -1,4 +1,5 @@
-//! Moves a stream from the upstream to the client: bytes in, one sans-IO machine, bytes out. Books nothing; it says how the stream ended.
+//! Moves a stream from the upstream to the client: bytes in, one sans-IO machine, bytes out. Books
+//! nothing; it says how the stream ended.
 
 use std::time::Duration;
 
@@ -35,14 +36,16 @@ pub struct Pump<'a> {
     pub on_disconnect: OnDisconnect,
     /// Ends the stream when the process has to go.
     pub deadline: &'a CancellationToken,
-    /// Whether a data event may stand before the first event of the stream (client libraries refuse it, Codex needs it).
+    /// Whether a data event may stand before the first event of the stream (client libraries refuse
+    /// it, Codex needs it).
     pub keepalive_first: bool,
 }
 
 /// How a stream ended.
 #[derive(Debug)]
 pub enum StreamEnd {
-    /// The terminal event is here and has not been passed on: settle, then send it and what came with it, then [`see_out`] the rest.
+    /// The terminal event is here and has not been passed on: settle, then send it and what came
+    /// with it, then [`see_out`] the rest.
     Terminal(Vec<Bytes>),
     /// The upstream ended or broke without one.
     Truncated(Option<String>),
@@ -88,7 +91,8 @@ impl StreamEnd {
 }
 
 impl Pump<'_> {
-    /// Runs until the stream ends on either side. `first_output` is called when something generated was seen.
+    /// Runs until the stream ends on either side. `first_output` is called when something generated
+    /// was seen.
     ///
     /// `ended`: the upstream is already through, and `held` is all there is.
     pub async fn run(
@@ -197,13 +201,16 @@ impl Pump<'_> {
     }
 }
 
-/// How long an upstream may take to end its stream after the terminal event, while the client still listens.
+/// How long an upstream may take to end its stream after the terminal event, while the client still
+/// listens.
 const SEEN_OUT: Duration = Duration::from_secs(2);
-/// The same when the client has left: reading to the upstream's own end lets the connection serve the next request.
+/// The same when the client has left: reading to the upstream's own end lets the connection serve
+/// the next request.
 const LEFT_ALONE: Duration = Duration::from_millis(300);
 
-/// After the terminal event has left: what the upstream still says goes to the client as it comes, until one of them is through.
-/// All is booked by then, so nothing that happens here is a failure; a client that leaves now has everything.
+/// After the terminal event has left: what the upstream still says goes to the client as it comes,
+/// until one of them is through. All is booked by then, so nothing that happens here is a failure;
+/// a client that leaves now has everything.
 pub async fn see_out(
     machine: &mut Machine,
     body: &mut ReplyBody,
@@ -256,7 +263,8 @@ const SHORTEST_ALARM: Duration = Duration::from_millis(20);
 /// Longer than any stream: for times that never come.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The times of one stream: when the upstream was last heard, when the client was last told something.
+/// The times of one stream: when the upstream was last heard, when the client was last told
+/// something.
 struct Watch {
     times: PumpTimes,
     heard: Instant,
@@ -287,7 +295,8 @@ impl Watch {
         }
     }
 
-    /// Something went to the client. Comments do not count: Codex ignores them, and its patience runs on.
+    /// Something went to the client. Comments do not count: Codex ignores them, and its patience
+    /// runs on.
     fn told(&mut self, events: u64, now: Instant) {
         if events > self.told_events {
             self.told_events = events;

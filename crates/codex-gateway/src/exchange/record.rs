@@ -157,8 +157,8 @@ impl Exchange {
         self.caller = Some(caller);
     }
 
-    /// Takes over where it goes. A plan pays for what its own sign-in is sent to; where a rule sends the request on with another
-    /// credential, that one's owner gets a bill.
+    /// Takes over where it goes. A plan pays for what its own sign-in is sent to; where a rule
+    /// sends the request on with another credential, that one's owner gets a bill.
     pub fn send_to(&mut self, upstream: &Upstream) {
         self.upstream = Some(upstream.name.to_string());
         let is_signed_in = self

@@ -1,4 +1,5 @@
-//! Step 9: an exchange becomes exactly four things: a ledger entry, metrics, one span, one log line. Nothing here can fail the exchange.
+//! Step 9: an exchange becomes exactly four things: a ledger entry, metrics, one span, one log
+//! line. Nothing here can fail the exchange.
 
 use std::time::Duration;
 
@@ -68,7 +69,8 @@ pub async fn cut_off(app: &App, live: &Live, mut exchange: Exchange) {
     settle(app, live, exchange).await;
 }
 
-/// A call is put down when its answer begins. One that was cut off before that may have reached the upstream all the same.
+/// A call is put down when its answer begins. One that was cut off before that may have reached the
+/// upstream all the same.
 pub fn note_open_call(exchange: &mut Exchange) {
     let is_answered = exchange
         .attempts
@@ -133,7 +135,8 @@ pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
     log(&exchange, &money, duration);
 }
 
-/// A tier that translation left out was never asked for at the upstream: what it served is its default, and is priced so.
+/// A tier that translation left out was never asked for at the upstream: what it served is its
+/// default, and is priced so.
 fn note_untold_tier(exchange: &mut Exchange) {
     let is_left_out = exchange
         .losses
@@ -146,7 +149,8 @@ fn note_untold_tier(exchange: &mut Exchange) {
     }
 }
 
-/// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked so.
+/// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked
+/// so.
 fn estimate(exchange: &mut Exchange) {
     let is_cut_off = match exchange.outcome {
         Outcome::ClientGone | Outcome::UpstreamTruncated | Outcome::Interrupted => true,
@@ -197,13 +201,15 @@ fn price(live: &Live, exchange: &Exchange) -> Money {
     let (Some(usage), Some(model)) = (exchange.counted.usage(), &exchange.model_served) else {
         return unpriced;
     };
-    // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier counts; elsewhere the served one.
+    // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier
+    // counts; elsewhere the served one.
     let requested = exchange.service_tier_requested.as_deref();
     let tier = match exchange.billing {
         Billing::Plan => requested,
         Billing::Metered => exchange.service_tier.as_deref().or(requested),
     };
-    // Tier and day are chosen as when recorded usage is priced again, so that nothing differs without a new price.
+    // Tier and day are chosen as when recorded usage is priced again, so that nothing differs
+    // without a new price.
     let zone = live.settings.storage.time_zone.clone();
     let day = exchange.started_at.to_zoned(zone).date();
     let prices = &live.settings.prices;

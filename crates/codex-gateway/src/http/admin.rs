@@ -59,12 +59,13 @@ async fn nothing_here() -> GatewayError {
     )
 }
 
-/// Denies by default: unknown paths are refused before they are found to be unknown. The one thing that needs no token is to hand a
-/// one-time link in.
+/// Denies by default: unknown paths are refused before they are found to be unknown. The one thing
+/// that needs no token is to hand a one-time link in.
 async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let is_sign_in = request.method() == Method::POST && request.uri().path() == "/session";
     if !is_sign_in {
-        // HTTP/2 says in the target alone whom it calls; whether an origin is the dashboard's own is decided by that name.
+        // HTTP/2 says in the target alone whom it calls; whether an origin is the dashboard's own
+        // is decided by that name.
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
         if !request.headers().contains_key(header::HOST)
             && let Some(Ok(host)) = authority.map(HeaderValue::from_str)

@@ -1,4 +1,5 @@
-//! From the credential on a request to the caller: auth route, label for the ledger, plan. Authorises nobody by itself.
+//! From the credential on a request to the caller: auth route, label for the ledger, plan.
+//! Authorises nobody by itself.
 
 use std::sync::Arc;
 
@@ -181,7 +182,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(str::trim)
 }
 
-/// Headers of other routes than the caller's: a ChatGPT token never travels with an API key and the other way round.
+/// Headers of other routes than the caller's: a ChatGPT token never travels with an API key and the
+/// other way round.
 pub fn foreign_credentials(route: AuthRoute) -> &'static [&'static str] {
     match route {
         AuthRoute::Chatgpt => &["api-key", "x-api-key"],

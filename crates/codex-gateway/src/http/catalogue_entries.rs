@@ -1,5 +1,6 @@
-//! Catalogue entries for models that Codex does not know: declared by the operator, with a short neutral prompt of our own and
-//! plain tools. Never writes an entry for a model that a real catalogue has: Codex would take it for its own, the prompt included.
+//! Catalogue entries for models that Codex does not know: declared by the operator, with a short
+//! neutral prompt of our own and plain tools. Never writes an entry for a model that a real
+//! catalogue has: Codex would take it for its own, the prompt included.
 
 use std::path::Path;
 
@@ -188,7 +189,8 @@ fn entry(spec: &EntrySpec, id: &ModelId, catalog: &Catalog, prompt: &str, at: us
     })
 }
 
-/// A catalogue with our entries behind its own, whose bytes stay; `None` when it is no catalogue. A model that it has stays as it has it.
+/// A catalogue with our entries behind its own, whose bytes stay; `None` when it is no catalogue. A
+/// model that it has stays as it has it.
 pub fn merged(catalogue: &Bytes, entries: &[Value]) -> Option<Bytes> {
     #[derive(Deserialize)]
     struct Outline<'a> {

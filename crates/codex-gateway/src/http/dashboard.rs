@@ -1,5 +1,5 @@
-//! `GET /dashboard`: a small page that signs in and shows today's totals. It asks `/api` like any other program; without a session it
-//! shows nothing.
+//! `GET /dashboard`: a small page that signs in and shows today's totals. It asks `/api` like any
+//! other program; without a session it shows nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Compressed request bodies: decoded with a cap on what comes out, so that a bomb costs bounded memory.
+//! Compressed request bodies: decoded with a cap on what comes out, so that a bomb costs bounded
+//! memory.
 
 use std::io::Write;
 
@@ -46,7 +47,8 @@ impl Coding {
     }
 }
 
-/// The codings of a body in the order they were applied. At most two, so that nesting is no amplifier.
+/// The codings of a body in the order they were applied. At most two, so that nesting is no
+/// amplifier.
 pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, GatewayError> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -76,7 +78,8 @@ pub fn too_large(limit: usize) -> GatewayError {
     GatewayError::new(
         ErrorCode::BodyTooLarge,
         format!(
-            "the request body is larger than {limit} bytes (after decompression); shorten it, or raise `max_request_body` in the [server] section"
+            "the request body is larger than {limit} bytes (after decompression); shorten it, or \
+             raise `max_request_body` in the [server] section"
         ),
     )
 }
@@ -102,7 +105,8 @@ fn decode_one(body: &[u8], coding: Coding, limit: usize) -> Result<Bytes, Gatewa
     let (result, capped) = match coding {
         Coding::Zstd => match zstd::stream::write::Decoder::new(capped) {
             Ok(mut decoder) => {
-                // 128 MiB is the window that decoders must at most accept without being told; ours is far smaller.
+                // 128 MiB is the window that decoders must at most accept without being told; ours
+                // is far smaller.
                 let result = decoder
                     .window_log_max(27)
                     .and_then(|()| decoder.write_all(body))
@@ -164,7 +168,8 @@ fn is_zlib(body: &[u8]) -> bool {
     }
 }
 
-/// Walks the frames by their own sizes; the streaming decoder does not report a frame that lacks its end.
+/// Walks the frames by their own sizes; the streaming decoder does not report a frame that lacks
+/// its end.
 fn zstd_frames_are_whole(mut body: &[u8]) -> bool {
     if body.is_empty() {
         return false;

@@ -1,4 +1,5 @@
-//! Every error the gateway makes: one table, one response shape. Errors of an upstream never pass through here.
+//! Every error the gateway makes: one table, one response shape. Errors of an upstream never pass
+//! through here.
 
 use std::borrow::Cow;
 
@@ -150,8 +151,8 @@ impl ErrorCode {
             Self::UpstreamAuth => row("upstream_auth", 502, "upstream_error"),
             Self::StorageUnavailable => later("storage_unavailable", 503, "server_error", 2),
             Self::ServerIsOverloaded => later("server_is_overloaded", 503, "server_error", 2),
-            // A code of its own: Codex ends the turn on `server_is_overloaded` inside a stream, but retries what it does not know,
-            // and then waits for the port to come back.
+            // A code of its own: Codex ends the turn on `server_is_overloaded` inside a stream, but
+            // retries what it does not know, and then waits for the port to come back.
             Self::GatewayStopping => later("gateway_stopping", 503, "server_error", 2),
         }
     }
@@ -166,7 +167,8 @@ impl ErrorCode {
 #[derive(Debug, Clone)]
 pub struct GatewayError {
     pub code: ErrorCode,
-    /// For the person in front of the client: what is wrong and what to do next. Never holds a credential or a body.
+    /// For the person in front of the client: what is wrong and what to do next. Never holds a
+    /// credential or a body.
     pub message: String,
     pub param: Option<Cow<'static, str>>,
     /// Overrides the table's seconds.
@@ -200,7 +202,8 @@ impl GatewayError {
         self
     }
 
-    /// A refusal of the gateway's own key beside a ChatGPT sign-in: never a 401, on which Codex would refresh the user's token.
+    /// A refusal of the gateway's own key beside a ChatGPT sign-in: never a 401, on which Codex
+    /// would refresh the user's token.
     #[must_use]
     pub fn beside_chatgpt(mut self, is_chatgpt: bool) -> Self {
         self.is_forbidden = is_chatgpt && self.code.row().status == 401;

@@ -1,4 +1,5 @@
-//! What a request must pass before anything looks at it: header sizes, Host, Origin. Knows nothing about callers or models.
+//! What a request must pass before anything looks at it: header sizes, Host, Origin. Knows nothing
+//! about callers or models.
 
 use http::{HeaderMap, Uri, header};
 
@@ -126,7 +127,8 @@ fn check_sizes(uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         return Err(GatewayError::new(
             ErrorCode::HeadersTooLarge,
             format!(
-                "the request carries {} header fields in {bytes} bytes; at most {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes are accepted",
+                "the request carries {} header fields in {bytes} bytes; at most \
+                 {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes are accepted",
                 headers.len()
             ),
         ));
@@ -143,7 +145,8 @@ fn check_sizes(uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// Framing that two parties could read in two ways. The library refuses most of it, and drops a length beside chunks.
+/// Framing that two parties could read in two ways. The library refuses most of it, and drops a
+/// length beside chunks.
 fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let is_plain = codings
@@ -154,11 +157,13 @@ fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     }
     Err(GatewayError::new(
         ErrorCode::InvalidRequest,
-        "`transfer-encoding` may say `chunked` once and nothing else; say how a body is compressed in `content-encoding`",
+        "`transfer-encoding` may say `chunked` once and nothing else; say how a body is \
+         compressed in `content-encoding`",
     ))
 }
 
-/// A path is pasted behind an upstream's base, so it may not climb out of it: by then nobody would look at it again.
+/// A path is pasted behind an upstream's base, so it may not climb out of it: by then nobody would
+/// look at it again.
 fn check_path(path: &str) -> Result<(), GatewayError> {
     let decoded = percent_decoded(path);
     let climbs = decoded

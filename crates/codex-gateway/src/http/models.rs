@@ -1,5 +1,5 @@
-//! `GET /models`: the OpenAI list for ordinary clients, the Codex catalogue for Codex. Never invents a catalogue entry: Codex takes
-//! the served entry for its own, the system prompt included.
+//! `GET /models`: the OpenAI list for ordinary clients, the Codex catalogue for Codex. Never
+//! invents a catalogue entry: Codex takes the served entry for its own, the system prompt included.
 
 pub mod picker;
 
@@ -181,8 +181,9 @@ fn is_codex(parts: &Parts) -> bool {
     })
 }
 
-/// What Codex reads: the operator's catalogue, else on the ChatGPT route the upstream's own, else nothing but the operator's entries.
-/// Never a 5xx: Codex would ask twenty times and start ten seconds late.
+/// What Codex reads: the operator's catalogue, else on the ChatGPT route the upstream's own, else
+/// nothing but the operator's entries. Never a 5xx: Codex would ask twenty times and start ten
+/// seconds late.
 async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -> Response {
     let known = |catalog: &CatalogFile| {
         let base = Some(catalog.etag.clone());
@@ -203,8 +204,8 @@ async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -
     own.map_or_else(|| nothing_to_add(&parts.headers), known)
 }
 
-/// An upstream's catalogue with the operator's entries behind its own, and without what this caller cannot use. When neither changes
-/// anything, its bytes and its etag pass.
+/// An upstream's catalogue with the operator's entries behind its own, and without what this caller
+/// cannot use. When neither changes anything, its bytes and its etag pass.
 fn filtered(
     app: &App,
     live: &Live,
@@ -253,7 +254,8 @@ fn beside(mut answer: Response, mut upstream: HeaderMap) -> Response {
     answer
 }
 
-/// No catalogue to base an answer on. An empty list leaves Codex's own list as it is, and says so without an error in its log.
+/// No catalogue to base an answer on. An empty list leaves Codex's own list as it is, and says so
+/// without an error in its log.
 fn nothing_to_add(request: &HeaderMap) -> Response {
     let body = json!({"models": [], "object": "list", "data": []}).to_string();
     let body = Bytes::from(body);
@@ -336,7 +338,8 @@ async fn ask(
     if own.is_some() && route != AuthRoute::GatewayKey && !is_open {
         return None;
     }
-    // A place like any other call's. Without one the gateway answers by itself: a refusal makes Codex ask again and again.
+    // A place like any other call's. Without one the gateway answers by itself: a refusal makes
+    // Codex ask again and again.
     let _place = app.slots.take(live.settings.limits.max_concurrent)?;
     let mut out = outgoing::headers(
         app,

@@ -35,7 +35,8 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     (StatusCode::OK, "ready\n").into_response()
 }
 
-/// `GET /metrics`: open on loopback and on the listener for administration, elsewhere for the admin token.
+/// `GET /metrics`: open on loopback and on the listener for administration, elsewhere for the admin
+/// token.
 pub async fn metrics(
     State(app): State<Arc<App>>,
     Extension(serves): Extension<Serves>,
@@ -56,7 +57,8 @@ pub async fn metrics(
     response
 }
 
-/// Asks the store where budgets stand, where there are any. A store that does not answer leaves the figures as they were.
+/// Asks the store where budgets stand, where there are any. A store that does not answer leaves the
+/// figures as they were.
 async fn observe_budgets(app: &App) {
     let budgets = app.keys.shared_budgets();
     if budgets.is_empty() {

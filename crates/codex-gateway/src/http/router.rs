@@ -39,7 +39,8 @@ pub fn router(app: Arc<App>, serves: Serves) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
     if serves != Serves::Administration {
-        // Codex appends `/responses` to whatever `base_url` says, so everything answers with and without `/v1`.
+        // Codex appends `/responses` to whatever `base_url` says, so everything answers with and
+        // without `/v1`.
         let proxied = proxied();
         router = router.merge(proxied.clone()).nest("/v1", proxied);
     }
@@ -53,7 +54,8 @@ pub fn router(app: Arc<App>, serves: Serves) -> Router {
         .layer(Extension(serves))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer carries an id.
+        // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer
+        // carries an id.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
@@ -102,7 +104,8 @@ async fn one_model(
     models::one(&app, &parts, &id).await
 }
 
-/// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and silently.
+/// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and
+/// silently.
 async fn upgrade(request: Request) -> Response {
     if !request.headers().contains_key(header::UPGRADE) {
         let mut error = method_not_allowed(request).await;

@@ -1,4 +1,5 @@
-//! Requests that the HTTP library refuses before anything of ours sees them: the same envelope as for every other error, with an id.
+//! Requests that the HTTP library refuses before anything of ours sees them: the same envelope as
+//! for every other error, with an id.
 
 use bytes::Bytes;
 
@@ -16,12 +17,14 @@ pub fn answer(status: u16) -> Bytes {
         431 => GatewayError::new(
             ErrorCode::HeadersTooLarge,
             format!(
-                "the request carries too many headers; at most {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes are accepted"
+                "the request carries too many headers; at most {MAX_HEADER_FIELDS} fields in \
+                 {MAX_HEADER_BYTES} bytes are accepted"
             ),
         ),
         _ => GatewayError::new(
             ErrorCode::InvalidRequest,
-            "this is no HTTP request that can be read; the gateway is addressed by `http://`, unless TLS is set up",
+            "this is no HTTP request that can be read; the gateway is addressed by `http://`, \
+             unless TLS is set up",
         ),
     };
     let id = Clock.new_id();
@@ -29,7 +32,8 @@ pub fn answer(status: u16) -> Bytes {
     let (status, body) = (error.status(), error.body());
     let length = body.len();
     Bytes::from(format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: \
+         {length}\r\nconnection: close\r\nx-request-id: {id}\r\n\r\n{body}"
     ))
 }
 

@@ -1,5 +1,6 @@
-//! Where a request really comes from: the peer of the socket or, behind a reverse proxy that the operator trusts, what it says. Decides
-//! nothing about who somebody is; only whether they sit at this machine, and under which address failures and changes are noted.
+//! Where a request really comes from: the peer of the socket or, behind a reverse proxy that the
+//! operator trusts, what it says. Decides nothing about who somebody is; only whether they sit at
+//! this machine, and under which address failures and changes are noted.
 
 use std::net::IpAddr;
 
@@ -68,7 +69,8 @@ impl TrustedProxies {
             };
         }
         if !self.contain(near) {
-            // Somebody who forwards and is not trusted: whoever is behind them, it is nobody at this machine.
+            // Somebody who forwards and is not trusted: whoever is behind them, it is nobody at
+            // this machine.
             return Visitor {
                 address: Some(near),
                 is_local: false,
@@ -85,8 +87,9 @@ impl TrustedProxies {
         }
     }
 
-    /// The nearest address that is no trusted proxy, from right to left. `None` when the headers say nothing that can be believed: a
-    /// proxy appends to one of the two and passes the other on as the client wrote it, so two that differ prove nothing.
+    /// The nearest address that is no trusted proxy, from right to left. `None` when the headers
+    /// say nothing that can be believed: a proxy appends to one of the two and passes the other on
+    /// as the client wrote it, so two that differ prove nothing.
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let standard: Vec<_> = values(headers, "forwarded")
             .map(|element| parameter(element, "for"))
@@ -123,7 +126,8 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The elements of a list, over all fields of a name. A field that is no text counts as one unreadable element.
+/// The elements of a list, over all fields of a name. A field that is no text counts as one
+/// unreadable element.
 fn values<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(name)

@@ -1,4 +1,5 @@
-//! Keeps learned refusals beyond this process, and takes over what other processes learned or cleared.
+//! Keeps learned refusals beyond this process, and takes over what other processes learned or
+//! cleared.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::reports::facts::{from_stored, to_stored};
 pub struct Keeper {
     ledger: Ledger,
     waiting: mpsc::Receiver<(FactKey, Fact)>,
-    /// What the store held when it was last seen: what is missing from it now was cleared, unless it expired.
+    /// What the store held when it was last seen: what is missing from it now was cleared, unless
+    /// it expired.
     seen: HashSet<FactKey>,
 }
 
@@ -38,7 +40,8 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Runs until the process stops. Dropping this future loses what waits to be kept, which costs one refused attempt each.
+    /// Runs until the process stops. Dropping this future loses what waits to be kept, which costs
+    /// one refused attempt each.
     pub async fn run(mut self, app: Arc<App>) {
         let mut revision = self.ledger.changes();
         loop {

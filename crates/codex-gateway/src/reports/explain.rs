@@ -1,4 +1,5 @@
-//! What would happen to a request, and why. The same walk as for a real one, with an empty memory; what a server learned is told beside.
+//! What would happen to a request, and why. The same walk as for a real one, with an empty memory;
+//! what a server learned is told beside.
 
 use gateway_ledger::Fact;
 use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, RequestKind};
@@ -34,8 +35,8 @@ pub struct Explained {
     pub price: Option<PriceTag>,
     /// The configuration that was asked.
     pub config: String,
-    /// Refusals learned by the server that answers, of models that this request would ask. They hold for one caller each, and who
-    /// would ask is not known here.
+    /// Refusals learned by the server that answers, of models that this request would ask. They
+    /// hold for one caller each, and who would ask is not known here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub learned: Vec<Fact>,
     /// What the store says of the key and the team; absent when neither was named.
@@ -71,7 +72,8 @@ impl Explained {
                 .as_deref()
                 .map_or_else(String::new, |digest| format!(" for caller {digest}"));
             it.notes.push(format!(
-                "upstream `{}` refused `{}`{caller} lately: until {} it is passed over there where the chain offers another",
+                "upstream `{}` refused `{}`{caller} lately: until {} it is passed over there \
+                 where the chain offers another",
                 fact.upstream,
                 fact.model,
                 fact.expires_at.strftime("%Y-%m-%d %H:%M:%SZ")
@@ -110,7 +112,8 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
     }
 }
 
-/// What the rules do not see: whether this caller may use the gateway, and its upstream's own credential, at all.
+/// What the rules do not see: whether this caller may use the gateway, and its upstream's own
+/// credential, at all.
 fn key_note(settings: &Settings, question: &Question, explanation: &Explanation) -> Option<String> {
     let has_key = question.route == AuthRoute::GatewayKey || question.key.is_some();
     if has_key {
@@ -125,7 +128,8 @@ fn key_note(settings: &Settings, question: &Question, explanation: &Explanation)
     let is_shared = settings.credentials.contains_key(upstream.as_str());
     (is_shared && !settings.share.is_open).then(|| {
         format!(
-            "upstream `{upstream}` uses the gateway's credential: only holders of a gateway key are served there"
+            "upstream `{upstream}` uses the gateway's credential: only holders of a gateway key \
+             are served there"
         )
     })
 }

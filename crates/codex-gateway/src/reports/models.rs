@@ -1,4 +1,5 @@
-//! The catalogue as people see it: who may use which model, what it costs, what would follow, and who says so.
+//! The catalogue as people see it: who may use which model, what it costs, what would follow, and
+//! who says so.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and [`Reply`], not the library behind them.
+//! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and
+//! [`Reply`], not the library behind them.
 
 mod pieces;
 
@@ -36,7 +37,8 @@ pub enum UploadBody {
     Streamed(Upload),
 }
 
-/// The library wants bodies that may be shared; a lock that is never contended makes one of any body.
+/// The library wants bodies that may be shared; a lock that is never contended makes one of any
+/// body.
 struct Shareable(Mutex<Upload>);
 
 impl http_body::Body for Shareable {
@@ -77,7 +79,8 @@ impl TransportFailure {
             TransportKind::Connect => GatewayError::new(
                 ErrorCode::UpstreamUnreachable,
                 format!(
-                    "cannot connect to upstream `{name}`: {detail}; check its base_url and the network of the gateway"
+                    "cannot connect to upstream `{name}`: {detail}; check its base_url and the \
+                     network of the gateway"
                 ),
             ),
             TransportKind::HeadersTimeout => GatewayError::new(
@@ -178,16 +181,19 @@ struct Pool {
 pub struct CallTimes {
     /// For the connection.
     pub connect: Duration,
-    /// For the head of the answer, since the request was sent. No pause in taking the request may be longer either.
+    /// For the head of the answer, since the request was sent. No pause in taking the request may
+    /// be longer either.
     pub headers: Duration,
 }
 
 /// Before the first repeated attempt to connect; doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How long an idle connection is kept. Below the 60 s after which common load balancers drop theirs.
+/// How long an idle connection is kept. Below the 60 s after which common load balancers drop
+/// theirs.
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
-/// Most header fields of an answer. The library's own bound is a hundred, and Codex reads open families of them.
+/// Most header fields of an answer. The library's own bound is a hundred, and Codex reads open
+/// families of them.
 const HEAD_FIELDS: usize = 512;
 
 impl UpstreamClient {
@@ -199,7 +205,8 @@ impl UpstreamClient {
         })
     }
 
-    /// The pool of such times, built when it is first needed. Reloads with ever new times do not make ever more.
+    /// The pool of such times, built when it is first needed. Reloads with ever new times do not
+    /// make ever more.
     fn pool(&self, times: CallTimes) -> Result<Pool, reqwest::Error> {
         const MOST: usize = 64;
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -216,8 +223,9 @@ impl UpstreamClient {
 
     /// Sends the request and waits for the head of the answer.
     ///
-    /// A connection that never stood is tried again `retries` times; nothing else is, since it may have been billed.
-    /// Dropping the future closes the connection: the upstream sees the client leave.
+    /// A connection that never stood is tried again `retries` times; nothing else is, since it may
+    /// have been billed. Dropping the future closes the connection: the upstream sees the client
+    /// leave.
     pub async fn send(
         &self,
         request: UpstreamRequest,
@@ -328,8 +336,9 @@ impl Pool {
                 // A redirect would carry the credential to a place nobody configured.
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(times.connect)
-                // A server that works on one request at a time takes nothing of the next until it is done. The library's 30 s
-                // would call that a broken connection, long before `headers_timeout`.
+                // A server that works on one request at a time takes nothing of the next until it
+                // is done. The library's 30 s would call that a broken connection, long before
+                // `headers_timeout`.
                 .tcp_user_timeout(times.headers)
                 .pool_idle_timeout(POOL_IDLE)
                 .tcp_nodelay(true)
@@ -394,7 +403,8 @@ fn is_loopback(url: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// Reads at most `limit` bytes of a body within `time`. The second value says whether that was all of it.
+/// Reads at most `limit` bytes of a body within `time`. The second value says whether that was all
+/// of it.
 pub async fn read_prefix(
     body: &mut ReplyBody,
     limit: usize,
@@ -421,7 +431,8 @@ pub async fn read_prefix(
     (pieces, end)
 }
 
-/// Reads up to `limit` bytes of a body that may pause for `idle` at most. The flag says whether more follows.
+/// Reads up to `limit` bytes of a body that may pause for `idle` at most. The flag says whether
+/// more follows.
 ///
 /// # Errors
 /// [`Unread::Silent`] when it paused for longer, [`Unread::Broken`] when the connection broke.

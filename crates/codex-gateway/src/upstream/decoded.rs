@@ -1,4 +1,5 @@
-//! Answers that are compressed although nobody asked: decoded as they come, so that the client sees plain bytes.
+//! Answers that are compressed although nobody asked: decoded as they come, so that the client sees
+//! plain bytes.
 
 use std::io::{self, Write};
 
@@ -10,7 +11,8 @@ use super::client::ReplyBody;
 
 /// Decoded bytes that are given out at once, about: the rest of a piece waits until they are taken.
 const AT_ONCE: usize = 64 * 1024;
-/// Bytes that are fed to the one decoder which takes all it gets, and the most that they may become.
+/// Bytes that are fed to the one decoder which takes all it gets, and the most that they may
+/// become.
 const SIP: usize = 256;
 const MOST_OF_A_SIP: usize = 16 << 20;
 /// What RFC 9659 allows a window of zstd on the web to be, as a power of two.
@@ -60,7 +62,8 @@ impl Decoder {
         }
     }
 
-    /// Takes some of a piece, and gives what came of it: at most about [`AT_ONCE`], however well it was compressed.
+    /// Takes some of a piece, and gives what came of it: at most about [`AT_ONCE`], however well it
+    /// was compressed.
     fn push(&mut self, piece: &mut Bytes) -> io::Result<Bytes> {
         let mut plain = Vec::new();
         while !piece.is_empty() && plain.len() < AT_ONCE {

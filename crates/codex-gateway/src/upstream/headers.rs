@@ -1,4 +1,5 @@
-//! What crosses in each direction, by deny-list, and the one function that turns a credential into a header.
+//! What crosses in each direction, by deny-list, and the one function that turns a credential into
+//! a header.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -78,7 +79,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// What of a client's request reaches the upstream. Credentials are not decided here: see [`apply_credential`].
+/// What of a client's request reaches the upstream. Credentials are not decided here: see
+/// [`apply_credential`].
 pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
     let listed = named_by_connection(client);
     let mut headers = HeaderMap::with_capacity(client.len() + 2);
@@ -127,8 +129,8 @@ pub fn is_loop(client: &HeaderMap, instance: &str) -> bool {
         .any(|value| value.as_bytes() == instance.as_bytes())
 }
 
-/// What of an upstream's answer reaches the client. `content-length` and `content-encoding` are the caller's business: they describe
-/// bytes that may have been changed.
+/// What of an upstream's answer reaches the client. `content-length` and `content-encoding` are the
+/// caller's business: they describe bytes that may have been changed.
 pub fn toward_client(upstream: &HeaderMap) -> HeaderMap {
     let listed = named_by_connection(upstream);
     let mut headers = HeaderMap::with_capacity(upstream.len() + 8);
@@ -156,7 +158,8 @@ pub const CALLER_CREDENTIAL: [&str; 6] = [
     "openai-project",
 ];
 
-/// Headers in which Codex names itself, its session and its turn. They mean nothing to another party, and tell it more than it needs.
+/// Headers in which Codex names itself, its session and its turn. They mean nothing to another
+/// party, and tell it more than it needs.
 const CLIENTS_OWN: [&str; 10] = [
     "originator",
     "version",
@@ -172,7 +175,8 @@ const CLIENTS_OWN: [&str; 10] = [
 /// The same, by their beginning.
 const CLIENTS_OWN_PREFIXES: [&str; 4] = ["x-codex-", "x-openai-", "x-oai-", "x-responsesapi-"];
 
-/// Removes what a client says about itself to its own service. `LITE_HEADER` stays: it describes the body.
+/// Removes what a client says about itself to its own service. `LITE_HEADER` stays: it describes
+/// the body.
 pub fn remove_clients_own(headers: &mut HeaderMap) {
     let own: Vec<HeaderName> = headers
         .keys()

@@ -112,7 +112,8 @@ fn every_example_it_shows_is_accepted() {
     examples::check_text("gateway.toml", &activated(true));
 }
 
-/// A file with an unknown key at one place, and where the same place is in a parsed file; `*` stands for any key or entry.
+/// A file with an unknown key at one place, and where the same place is in a parsed file; `*`
+/// stands for any key or entry.
 const PLACES: [(&str, &str); 19] = [
     ("zqx = 1", ""),
     ("[server]\nzqx = 1", "server"),

@@ -1,5 +1,5 @@
-//! The documents and the shipped configuration say what is true. Tests what is written against what runs; nothing here tests the
-//! gateway itself.
+//! The documents and the shipped configuration say what is true. Tests what is written against what
+//! runs; nothing here tests the gateway itself.
 
 #[cfg(test)]
 mod config_file;

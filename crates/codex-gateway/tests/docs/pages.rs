@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::examples::{check_text, root};
 
-/// Pages about other things have `toml` blocks of other forms, which are tested where those forms are read.
+/// Pages about other things have `toml` blocks of other forms, which are tested where those forms
+/// are read.
 const OTHER_FORMS: [&str; 3] = ["prices.md", "cookbook.md", "models.md"];
 
 fn pages() -> Vec<PathBuf> {

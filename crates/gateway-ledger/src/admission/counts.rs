@@ -55,7 +55,8 @@ pub(super) type Question = (String, Billing, Days);
 /// Subqueries in one statement. SQLite allows five hundred.
 pub(super) const QUESTIONS: usize = 200;
 
-/// The counts of one transaction: read once, in as few statements as can be, then carried on in memory.
+/// The counts of one transaction: read once, in as few statements as can be, then carried on in
+/// memory.
 pub(super) struct Counts<'s> {
     shared: &'s Shared,
     now: i64,
@@ -288,11 +289,12 @@ pub(super) fn days(period: Period) -> Days {
         .map(|(first, last)| (day_number(first), day_number(last)))
 }
 
-/// What scopes have spent and set aside in their periods, in the order asked. One statement, so that money that moves from
-/// the one to the other is not missed between two looks.
+/// What scopes have spent and set aside in their periods, in the order asked. One statement, so
+/// that money that moves from the one to the other is not missed between two looks.
 ///
-/// What is set aside counts until it is given back, whatever became of the lease of who did it: after an outage of the store
-/// everybody's lease is over and everybody's streams still run. What the dead leave goes with the sweep.
+/// What is set aside counts until it is given back, whatever became of the lease of who did it:
+/// after an outage of the store everybody's lease is over and everybody's streams still run. What
+/// the dead leave goes with the sweep.
 pub(super) async fn read_positions(
     link: &mut Link<'_>,
     questions: &[&Question],

@@ -1,4 +1,5 @@
-//! Reads a storage URL, connects, and brings the schema up to date. Chooses every setting that durability rests on.
+//! Reads a storage URL, connects, and brings the schema up to date. Chooses every setting that
+//! durability rests on.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -120,12 +121,14 @@ impl Storage {
             });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            // The error is not kept as the source: it can quote the URL, and the URL can hold a password.
+            // The error is not kept as the source: it can quote the URL, and the URL can hold a
+            // password.
             let options = PgConnectOptions::from_str(url).map_err(|_| {
                 LedgerError::bare(LedgerErrorKind::Rejected, "the postgres url cannot be read")
             })?;
-            // The last one bounds how long a replica that vanishes in mid-admission can keep the others from admitting: its
-            // transaction holds the locks of its scopes until the server gives it up. No transaction pauses for so long.
+            // The last one bounds how long a replica that vanishes in mid-admission can keep the
+            // others from admitting: its transaction holds the locks of its scopes until the server
+            // gives it up. No transaction pauses for so long.
             let limits = [
                 ("statement_timeout", "30000"),
                 ("lock_timeout", "5000"),
@@ -159,8 +162,9 @@ impl Storage {
         }
     }
 
-    /// Where intents, leases and reservations go: commits survive the end of the process, not of the power. On SQLite this
-    /// is a file of its own, so that an intent never waits for the fsync of a settled entry.
+    /// Where intents, leases and reservations go: commits survive the end of the process, not of
+    /// the power. On SQLite this is a file of its own, so that an intent never waits for the fsync
+    /// of a settled entry.
     pub(crate) fn live(&self) -> Target {
         match self {
             Self::Sqlite { file } => Target::Sqlite {
@@ -191,8 +195,8 @@ impl Storage {
         }
     }
 
-    /// Brings the schema up to date. Safe to run from several processes at once on PostgreSQL, which locks; on SQLite the
-    /// second one finds the tables and tries again.
+    /// Brings the schema up to date. Safe to run from several processes at once on PostgreSQL,
+    /// which locks; on SQLite the second one finds the tables and tries again.
     pub(crate) async fn migrate(&self) -> Result<(), LedgerError> {
         match self {
             Self::Sqlite { file } => {
@@ -264,7 +268,8 @@ impl Target {
                     .map_err(|error| LedgerError::sql("the database cannot be reached", error))?;
                 let mut connection = Connection::Postgres(Box::new(connection));
                 let setting = if *is_durable {
-                    // Only the one value that would lose settled entries is overruled; `remote_apply` and the like stay.
+                    // Only the one value that would lose settled entries is overruled;
+                    // `remote_apply` and the like stay.
                     "SELECT set_config('synchronous_commit', 'on', false) \
                      WHERE current_setting('synchronous_commit') = 'off'"
                 } else {
@@ -312,8 +317,8 @@ fn live_file(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Written without fsync, the live file can be torn by a power cut. What it held is lost then, by contract; a torn file must
-/// not keep the gateway from starting.
+/// Written without fsync, the live file can be torn by a power cut. What it held is lost then, by
+/// contract; a torn file must not keep the gateway from starting.
 async fn is_sound(file: &Path) -> bool {
     if !file.exists() {
         return true;

@@ -7,15 +7,17 @@ use crate::error::LedgerError;
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    /// Columns in the order of a row's cells. The first one identifies the row in [`Link::insert`]'s answer.
+    /// Columns in the order of a row's cells. The first one identifies the row in
+    /// [`Link::insert`]'s answer.
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// What follows the values: the conflict clause.
     pub(crate) conflict: &'static str,
 }
 
 impl Link<'_> {
-    /// Writes rows and answers the identifying cells of those that were new or changed. A statement is a hop to another thread
-    /// or a round trip, so it carries many rows: lists of values for SQLite, whole columns for PostgreSQL.
+    /// Writes rows and answers the identifying cells of those that were new or changed. A statement
+    /// is a hop to another thread or a round trip, so it carries many rows: lists of values for
+    /// SQLite, whole columns for PostgreSQL.
     pub(crate) async fn insert(
         &mut self,
         table: &Table,
@@ -80,8 +82,8 @@ impl Link<'_> {
     }
 }
 
-/// The largest power of two up to 64 that is not above a number of rows: every statement is one of seven, so that all stay
-/// prepared.
+/// The largest power of two up to 64 that is not above a number of rows: every statement is one of
+/// seven, so that all stay prepared.
 fn chunk(rows: usize) -> Option<usize> {
     (0..7)
         .rev()

@@ -21,8 +21,8 @@ use crate::writer::{self, WRITER_QUEUE, Writer};
 const SPOOL_CHUNK: usize = 256;
 
 impl Ledger {
-    /// Opens the ledger of a serving gateway: brings the schema up to date, writes what the spool holds, and settles what
-    /// this instance left behind. Fails when the store does not answer.
+    /// Opens the ledger of a serving gateway: brings the schema up to date, writes what the spool
+    /// holds, and settles what this instance left behind. Fails when the store does not answer.
     pub async fn open(options: OpenOptions) -> Result<Opened, LedgerError> {
         let OpenOptions {
             url,
@@ -43,7 +43,8 @@ impl Ledger {
         let mut writer_lane = lane(storage.writer()).await?;
         let mut keeper_lane = lane(storage.live()).await?;
         let spool = Spool::open(&data_dir.join("spool"))?;
-        // The spool first: an entry in it is the truth about an intent that would else become `interrupted`.
+        // The spool first: an entry in it is the truth about an intent that would else become
+        // `interrupted`.
         empty_spool(&spool, &mut writer_lane, &shared).await?;
         let interrupted = settle_own(&mut keeper_lane, &mut writer_lane, &shared).await?;
         let until = shared.now().saturating_add(micros(lease));
@@ -106,8 +107,8 @@ impl Ledger {
         })
     }
 
-    /// A handle for a tool beside a serving gateway: it reads and administers, and cannot record exchanges. Touches neither
-    /// the spool nor anybody's intents.
+    /// A handle for a tool beside a serving gateway: it reads and administers, and cannot record
+    /// exchanges. Touches neither the spool nor anybody's intents.
     pub async fn attach(options: OpenOptions) -> Result<Self, LedgerError> {
         let storage = Storage::parse(&options.url, &options.data_dir)?;
         storage.migrate().await?;
@@ -187,7 +188,8 @@ async fn settle_own(
         let stored: Vec<Stored> = entries.iter().cloned().map(Stored::from).collect();
         let new = writer::write(&mut writer.link().await?, &stored, &shared.time_zone).await?;
         live::delete_intents(&mut link, entries.iter().map(|entry| &entry.id)).await?;
-        // An entry that was there already: the process died between its commit and the end of its intent.
+        // An entry that was there already: the process died between its commit and the end of its
+        // intent.
         settled.extend(
             entries
                 .into_iter()

@@ -143,7 +143,8 @@ async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
     let mut settled = entry(first, "a");
     settled.cost_nanos = Some(2 * CENT);
     gateway.ledger.settle(settled).await;
-    // The lane works in order: what was settled before this claim is released before it, or the moment after.
+    // The lane works in order: what was settled before this claim is released before it, or the
+    // moment after.
     let mut answer = gateway
         .ledger
         .reserve(claim(&store, 8 * CENT, &scopes))

@@ -26,7 +26,8 @@ crate::on_every_store! {
 /// Set in the child process that is going to be killed: the storage URL and the data directory.
 const CHILD: &str = "GATEWAY_LEDGER_TEST_CHILD";
 
-/// Not a test by itself: what the killed process runs. It tells of each step on stdout as soon as the ledger has said yes.
+/// Not a test by itself: what the killed process runs. It tells of each step on stdout as soon as
+/// the ledger has said yes.
 #[test]
 fn child_process() {
     let Some(child) = std::env::var_os(CHILD) else {
@@ -71,7 +72,8 @@ fn child_process() {
     });
 }
 
-/// Runs a child until it has told of so many steps, kills it, and answers what it had begun and settled.
+/// Runs a child until it has told of so many steps, kills it, and answers what it had begun and
+/// settled.
 fn run_and_kill(store: &Store, enough: usize) -> (Vec<EntryId>, Vec<EntryId>) {
     let options = store.options("a");
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -404,7 +406,8 @@ fn a_hanging_store_sends_entries_to_the_spool_and_takes_them_back() {
         );
         let waited = begun.elapsed();
         assert!(waited < Duration::from_secs(4), "{waited:?}");
-        // Now that it is known to hang, new requests are refused at once, and late entries go straight to the spool.
+        // Now that it is known to hang, new requests are refused at once, and late entries go
+        // straight to the spool.
         assert!(!gateway.ledger.health().ok);
         let refused = gateway
             .ledger

@@ -1,5 +1,5 @@
-//! One story for both stores: SQLite always, PostgreSQL when `CODEX_GATEWAY_TEST_POSTGRES` names a server. Every test
-//! gets a store of its own.
+//! One story for both stores: SQLite always, PostgreSQL when `CODEX_GATEWAY_TEST_POSTGRES` names a
+//! server. Every test gets a store of its own.
 
 #[cfg(test)]
 mod administration;

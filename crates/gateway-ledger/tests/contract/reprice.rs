@@ -27,8 +27,8 @@ fn table(usd: &str) -> PriceTable {
     PriceTable::parse(&text).0.unwrap()
 }
 
-/// 1050 tokens each: one recorded at 1.5 millidollars, one unpriced, one of a plan, one of an unknown model, one whose cost
-/// the provider reported.
+/// 1050 tokens each: one recorded at 1.5 millidollars, one unpriced, one of a plan, one of an
+/// unknown model, one whose cost the provider reported.
 fn entries(store: &Store) -> [LedgerEntry; 5] {
     let new = || entry(intent(store.now()), "a");
     let (mut priced, mut unpriced, mut plan, mut unknown, mut reported) =
@@ -241,7 +241,8 @@ async fn what_has_no_price_and_what_is_unknown_are_counted_apart(store: Arc<Stor
 
 /// What the store looked like before the two were counted apart.
 const OLDER: [&str; 5] = [
-    "UPDATE entries SET n_unpriced = 1 WHERE corrects IS NULL AND cost_nanos IS NULL AND outcome <> 'rejected'",
+    "UPDATE entries SET n_unpriced = 1 WHERE corrects IS NULL AND cost_nanos IS NULL AND outcome \
+     <> 'rejected'",
     "UPDATE rollup SET unpriced = requests + 3 WHERE outcome <> 'rejected'",
     "ALTER TABLE entries DROP COLUMN n_unknown",
     "ALTER TABLE rollup DROP COLUMN unknown",

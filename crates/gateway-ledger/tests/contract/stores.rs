@@ -254,7 +254,8 @@ pub(crate) fn intent(at: Timestamp) -> Intent {
     }
 }
 
-/// A completed entry: 1000 input tokens of which 400 cached and 100 written, 50 output of which 20 reasoning, 1.5 millidollars.
+/// A completed entry: 1000 input tokens of which 400 cached and 100 written, 50 output of which 20
+/// reasoning, 1.5 millidollars.
 pub(crate) fn entry(intent: Intent, instance: &str) -> LedgerEntry {
     let finished_at = intent.started_at;
     LedgerEntry {

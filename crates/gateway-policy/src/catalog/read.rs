@@ -70,7 +70,8 @@ struct FactSpec {
     consequence: String,
 }
 
-/// `[[model.says]]`: what one source says about one model. Everything but the source may be left out.
+/// `[[model.says]]`: what one source says about one model. Everything but the source may be left
+/// out.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -124,7 +125,8 @@ impl Catalog {
         Self::default().overlay(text)
     }
 
-    /// Lays an operator's file over this catalogue: its statements win, its rules come first, its chains replace ours.
+    /// Lays an operator's file over this catalogue: its statements win, its rules come first, its
+    /// chains replace ours.
     pub fn overlay(&self, text: &str) -> Result<Self, Vec<Problem>> {
         let spec: CatalogSpec = toml::from_str(text)
             .map_err(|error| vec![Problem::error(error.span(), error.message().to_owned())])?;
@@ -197,7 +199,8 @@ impl Catalog {
             .collect()
     }
 
-    /// Collects the statements of all parts. Within a part the date decides, then the order; a later part beats an earlier.
+    /// Collects the statements of all parts. Within a part the date decides, then the order; a
+    /// later part beats an earlier.
     fn build_cards(&mut self) {
         self.cards.clear();
         self.by_id.clear();

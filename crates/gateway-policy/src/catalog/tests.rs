@@ -1,4 +1,5 @@
-//! The data file itself: every row of the documents, its dates, and what happens when an operator lays a file over it.
+//! The data file itself: every row of the documents, its dates, and what happens when an operator
+//! lays a file over it.
 
 use super::*;
 use crate::problem::Problem;

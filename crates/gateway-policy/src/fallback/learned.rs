@@ -1,4 +1,5 @@
-//! Refusals that were seen, and for how long they are believed. Pure arithmetic: time is an argument, the process stores it.
+//! Refusals that were seen, and for how long they are believed. Pure arithmetic: time is an
+//! argument, the process stores it.
 
 #[cfg(test)]
 mod tests;
@@ -92,7 +93,8 @@ impl LearnedFacts {
             .map_or(Refusal::Unknown, |fact| fact.refusal(now))
     }
 
-    /// Takes the single probe of an expired fact. `false` when there is nothing to probe or another request does.
+    /// Takes the single probe of an expired fact. `false` when there is nothing to probe or another
+    /// request does.
     pub fn claim_probe(&mut self, key: &FactKey, now: Timestamp) -> bool {
         match self.facts.get_mut(key) {
             Some(fact) if fact.refusal(now) == Refusal::Probe => {

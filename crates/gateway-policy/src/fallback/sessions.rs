@@ -1,4 +1,5 @@
-//! Which model serves which session, so that a session never changes its model in the middle. Pure; time is an argument.
+//! Which model serves which session, so that a session never changes its model in the middle. Pure;
+//! time is an argument.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use crate::ask::Sticky;
 /// How long a silent session is remembered.
 pub const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// Most sessions that are remembered; when there are more, those that were silent longest make room.
+/// Most sessions that are remembered; when there are more, those that were silent longest make
+/// room.
 pub const MAX_SESSIONS: usize = 50_000;
 
 /// A session of one caller, asking for one model.
@@ -49,8 +51,8 @@ impl Sessions {
         (now < after(seat.seen_at, SESSION_TTL)).then_some(&seat.sticky)
     }
 
-    /// Records who served a session. Called for every served request, also when the requested model served it: then a
-    /// refusal that somebody else meets does not move the session.
+    /// Records who served a session. Called for every served request, also when the requested model
+    /// served it: then a refusal that somebody else meets does not move the session.
     pub fn served(&mut self, key: SessionKey, by: Sticky, now: Timestamp) {
         if self.seats.len() >= MAX_SESSIONS && !self.seats.contains_key(&key) {
             self.make_room(now);

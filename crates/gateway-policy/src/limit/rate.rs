@@ -1,6 +1,7 @@
-//! A rate limit as one number: the moment at which the bucket will be empty again. Each request moves it onward by its share
-//! of a minute; who would move it more than a minute ahead of now has to wait. One number is what a database can change
-//! atomically for all replicas, and the wait it gives is exact.
+//! A rate limit as one number: the moment at which the bucket will be empty again. Each request
+//! moves it onward by its share of a minute; who would move it more than a minute ahead of now has
+//! to wait. One number is what a database can change atomically for all replicas, and the wait it
+//! gives is exact.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ pub struct RateLimit {
 }
 
 const MINUTE: i64 = 60_000_000_000;
-/// How far a request that took more than was expected of it can move the bucket: whoever comes next waits at most this long
-/// less a minute.
+/// How far a request that took more than was expected of it can move the bucket: whoever comes next
+/// waits at most this long less a minute.
 const MOST_AHEAD: i64 = 2 * MINUTE;
 
 impl RateLimit {
@@ -23,8 +24,9 @@ impl RateLimit {
         Self { per_minute: units }
     }
 
-    /// Takes units out. `empty_at` is the stored number in nanoseconds since 1970 (0 for a bucket never used); the answer is
-    /// the one to store, or how long to wait. More units than a minute's worth pass when the bucket is empty.
+    /// Takes units out. `empty_at` is the stored number in nanoseconds since 1970 (0 for a bucket
+    /// never used); the answer is the one to store, or how long to wait. More units than a minute's
+    /// worth pass when the bucket is empty.
     pub fn take(self, empty_at: i64, units: u64, now: Timestamp) -> Result<i64, Duration> {
         let now = nanos(now);
         if self.per_minute == 0 {

@@ -42,7 +42,8 @@ fn windows_follow_the_zones_clock_changes() {
             (date(2026, 10, 25), date(2026, 10, 25)),
             "2026-10-25T23:00:00Z",
         ),
-        // A week that loses an hour, and a month that begins in winter time and ends in summer time.
+        // A week that loses an hour, and a month that begins in winter time and ends in summer
+        // time.
         (
             Window::Week,
             "Europe/Berlin",

@@ -34,9 +34,9 @@ pub(crate) enum Purpose {
 impl Policy {
     /// What becomes of a request.
     ///
-    /// The first rule that matches decides. After a rewrite, and for each fallback, the rules are asked again about the
-    /// final model, without rewrites. Then memory: a session stays where it is; a model known to refuse is passed over when
-    /// its chain offers another.
+    /// The first rule that matches decides. After a rewrite, and for each fallback, the rules are
+    /// asked again about the final model, without rewrites. Then memory: a session stays where it
+    /// is; a model known to refuse is passed over when its chain offers another.
     pub fn decide(&self, ask: &Ask<'_>, memory: &dyn Memory) -> Decision {
         self.walk(ask, memory, Purpose::Request).decision
     }
@@ -117,8 +117,8 @@ impl Policy {
         rules.find(|rule| rule.is_about(question.ask, model))
     }
 
-    /// The first rule that is about the model that would really be asked. Rewrites are passed over, so that one rewrite is
-    /// all there ever is.
+    /// The first rule that is about the model that would really be asked. Rewrites are passed over,
+    /// so that one rewrite is all there ever is.
     fn final_rule(&self, question: &Question<'_>, model: &ModelId) -> Option<&Rule> {
         let mut rules = self
             .index
@@ -178,7 +178,8 @@ impl Policy {
         };
         let judge = |model: &ModelId| {
             let target = self.target(question, model)?;
-            // The caller's credential is meant for the route's own upstream; a hop hands it to nobody else.
+            // The caller's credential is meant for the route's own upstream; a hop hands it to
+            // nobody else.
             let elsewhere = target.name != head.upstream.name;
             let home = self.route_upstream(question.ask.route);
             if elsewhere
@@ -219,7 +220,8 @@ impl Policy {
         })
     }
 
-    /// Models that this request could name and get served: those the rule names first, then the catalogue's and the rules'.
+    /// Models that this request could name and get served: those the rule names first, then the
+    /// catalogue's and the rules'.
     fn allowed(&self, question: &Question<'_>, rule: &Rule) -> Vec<ModelId> {
         let mut known: Vec<(Option<Standing>, u32, &ModelId)> = self
             .catalog
@@ -264,7 +266,8 @@ impl Policy {
             .collect()
     }
 
-    /// Whether the rules would let this request through, were it for `model`, and nobody refused it lately.
+    /// Whether the rules would let this request through, were it for `model`, and nobody refused it
+    /// lately.
     fn serves(&self, question: &Question<'_>, model: &ModelId) -> bool {
         let home = self.route_upstream(question.ask.route);
         let (target, model) = match self.asked_rule(question, model).map(|rule| &rule.action) {

@@ -1,7 +1,9 @@
-//! Finds the rules that can be about a request without asking each of them. Order is kept: the first match wins.
+//! Finds the rules that can be about a request without asking each of them. Order is kept: the
+//! first match wins.
 //!
-//! Every condition that compares words is a set of rules per word, so that a decision is a few look-ups and a few `and`s,
-//! whatever the number of rules. What is found this way is still asked: globs and clients are not decided here.
+//! Every condition that compares words is a set of rules per word, so that a decision is a few
+//! look-ups and a few `and`s, whatever the number of rules. What is found this way is still asked:
+//! globs and clients are not decided here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! Suspicions: configurations that compile and probably mean something else. Only warns; errors are found while compiling.
+//! Suspicions: configurations that compile and probably mean something else. Only warns; errors are
+//! found while compiling.
 
 use std::ops::Range;
 
@@ -12,7 +13,8 @@ use crate::rule::{Action, Rule, RuleOrigin};
 use crate::{AuthRoute, ModelId, ModelPattern};
 
 impl Policy {
-    /// Adds what looks wrong in the operator's part. Built-in rules and chains are tested with the data file itself.
+    /// Adds what looks wrong in the operator's part. Built-in rules and chains are tested with the
+    /// data file itself.
     pub(super) fn lint(&self, input: &PolicyInput, problems: &mut Vec<Problem>) {
         for (at, rule) in self.rules.iter().enumerate() {
             let RuleOrigin::Operator { span } = &rule.reference.origin else {
@@ -49,7 +51,8 @@ impl Policy {
         }
     }
 
-    /// A ChatGPT sign-in is meant for one party; a rule that hands it to another is hardly ever meant.
+    /// A ChatGPT sign-in is meant for one party; a rule that hands it to another is hardly ever
+    /// meant.
     fn lint_credential(&self, rule: &Rule, problems: &mut Vec<Problem>) {
         let Action::Send(name) = &rule.action else {
             return;

@@ -115,7 +115,8 @@ impl Policy {
         self.view(asker, model, memory).access
     }
 
-    /// Every model of the catalogue and of the rules' own, visible or not, in the order of the data file.
+    /// Every model of the catalogue and of the rules' own, visible or not, in the order of the data
+    /// file.
     pub fn models_for(&self, asker: &Asker<'_>, memory: &dyn Memory) -> Vec<ModelView<'_>> {
         let mut models: Vec<ModelId> = self
             .catalog()

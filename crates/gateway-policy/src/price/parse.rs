@@ -191,7 +191,8 @@ impl Layer {
 
 impl PriceRow {
     fn overlaps(&self, other: &Self) -> bool {
-        // A row with a later `from` takes over from an open-ended one, so only equal beginnings collide.
+        // A row with a later `from` takes over from an open-ended one, so only equal beginnings
+        // collide.
         if self.from == other.from {
             return true;
         }

@@ -45,8 +45,8 @@ type Invoice = (
     bool,
 );
 
-/// Model, tier, [input, cached, cache write, output] → nano-dollars, tier charged, long context, estimated. The comments show
-/// the sums, in dollars per million.
+/// Model, tier, [input, cached, cache write, output] → nano-dollars, tier charged, long context,
+/// estimated. The comments show the sums, in dollars per million.
 const INVOICES: &[Invoice] = &[
     // 100000×$10 + 200000×$1 + 4000×$45 per million = 1.00 + 0.20 + 0.18
     (
@@ -58,7 +58,8 @@ const INVOICES: &[Invoice] = &[
         true,
         false,
     ),
-    // At the threshold still the short rates: 72000×$5 + 200000×$0.5 + 4000×$30 = 0.36 + 0.10 + 0.12
+    // At the threshold still the short rates: 72000×$5 + 200000×$0.5 + 4000×$30 = 0.36 + 0.10 +
+    // 0.12
     (
         "gpt-5.5",
         None,
@@ -399,7 +400,8 @@ fn an_operators_row_replaces_the_built_in_one_and_changes_the_version() {
     let table = PriceTable::overlay(&base, &operator);
     assert_ne!(table.version(), version);
     let cost = |model: &str| table.cost(&id(model), usage(300_000, 200_000, 0, 0), None, DAY);
-    // A glob of the operator's outranks the exact built-in row, and its missing long-context rates are a statement too.
+    // A glob of the operator's outranks the exact built-in row, and its missing long-context rates
+    // are a statement too.
     assert_eq!(
         cost("gpt-5.5"),
         priced(300_000_000, Tier::Standard, false, false)

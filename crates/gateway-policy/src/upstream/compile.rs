@@ -15,7 +15,8 @@ use crate::problem::{Problem, did_you_mean, one_of};
 use crate::units::parse_duration;
 use crate::words::Words;
 
-/// Headers that belong to the connection, the body or a credential; setting them here would break or leak something.
+/// Headers that belong to the connection, the body or a credential; setting them here would break
+/// or leak something.
 const RESERVED_HEADERS: [&str; 14] = [
     "authorization",
     "connection",
@@ -198,7 +199,8 @@ impl UpstreamSpec {
                 );
             }
         } else if wire_apis == [WireApi::Chat] {
-            // What speaks Chat alone is hardly the protocol's owner, and trips over what only the owner takes.
+            // What speaks Chat alone is hardly the protocol's owner, and trips over what only the
+            // owner takes.
             dialect = Dialect::named("compatible").copied().unwrap_or_default();
         }
         self.deviations

@@ -1,4 +1,5 @@
-//! The claims of a ChatGPT access token that choose a route and label usage. No signature is checked: the upstream does that.
+//! The claims of a ChatGPT access token that choose a route and label usage. No signature is
+//! checked: the upstream does that.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;

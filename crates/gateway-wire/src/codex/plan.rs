@@ -1,4 +1,5 @@
-//! Plan limits of a ChatGPT account, from response headers or from a `codex.rate_limits` event. Adds nothing up.
+//! Plan limits of a ChatGPT account, from response headers or from a `codex.rate_limits` event.
+//! Adds nothing up.
 
 use http::HeaderMap;
 use serde_json::Value;

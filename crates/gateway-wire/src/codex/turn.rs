@@ -68,7 +68,8 @@ const MAX_ID: usize = 256;
 /// Longest turn metadata that is parsed, in bytes.
 const MAX_METADATA: usize = 64 * 1024;
 
-/// Spellings of a header, the preferred one first. Older clients used underscores, and some proxies rename headers.
+/// Spellings of a header, the preferred one first. Older clients used underscores, and some proxies
+/// rename headers.
 const SESSION: [&str; 6] = [
     "session-id",
     "session_id",
@@ -94,7 +95,8 @@ struct Labels {
     is_memory: bool,
 }
 
-/// The value of `x-codex-turn-metadata`. Members are read one by one: a wrongly typed one must not hide the others.
+/// The value of `x-codex-turn-metadata`. Members are read one by one: a wrongly typed one must not
+/// hide the others.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Metadata(serde_json::Map<String, Value>);
@@ -112,7 +114,8 @@ impl Metadata {
 }
 
 impl TurnMetadata {
-    /// Reads the JSON text that Codex puts in the `x-codex-turn-metadata` header and in `client_metadata`.
+    /// Reads the JSON text that Codex puts in the `x-codex-turn-metadata` header and in
+    /// `client_metadata`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut labels = Labels::default();
         let mut turn = Self::default();
@@ -214,7 +217,8 @@ impl Labels {
     }
 }
 
-/// The kind a word stands for. Codex uses several words for one kind, depending on where it says them.
+/// The kind a word stands for. Codex uses several words for one kind, depending on where it says
+/// them.
 fn word_kind(word: &str) -> Option<RequestKind> {
     Some(match word.to_ascii_lowercase().replace('-', "_").as_str() {
         "turn" | "user" => RequestKind::Turn,

@@ -1,4 +1,5 @@
-//! The table of built-in dialects. Facts about upstream families, each proved by a fixture folder of its name.
+//! The table of built-in dialects. Facts about upstream families, each proved by a fixture folder
+//! of its name.
 
 use super::{
     Dialect, Echo, EffortField, Efforts, EmptyContent, MaxTokensField, ParallelCalls,

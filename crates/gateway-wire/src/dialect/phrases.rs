@@ -1,4 +1,5 @@
-//! Words of upstreams that mean something everywhere: finish reasons, and error texts whose code is missing.
+//! Words of upstreams that mean something everywhere: finish reasons, and error texts whose code is
+//! missing.
 //!
 //! The only place where an upstream's text is matched. Decides nothing; names what was said.
 

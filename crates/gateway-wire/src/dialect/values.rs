@@ -121,15 +121,16 @@ impl Efforts {
     /// `high` and `max`
     pub const HIGH_OR_MAX: Self = Self(0b101_0000);
 
-    /// The word to send for `wanted`: itself where it is known, else the nearest below, else the lowest; `None` for a name
-    /// nobody knows.
+    /// The word to send for `wanted`: itself where it is known, else the nearest below, else the
+    /// lowest; `None` for a name nobody knows.
     pub fn nearest(self, wanted: &str) -> Option<&str> {
         if self == Self::ALL {
             return Some(wanted);
         }
         let at = NAMES.iter().position(|name| *name == wanted)?;
         let known = |index: &usize| self.0 & (1 << index) != 0;
-        // Never down to `none`: that would switch reasoning off for somebody who asked for a little.
+        // Never down to `none`: that would switch reasoning off for somebody who asked for a
+        // little.
         let index = (at.min(1)..=at)
             .rev()
             .find(known)

@@ -18,8 +18,8 @@ pub(super) struct Envelope {
 const MAX_PLAIN_TEXT: usize = 1024;
 
 impl Envelope {
-    /// Reads `{detail}`, `{error:{…}}`, `{error:"…"}`, `{message}`, a failed response, an error event, an array of one of
-    /// these, or a short plain text.
+    /// Reads `{detail}`, `{error:{…}}`, `{error:"…"}`, `{message}`, a failed response, an error
+    /// event, an array of one of these, or a short plain text.
     pub(super) fn parse(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(Value::Object(object)) => Self::of_object(&object),
@@ -119,7 +119,8 @@ impl Envelope {
     }
 }
 
-/// A text or a number as text. An empty text is absent, and so is the `None` that some servers write for it.
+/// A text or a number as text. An empty text is absent, and so is the `None` that some servers
+/// write for it.
 fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty() && text != "None"),

@@ -26,8 +26,9 @@ pub(super) fn normalised(message: &str) -> String {
     line
 }
 
-/// Compares a normalised line with a template, in which `{model}` stands for the id, `{slug}` for the id or an internal
-/// name made from it, and a final `{any}` for any rest. `None` when the line is another sentence.
+/// Compares a normalised line with a template, in which `{model}` stands for the id, `{slug}` for
+/// the id or an internal name made from it, and a final `{any}` for any rest. `None` when the line
+/// is another sentence.
 pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quoted> {
     let template = normalised(template);
     let sent = normalised(sent_model);
@@ -46,7 +47,8 @@ pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quo
         let nothing = NO_MODEL.contains(&sent.as_str());
         return Some(if nothing { Quoted::Other } else { Quoted::Sent });
     }
-    // Not our id; is it the sentence all the same? An id holds no space and no quotation mark, and ends in no stop.
+    // Not our id; is it the sentence all the same? An id holds no space and no quotation mark, and
+    // ends in no stop.
     let end = rest.find([' ', '\'']).unwrap_or(rest.len());
     let found = rest.get(..end)?.trim_end_matches('.');
     let tail = rest.strip_prefix(found)?;
@@ -60,7 +62,8 @@ pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quo
 /// What serialisers write where a model id was lost.
 const NO_MODEL: [&str; 4] = ["none", "null", "undefined", "nil"];
 
-/// An upstream may name its own build of the model that was asked for: the id, then at least three more parts, not a date.
+/// An upstream may name its own build of the model that was asked for: the id, then at least three
+/// more parts, not a date.
 fn is_internal_slug(found: &str, sent: &str) -> bool {
     let Some(rest) = found
         .strip_prefix(sent)
@@ -82,7 +85,8 @@ fn ends_as(template: &str, rest: &str) -> bool {
     rest.trim_end_matches('.') == template.trim_end_matches('.')
 }
 
-/// Whether a glob of texts and `*` covers the whole line. Linear in the product of both lengths at worst; never recursive.
+/// Whether a glob of texts and `*` covers the whole line. Linear in the product of both lengths at
+/// worst; never recursive.
 pub(super) fn glob_matches(glob: &str, line: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {

@@ -1,7 +1,8 @@
 //! What upstreams say, as data: codes, phrases and sentences, each with what it means. No logic.
 //!
-//! In a sentence `{model}` stands for the quoted id, `{slug}` for the id or an upstream's internal name for it, a final
-//! `{any}` for whatever follows. White space, case and the kind of quotation marks do not matter.
+//! In a sentence `{model}` stands for the quoted id, `{slug}` for the id or an upstream's internal
+//! name for it, a final `{any}` for whatever follows. White space, case and the kind of quotation
+//! marks do not matter.
 
 use super::Failure;
 
@@ -11,7 +12,8 @@ pub(super) struct Code {
     pub(super) verdict: Failure,
 }
 
-/// A lower-case phrase that may stand anywhere in a message. Only for verdicts that send nothing again.
+/// A lower-case phrase that may stand anywhere in a message. Only for verdicts that send nothing
+/// again.
 pub(super) struct Phrase {
     pub(super) phrase: &'static str,
     pub(super) verdict: Failure,

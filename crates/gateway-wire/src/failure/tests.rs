@@ -1,4 +1,5 @@
-//! Every documented body and its verdict, from `tests/fixtures/failure/`, and the properties that hold for all bodies.
+//! Every documented body and its verdict, from `tests/fixtures/failure/`, and the properties that
+//! hold for all bodies.
 
 use std::path::PathBuf;
 

@@ -92,8 +92,9 @@ impl ChatWatch {
         self.has_head = summary.response_id.is_some() && summary.model.is_some();
     }
 
-    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had ended well; after an error nothing is
-    /// added, for a client that overlooked the error would take it for success.
+    /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had
+    /// ended well; after an error nothing is added, for a client that overlooked the error would
+    /// take it for success.
     pub(super) fn end(&self, summary: &mut StreamSummary) -> Option<Bytes> {
         if self.finish_reason.is_none() && summary.pending_error.is_none() {
             return None;
@@ -126,7 +127,8 @@ fn keep(field: &mut Option<String>, data: &[u8], span: &Range<usize>) {
     }
 }
 
-/// The last usage that says anything counts: some upstreams repeat it, some send an empty one after it.
+/// The last usage that says anything counts: some upstreams repeat it, some send an empty one after
+/// it.
 fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
     let reading = read_usage(data.get(span).unwrap_or_default());
     if reading.usage != UsageReading::Missing {
@@ -135,8 +137,8 @@ fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
     summary.provider_cost_nanos = reading.cost_nanos.or(summary.provider_cost_nanos);
 }
 
-/// The event as an upstream sends it that was not asked for usage: without the chunk that carries nothing else, and without the
-/// `"usage":null` of all others. `None` where nothing has to go.
+/// The event as an upstream sends it that was not asked for usage: without the chunk that carries
+/// nothing else, and without the `"usage":null` of all others. `None` where nothing has to go.
 ///
 /// Counts beside a choice stay: upstreams that put them there send them unasked.
 fn without_usage(raw: &[u8], data: &[u8]) -> Option<Bytes> {

@@ -1,4 +1,5 @@
-//! Counts the characters of generated text in deltas, for estimates. Approximate by design: a wrong count is a worse estimate, nothing else.
+//! Counts the characters of generated text in deltas, for estimates. Approximate by design: a wrong
+//! count is a worse estimate, nothing else.
 
 use std::sync::LazyLock;
 

@@ -28,7 +28,8 @@ pub(super) fn apply(data: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     out
 }
 
-/// What has to go so that a member is gone from the object at `at`: with the comma before it, or, if it is the first, the one after.
+/// What has to go so that a member is gone from the object at `at`: with the comma before it, or,
+/// if it is the first, the one after.
 pub(super) fn removal(data: &[u8], at: usize, gone: &Member) -> Range<usize> {
     let mut before = None;
     for member in Members::new(data, at) {
@@ -85,7 +86,8 @@ impl HeaderEdits {
 
     fn edit_object(&self, data: &[u8], at: usize, edits: &mut Vec<Edit>) {
         let mut kept_before: Option<usize> = None;
-        // Removing a member takes one comma with it: the one before, or, with nothing kept before it, the one after.
+        // Removing a member takes one comma with it: the one before, or, with nothing kept before
+        // it, the one after.
         let mut open_removal: Option<usize> = None;
         for member in Members::new(data, at) {
             if let Some(start) = open_removal.take() {

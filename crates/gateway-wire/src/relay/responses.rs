@@ -1,4 +1,5 @@
-//! Watches a Responses stream: which events are output, which one ends it, what it says about tokens and errors.
+//! Watches a Responses stream: which events are output, which one ends it, what it says about
+//! tokens and errors.
 
 use std::ops::Range;
 
@@ -174,7 +175,8 @@ fn end(data: &[u8], ending: Ending, summary: &mut StreamSummary, edits: &mut Vec
     Kind::Terminal
 }
 
-/// The edit that gives a completed response its id: over a value that is none, into the object, or with a new object.
+/// The edit that gives a completed response its id: over a value that is none, into the object, or
+/// with a new object.
 fn id_edit(
     data: &[u8],
     response: Option<usize>,

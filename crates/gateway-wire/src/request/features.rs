@@ -1,4 +1,5 @@
-//! A second look at a whole body, taken only before a fallback: what does it need that another model may not have. Rewrites nothing.
+//! A second look at a whole body, taken only before a fallback: what does it need that another
+//! model may not have. Rewrites nothing.
 
 use super::{RequestError, scan};
 use crate::json::{self, Elements, Members};

@@ -1,4 +1,5 @@
-//! The scanner behind [`RequestHead`]: a state machine over JSON text with one bit per nesting level and room for one captured value.
+//! The scanner behind [`RequestHead`]: a state machine over JSON text with one bit per nesting
+//! level and room for one captured value.
 
 use std::borrow::Cow;
 
@@ -311,8 +312,9 @@ impl HeadScanner {
         }
     }
 
-    /// The commonest ways on after a string, without a turn through the states: from a key to a string value, and from a string
-    /// value to the next key. Gives where the next string's text begins.
+    /// The commonest ways on after a string, without a turn through the states: from a key to a
+    /// string value, and from a string value to the next key. Gives where the next string's text
+    /// begins.
     fn next_text(&mut self, piece: &[u8], at: usize) -> Option<usize> {
         match (self.state, piece.get(at)?, piece.get(at + 1)?) {
             (State::Colon, b':', b'"') => self.begin_value_text(at + 1),

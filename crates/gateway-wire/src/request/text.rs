@@ -1,6 +1,8 @@
-//! The two questions asked of the inside of a JSON string: how far does it go on without anything special, and is it UTF-8.
+//! The two questions asked of the inside of a JSON string: how far does it go on without anything
+//! special, and is it UTF-8.
 
-/// Bytes before the first quote, backslash or control character, and whether any of them is not ASCII.
+/// Bytes before the first quote, backslash or control character, and whether any of them is not
+/// ASCII.
 #[inline]
 pub(super) fn plain_run(text: &[u8]) -> (usize, bool) {
     /// Most runs are short: words are looked at one by one before longer steps pay.
@@ -60,7 +62,8 @@ const fn is_special(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..0x20)
 }
 
-/// The high bit of each special byte (above the first one perhaps of others too), and the high bits of all bytes.
+/// The high bit of each special byte (above the first one perhaps of others too), and the high bits
+/// of all bytes.
 #[inline]
 fn look_at_word(word: [u8; 8]) -> (u64, u64) {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -78,7 +81,8 @@ fn look_at_word(word: [u8; 8]) -> (u64, u64) {
 
 const BLOCK: usize = 32;
 
-/// Whether a block has nothing special, and all its bytes or-ed. Written so that the compiler makes vector instructions of it.
+/// Whether a block has nothing special, and all its bytes or-ed. Written so that the compiler makes
+/// vector instructions of it.
 fn look_at_block(block: &[u8; BLOCK]) -> (bool, u8) {
     let mut special = 0;
     let mut bits = 0;

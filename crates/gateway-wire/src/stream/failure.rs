@@ -10,7 +10,8 @@ use crate::stream::StreamFailure;
 const MAX_TEXT: usize = 8 * 1024;
 
 impl StreamFailure {
-    /// Reads the error of an event or a body: its `error` member, else that of its `response`, else its own members.
+    /// Reads the error of an event or a body: its `error` member, else that of its `response`, else
+    /// its own members.
     pub fn read(data: &[u8]) -> Self {
         let response = if json::is_set(data, 0, "error") {
             None

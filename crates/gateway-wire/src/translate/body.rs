@@ -1,4 +1,5 @@
-//! The body of a request, read in one pass: histories are long, and every further pass over them costs.
+//! The body of a request, read in one pass: histories are long, and every further pass over them
+//! costs.
 
 use std::fmt;
 use std::marker::PhantomData;

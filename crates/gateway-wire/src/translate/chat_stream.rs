@@ -1,7 +1,8 @@
 //! A Chat upstream's answer as Responses events.
 //!
-//! Items are opened when their first text or name arrives and closed in order; each has one id, one `done`, and its arguments
-//! once. The answer is concluded when the stream ends, not at the finish reason: usage and late pieces come after it.
+//! Items are opened when their first text or name arrives and closed in order; each has one id, one
+//! `done`, and its arguments once. The answer is concluded when the stream ends, not at the finish
+//! reason: usage and late pieces come after it.
 
 pub(crate) mod calls;
 mod conclude;
@@ -101,14 +102,16 @@ impl ChatToResponses {
         }
         self.summary.events += 1;
         if data.trim_ascii() == b"[DONE]" {
-            // An upstream that says so itself has said all, also when it never gives finish reasons.
+            // An upstream that says so itself has said all, also when it never gives finish
+            // reasons.
             if self.summary.has_output {
                 self.assume_stop();
             }
             self.conclude();
             return;
         }
-        // What is no chunk is skipped; a stream of nothing else ends without a finish reason, and that is told.
+        // What is no chunk is skipped; a stream of nothing else ends without a finish reason, and
+        // that is told.
         if let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) {
             self.chunk(&chunk, data);
         }

@@ -1,4 +1,5 @@
-//! A stream put together into the JSON answer that a client without `stream` asked for. Same wire in and out.
+//! A stream put together into the JSON answer that a client without `stream` asked for. Same wire
+//! in and out.
 
 use bytes::Bytes;
 
@@ -69,7 +70,8 @@ impl Collector {
         }
     }
 
-    /// Takes what the upstream sent. An error means that event or stream are too large; nothing more is taken.
+    /// Takes what the upstream sent. An error means that event or stream are too large; nothing
+    /// more is taken.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), EventTooLarge> {
         self.size = self.size.saturating_add(chunk.len());
         if self.size > self.max_size {

@@ -1,7 +1,8 @@
-//! Compaction items of our own: a summary that a Chat upstream wrote, wrapped so that a later request can carry it again.
+//! Compaction items of our own: a summary that a Chat upstream wrote, wrapped so that a later
+//! request can carry it again.
 //!
-//! The wrapper is readable on purpose (base64 of the plain summary): it hides nothing and needs no key. Items of other
-//! services are opaque and are refused, never guessed at.
+//! The wrapper is readable on purpose (base64 of the plain summary): it hides nothing and needs no
+//! key. Items of other services are opaque and are refused, never guessed at.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,9 +41,11 @@ pub fn is_present(body: &[u8]) -> bool {
     memchr::memmem::find(body, MARK.as_bytes()).is_some()
 }
 
-/// A request body with our wrappers replaced by messages that any Responses upstream can read; `None` when it holds none.
+/// A request body with our wrappers replaced by messages that any Responses upstream can read;
+/// `None` when it holds none.
 ///
-/// Needed where a conversation that was compacted here goes on at an upstream that speaks Responses itself.
+/// Needed where a conversation that was compacted here goes on at an upstream that speaks Responses
+/// itself.
 pub fn expand(body: &[u8]) -> Option<Vec<u8>> {
     if !is_present(body) {
         return None;

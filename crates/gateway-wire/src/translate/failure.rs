@@ -1,4 +1,5 @@
-//! Errors of an upstream, in whatever envelope, and the same errors in the envelope that every OpenAI client reads.
+//! Errors of an upstream, in whatever envelope, and the same errors in the envelope that every
+//! OpenAI client reads.
 //!
 //! Keeps message, type, code and param; never invents a cause. Both wires have the same envelope.
 

@@ -1,7 +1,9 @@
-//! Freeform tool calls inside function arguments: `{"input": "<raw text>"}` and what models make of it.
+//! Freeform tool calls inside function arguments: `{"input": "<raw text>"}` and what models make of
+//! it.
 //!
-//! Decodes live while the arguments arrive, so that a client can show a patch as it is written. Bare text, code fences and
-//! wrong JSON are taken for what was meant. Never changes a text that was already passed on.
+//! Decodes live while the arguments arrive, so that a client can show a patch as it is written.
+//! Bare text, code fences and wrong JSON are taken for what was meant. Never changes a text that
+//! was already passed on.
 
 use std::borrow::Cow;
 
@@ -123,7 +125,8 @@ impl FreeformDecoder {
     }
 }
 
-/// The character of the escape that `text` starts with and the escape's length; `None` while it is incomplete.
+/// The character of the escape that `text` starts with and the escape's length; `None` while it is
+/// incomplete.
 fn unescape(text: &str) -> Option<(Option<char>, usize)> {
     let letter = text.chars().nth(1)?;
     let simple = match letter {
@@ -178,7 +181,8 @@ fn unescape_unicode(text: &str) -> Option<(Option<char>, usize)> {
     }
 }
 
-/// Whether a text that starts so may turn out to be fenced or wrapped once more, so that nothing of it may be passed on yet.
+/// Whether a text that starts so may turn out to be fenced or wrapped once more, so that nothing of
+/// it may be passed on yet.
 fn may_be_wrapped(text: &str) -> bool {
     let start = text.trim_start();
     start.starts_with("```") || "```".starts_with(start) || start.starts_with('{')

@@ -1,8 +1,9 @@
 //! The conversation of a Responses request as Chat messages.
 //!
-//! Chat wants an assistant message with all its calls, followed directly by one tool message for each. Codex sends calls,
-//! outputs, reasoning and text as loose items. So outputs are found by call id first, then the items are walked once and
-//! gathered into units; a call never goes without an output, an output never without a call.
+//! Chat wants an assistant message with all its calls, followed directly by one tool message for
+//! each. Codex sends calls, outputs, reasoning and text as loose items. So outputs are found by
+//! call id first, then the items are walked once and gathered into units; a call never goes without
+//! an output, an output never without a call.
 
 mod contents;
 mod outputs;
@@ -129,8 +130,8 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(())
     }
 
-    /// Declares an array of tools. Those of a request for a summary are not offered, so nothing of them can be lost; their
-    /// names still stand for the calls of the history.
+    /// Declares an array of tools. Those of a request for a summary are not offered, so nothing of
+    /// them can be lost; their names still stand for the calls of the history.
     pub(crate) fn declare(
         &mut self,
         tools: Option<&RawValue>,

@@ -1,6 +1,8 @@
-//! Reading and writing JSON without building trees: borrowed fields, string literals that cross undecoded, a writer.
+//! Reading and writing JSON without building trees: borrowed fields, string literals that cross
+//! undecoded, a writer.
 //!
-//! A long text in a request is only copied: its literal is found on the way in and written on the way out, escapes and all.
+//! A long text in a request is only copied: its literal is found on the way in and written on the
+//! way out, escapes and all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -122,7 +124,8 @@ pub(crate) fn is_json_object(text: &str) -> bool {
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// A JSON string literal, quotes included, as it stood in the input or as it will stand in the output.
+/// A JSON string literal, quotes included, as it stood in the input or as it will stand in the
+/// output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Literal<'a>(Cow<'a, str>);
 
@@ -140,7 +143,8 @@ impl<'a> Literal<'a> {
         Literal(Cow::Owned(String::from_utf8(out).unwrap_or_default()))
     }
 
-    /// All texts in one, `separator` between them. `separator` is the inside of a literal (`\\n` is a line break).
+    /// All texts in one, `separator` between them. `separator` is the inside of a literal (`\\n` is
+    /// a line break).
     pub(crate) fn join(texts: &[Literal<'a>], separator: &str) -> Literal<'a> {
         if let [only] = texts {
             return only.clone();
@@ -186,7 +190,8 @@ impl<'a> Literal<'a> {
             .unwrap_or_default()
     }
 
-    /// The text that it stands for. A literal that cannot be decoded (half a surrogate pair) is taken as it stands.
+    /// The text that it stands for. A literal that cannot be decoded (half a surrogate pair) is
+    /// taken as it stands.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if !self.0.contains('\\') {
             return match self.0 {
@@ -244,7 +249,8 @@ impl JsonWriter {
     }
 
     fn separate(&mut self) {
-        // A value ends with none of these three, so the last byte says whether something stands before.
+        // A value ends with none of these three, so the last byte says whether something stands
+        // before.
         if !matches!(
             self.out.last(),
             None | Some(b'{' | b'[' | b':' | b'\n' | b' ')
@@ -290,7 +296,8 @@ impl JsonWriter {
         self
     }
 
-    /// JSON text as it stands, line breaks between tokens removed (they would break a server-sent event).
+    /// JSON text as it stands, line breaks between tokens removed (they would break a server-sent
+    /// event).
     pub(crate) fn raw(&mut self, json: &str) -> &mut Self {
         self.separate();
         if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {

@@ -26,7 +26,8 @@ macro_rules! kinds {
                 match self { $( Self::$variant => $name, )+ }
             }
 
-            /// Whether it changes what the model knows or can do. Under `strict` such a loss refuses the request.
+            /// Whether it changes what the model knows or can do. Under `strict` such a loss
+            /// refuses the request.
             pub const fn is_grave(self) -> bool {
                 match self { $( Self::$variant => $grave, )+ }
             }
@@ -95,7 +96,8 @@ kinds! {
     Refusal = "refusal", false;
 }
 
-/// Largest number of losses that are kept with their paths; a hostile request must not make a list as long as itself.
+/// Largest number of losses that are kept with their paths; a hostile request must not make a list
+/// as long as itself.
 const MAX_KEPT: usize = 256;
 
 /// Collects losses; refuses grave ones when the operator wants strictness.

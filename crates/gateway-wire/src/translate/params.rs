@@ -12,7 +12,8 @@ use crate::dialect::{
     Dialect, EffortField, MaxTokensField, ParallelCalls, ResponseFormat, Thinking, ToolChoice,
 };
 
-/// Fields that are read elsewhere, or that mean nothing to another upstream: names, caches, bookkeeping of the client.
+/// Fields that are read elsewhere, or that mean nothing to another upstream: names, caches,
+/// bookkeeping of the client.
 const SILENT: &[&str] = &[
     "model",
     "input",
@@ -331,8 +332,8 @@ pub(crate) fn write_text(
     Ok(())
 }
 
-/// Writes the tools, the choice among them and whether several may be called at once. Nothing where there are none: several
-/// upstreams refuse a choice without tools.
+/// Writes the tools, the choice among them and whether several may be called at once. Nothing where
+/// there are none: several upstreams refuse a choice without tools.
 pub(crate) fn write_tools(
     json: &mut JsonWriter,
     fields: &Fields<'_>,
@@ -432,7 +433,8 @@ fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<Choice, Transla
         Some(name) => Ok(Choice::Tool(name)),
         None if tools.dropped(&kind) => Err(TranslateError::unsupported(
             "tool_choice",
-            "it demands a tool that only its own service runs; choose a model of that service or leave the choice to the model",
+            "it demands a tool that only its own service runs; choose a model of that service or \
+             leave the choice to the model",
         )),
         None => Err(TranslateError::malformed(
             "tool_choice",

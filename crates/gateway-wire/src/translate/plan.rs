@@ -1,4 +1,5 @@
-//! What must be remembered of a request to translate its answer back. Holds no text of the conversation.
+//! What must be remembered of a request to translate its answer back. Holds no text of the
+//! conversation.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use super::tools::ToolMap;
 use crate::WireApi;
 use crate::dialect::Dialect;
 
-/// Provider reasoning that must be given back with a tool call, or the request is refused or the model forgets.
+/// Provider reasoning that must be given back with a tool call, or the request is refused or the
+/// model forgets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReasoningBlob {
     /// The reasoning text.
@@ -39,8 +41,9 @@ impl ReasoningBlob {
     }
 }
 
-/// Finds the reasoning that came with a call. The store behind it is the process's: bounded, and divided by caller and
-/// upstream, since reasoning of one account is unreadable or private in another.
+/// Finds the reasoning that came with a call. The store behind it is the process's: bounded, and
+/// divided by caller and upstream, since reasoning of one account is unreadable or private in
+/// another.
 pub trait ReasoningLookup {
     /// What came with the call of that id.
     fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>>;
@@ -108,7 +111,8 @@ impl ReplyPlan {
         self.client_streams
     }
 
-    /// Whether the upstream was asked for a stream. When the client was not, its answer goes through a `Collector` first.
+    /// Whether the upstream was asked for a stream. When the client was not, its answer goes
+    /// through a `Collector` first.
     pub fn upstream_streams(&self) -> bool {
         self.upstream_streams
     }

@@ -1,6 +1,8 @@
-//! A Responses upstream's answer as Chat chunks: one id, the role first, calls by index, the usage chunk only where asked for.
+//! A Responses upstream's answer as Chat chunks: one id, the role first, calls by index, the usage
+//! chunk only where asked for.
 //!
-//! Text and arguments come once, from deltas where there were any, else from the finished item, else from the last response.
+//! Text and arguments come once, from deltas where there were any, else from the finished item,
+//! else from the last response.
 
 pub(crate) mod chunks;
 mod conclude;
@@ -169,7 +171,8 @@ impl ResponsesToChat {
         self.chunks.role(Kind::Preamble);
     }
 
-    /// What was told of the item that an event means: by its place in the output, or by its id where no place is given.
+    /// What was told of the item that an event means: by its place in the output, or by its id
+    /// where no place is given.
     fn told(&mut self, index: Option<u64>, id: Option<&str>) -> &mut Told {
         let same_id = |told: &Told| id.is_some() && told.id.as_deref() == id;
         let place = index

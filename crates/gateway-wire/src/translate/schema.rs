@@ -1,4 +1,5 @@
-//! Fits a tool's parameter schema to what an upstream takes. A schema that needs no change is copied, never parsed.
+//! Fits a tool's parameter schema to what an upstream takes. A schema that needs no change is
+//! copied, never parsed.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +10,8 @@ const EMPTY: &str = r#"{"type":"object","properties":{}}"#;
 /// Keys that may not stand at the root of a schema for some upstreams.
 const COMBINING: [&str; 6] = ["oneOf", "anyOf", "allOf", "enum", "const", "not"];
 
-/// Deepest schema that is rewritten; a deeper one is passed as it is, so that no input can exhaust the stack.
+/// Deepest schema that is rewritten; a deeper one is passed as it is, so that no input can exhaust
+/// the stack.
 const MAX_DEPTH: usize = 64;
 
 /// A schema that the upstream takes.

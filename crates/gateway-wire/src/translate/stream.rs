@@ -1,4 +1,5 @@
-//! The stream machine that callers see: bytes of the upstream in, steps for the client out, whichever way is translated.
+//! The stream machine that callers see: bytes of the upstream in, steps for the client out,
+//! whichever way is translated.
 
 use bytes::Bytes;
 
@@ -11,8 +12,8 @@ use crate::WireApi;
 use crate::sse::{EventTooLarge, Frame, Splitter};
 use crate::stream::{Step, StreamFailure, StreamSummary};
 
-/// Translates one stream. The client always gets exactly one terminal event: also when the upstream closes early, answers with
-/// an error, or sends garbage.
+/// Translates one stream. The client always gets exactly one terminal event: also when the upstream
+/// closes early, answers with an error, or sends garbage.
 #[derive(Debug)]
 pub struct StreamTranslator {
     splitter: Splitter,
@@ -27,7 +28,8 @@ enum Machine {
 }
 
 impl StreamTranslator {
-    /// A machine for the answer to one translated request. `max_event`: the largest upstream event, in bytes.
+    /// A machine for the answer to one translated request. `max_event`: the largest upstream event,
+    /// in bytes.
     pub fn new(plan: ReplyPlan, max_event: usize) -> Self {
         let machine = match plan.client_wire() {
             WireApi::Responses => Machine::ToResponses(Box::new(ChatToResponses::new(plan, false))),
@@ -40,7 +42,8 @@ impl StreamTranslator {
         }
     }
 
-    /// Takes what the upstream sent and appends what the client gets. After the terminal event everything is swallowed.
+    /// Takes what the upstream sent and appends what the client gets. After the terminal event
+    /// everything is swallowed.
     pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         if self.is_over() {
             return Ok(());
@@ -62,7 +65,8 @@ impl StreamTranslator {
         result
     }
 
-    /// Ends the answer with an error of the gateway's own, such as a timeout. Nothing happens when it has ended.
+    /// Ends the answer with an error of the gateway's own, such as a timeout. Nothing happens when
+    /// it has ended.
     pub fn fail(&mut self, failure: StreamFailure, steps: &mut Vec<Step>) {
         if !self.is_over() {
             self.stop(failure);
@@ -70,7 +74,8 @@ impl StreamTranslator {
         }
     }
 
-    /// Says to a client that the answer is still being made, while the upstream is silent. Nothing happens when it has ended.
+    /// Says to a client that the answer is still being made, while the upstream is silent. Nothing
+    /// happens when it has ended.
     pub fn keepalive(&mut self, steps: &mut Vec<Step>) {
         if self.is_over() {
             return;
@@ -148,7 +153,8 @@ impl StreamTranslator {
         }
     }
 
-    /// Provider reasoning by call id, to keep for the next request of this caller to this upstream. Asked once, at the end.
+    /// Provider reasoning by call id, to keep for the next request of this caller to this upstream.
+    /// Asked once, at the end.
     pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
         match &mut self.machine {
             Machine::ToResponses(machine) => machine.take_reasoning(),

@@ -1,4 +1,5 @@
-//! Takes reasoning out of a text that begins with `<think>…</think>`, however the text is cut into pieces.
+//! Takes reasoning out of a text that begins with `<think>…</think>`, however the text is cut into
+//! pieces.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";

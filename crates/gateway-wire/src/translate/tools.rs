@@ -1,4 +1,5 @@
-//! Tools of a Responses request as Chat functions, and the map that gives each call its own name and kind back.
+//! Tools of a Responses request as Chat functions, and the map that gives each call its own name
+//! and kind back.
 //!
 //! The map is rebuilt from every request; nothing is remembered between requests.
 
@@ -102,8 +103,8 @@ impl ToolMap {
         }
     }
 
-    /// The tool that an upstream means by `chat`. A name that was never offered is a function of that name: the client
-    /// answers such a call with an error, from which the model learns.
+    /// The tool that an upstream means by `chat`. A name that was never offered is a function of
+    /// that name: the client answers such a call with an error, from which the model learns.
     pub(crate) fn tool_of(&self, chat: &str) -> Arc<ToolRef> {
         if let Some(tool) = self.by_chat.get(chat) {
             return Arc::clone(tool);
@@ -331,7 +332,8 @@ fn custom_json(
     let mut description = vec![];
     description.extend(tool.literal("description").filter(|text| !text.is_empty()));
     description.push(Literal::plain(
-        "Give the complete raw text of the call as the string property `input`, without code fences and without JSON inside.",
+        "Give the complete raw text of the call as the string property `input`, without code \
+         fences and without JSON inside.",
     ));
     if let Some(format) = tool
         .object("format")

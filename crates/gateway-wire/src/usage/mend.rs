@@ -1,4 +1,5 @@
-//! Rewrites a Responses `usage` value that Codex could not read. An answer with such a value is bought again by Codex, up to five times.
+//! Rewrites a Responses `usage` value that Codex could not read. An answer with such a value is
+//! bought again by Codex, up to five times.
 
 use serde_json::{Map, Value, json};
 

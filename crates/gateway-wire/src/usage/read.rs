@@ -1,4 +1,5 @@
-//! The one reader of `usage` objects, for streams and plain answers, whichever wire they speak. Refuses what cannot be true; never guesses a missing figure.
+//! The one reader of `usage` objects, for streams and plain answers, whichever wire they speak.
+//! Refuses what cannot be true; never guesses a missing figure.
 
 use serde_json::{Map, Value};
 
@@ -76,7 +77,8 @@ fn tokens(usage: &Map<String, Value>) -> UsageReading {
         counts.written.or_zero(),
         counts.reasoning.or_zero(),
     );
-    // Some upstreams count reasoning beside the output instead of inside it; only then does the total come out like this.
+    // Some upstreams count reasoning beside the output instead of inside it; only then does the
+    // total come out like this.
     let is_beside = reasoning > 0 && counts.total == Count::Is(input + output + reasoning);
     let output = if is_beside {
         output + reasoning

@@ -1,6 +1,8 @@
-//! Golden streams: what a relay makes of each file in `fixtures/wire`, and that no split of a stream changes it.
+//! Golden streams: what a relay makes of each file in `fixtures/wire`, and that no split of a
+//! stream changes it.
 //!
-//! To add one: put a `.sse` file there, its name beginning with its wire, run with `INSTA_UPDATE=always` and read the new snapshot.
+//! To add one: put a `.sse` file there, its name beginning with its wire, run with
+//! `INSTA_UPDATE=always` and read the new snapshot.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The golden matrix: every file below `tests/fixtures/exchange` and `tests/fixtures/dialect/<name>` is translated there and
-//! back, and compared with its snapshot.
+//! The golden matrix: every file below `tests/fixtures/exchange` and
+//! `tests/fixtures/dialect/<name>` is translated there and back, and compared with its snapshot.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Properties: any split of a stream gives the same, any history keeps calls and outputs together, no input panics.
+//! Properties: any split of a stream gives the same, any history keeps calls and outputs together,
+//! no input panics.
 
 use gateway_wire::translate::{NoReasoning, error_body, json_as_stream, reply_json};
 use gateway_wire::{Dialect, WireApi};

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::harness::Streamed;
 
-/// The rules of a Chat request: an assistant's calls are followed directly by one tool message each.
+/// The rules of a Chat request: an assistant's calls are followed directly by one tool message
+/// each.
 pub(crate) fn check_chat_request(body: &[u8]) {
     let body: Value = serde_json::from_slice(body).unwrap();
     let mut waiting: Vec<String> = vec![];
@@ -51,7 +52,8 @@ pub(crate) fn check_chat_request(body: &[u8]) {
     }
 }
 
-/// The rules of a Responses request: every call has its output after it, every output its call before it.
+/// The rules of a Responses request: every call has its output after it, every output its call
+/// before it.
 pub(crate) fn check_responses_request(body: &[u8]) {
     let body: Value = serde_json::from_slice(body).unwrap();
     let mut waiting: Vec<&str> = vec![];

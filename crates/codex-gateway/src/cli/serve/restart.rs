@@ -2,8 +2,8 @@
 
 use crate::config::Settings;
 
-/// The keys in which a new configuration differs from the running process and that wait for the next start. Takes the old values
-/// over, so that nobody believes the new ones are in force.
+/// The keys in which a new configuration differs from the running process and that wait for the
+/// next start. Takes the old values over, so that nobody believes the new ones are in force.
 pub(super) fn keep_started(
     old: &Settings,
     wished: &Settings,

@@ -1,4 +1,5 @@
-//! What is known of a request's content, for choosing what may serve it next. Reads a body once; changes nothing.
+//! What is known of a request's content, for choosing what may serve it next. Reads a body once;
+//! changes nothing.
 
 use gateway_policy::RequestNeeds;
 use gateway_wire::request::RequestFeatures;
@@ -7,7 +8,8 @@ use http::request::Parts;
 use crate::exchange::body::{RequestBody, Tail};
 use crate::upstream::headers::LITE_HEADER;
 
-/// What is known of the request's content: read at most once, and only when another model may come in.
+/// What is known of the request's content: read at most once, and only when another model may come
+/// in.
 #[derive(Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,

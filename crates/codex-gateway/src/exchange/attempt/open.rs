@@ -1,4 +1,5 @@
-//! The head of a reply, and as much of its body as is needed to know what it is: a stream, a plain answer, or a refusal.
+//! The head of a reply, and as much of its body as is needed to know what it is: a stream, a plain
+//! answer, or a refusal.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use crate::upstream::decoded::{Encoding, decoded, gunzipped, looks_like_gzip};
 const ERROR_PREFIX: usize = 64 * 1024;
 /// How long an error's body may take.
 const ERROR_TIME: Duration = Duration::from_secs(5);
-/// Plain answers up to this size are read whole before the client hears anything, so that a broken one becomes a clear error.
+/// Plain answers up to this size are read whole before the client hears anything, so that a broken
+/// one becomes a clear error.
 const WHOLE_REPLY: usize = 1 << 20;
 
 /// What an attempt came to.

@@ -1,4 +1,5 @@
-//! What one attempt sends: the URL, the headers with the right credential, the body with as few bytes changed as possible.
+//! What one attempt sends: the URL, the headers with the right credential, the body with as few
+//! bytes changed as possible.
 
 use bytes::Bytes;
 use gateway_policy::{Adjustment, Attempt, AuthRoute, Upstream};
@@ -30,9 +31,10 @@ pub struct OutgoingBody {
     pub asks_usage: bool,
 }
 
-/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what it costs: where the gateway pays for
-/// it, or a limit counts it. Who pays with a credential of its own gets its bytes through as they are. A body that still arrives may yet
-/// say that it streams, or that it asks itself.
+/// Whether an attempt has to ask for the token counts of a stream, without which nobody knows what
+/// it costs: where the gateway pays for it, or a limit counts it. Who pays with a credential of its
+/// own gets its bytes through as they are. A body that still arrives may yet say that it streams,
+/// or that it asks itself.
 fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> bool {
     (exchange.is_limited || !attempt.upstream.credential.is_callers())
         && exchange.endpoint.wire() == WireApi::Chat
@@ -42,7 +44,8 @@ fn may_ask_usage(exchange: &Exchange, attempt: &Attempt, head: &RequestHead) -> 
         && head.stream != Some(false)
 }
 
-/// Whether the body may have to be changed elsewhere than at its model, for which all of it has to be here.
+/// Whether the body may have to be changed elsewhere than at its model, for which all of it has to
+/// be here.
 pub fn is_edited(
     exchange: &Exchange,
     attempt: &Attempt,
@@ -55,7 +58,8 @@ pub fn is_edited(
     is_translated || is_lite || may_ask_usage(exchange, attempt, head)
 }
 
-/// Whether an upstream refuses a stream for no other reason than that it was asked for its token counts.
+/// Whether an upstream refuses a stream for no other reason than that it was asked for its token
+/// counts.
 pub fn is_question_refused(
     exchange: &Exchange,
     attempt: &Attempt,
@@ -160,7 +164,8 @@ pub(super) fn internal() -> GatewayError {
     )
 }
 
-/// What is changed in a request beside its model, as a header and a log field say it; `None` when nothing is.
+/// What is changed in a request beside its model, as a header and a log field say it; `None` when
+/// nothing is.
 pub(super) fn told(changes: &[Adjustment], is_lite_dropped: bool) -> Option<String> {
     let mut words: Vec<String> = changes
         .iter()
@@ -204,8 +209,8 @@ pub enum BodyWire {
     Other,
 }
 
-/// The client's headers, with the credential of this upstream. What Codex says about itself goes only where the caller's own
-/// credential goes, unless the operator wrote `forward_client_headers`.
+/// The client's headers, with the credential of this upstream. What Codex says about itself goes
+/// only where the caller's own credential goes, unless the operator wrote `forward_client_headers`.
 pub fn headers(
     app: &App,
     live: &Live,

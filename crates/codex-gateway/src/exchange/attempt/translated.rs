@@ -1,5 +1,6 @@
-//! Answers in the upstream's protocol as whole answers in the client's: JSON for JSON, a collected stream for a client that wants
-//! none, a stream made of JSON for a client that wants one, and errors in the envelope that every client reads.
+//! Answers in the upstream's protocol as whole answers in the client's: JSON for JSON, a collected
+//! stream for a client that wants none, a stream made of JSON for a client that wants one, and
+//! errors in the envelope that every client reads.
 
 use bytes::Bytes;
 use gateway_wire::reply::read_reply;

@@ -1,4 +1,5 @@
-//! A request for an upstream that speaks the other protocol. Translates and says what that cost; sends nothing.
+//! A request for an upstream that speaks the other protocol. Translates and says what that cost;
+//! sends nothing.
 
 use bytes::Bytes;
 use gateway_policy::{Adjustment, Attempt};
@@ -24,7 +25,8 @@ pub(super) const fn path(wire: WireApi) -> &'static str {
     }
 }
 
-/// The body in the upstream's protocol, and what the way back needs. Notes in the exchange what could not be carried.
+/// The body in the upstream's protocol, and what the way back needs. Notes in the exchange what
+/// could not be carried.
 pub(super) fn body(
     walk: Walk<'_>,
     exchange: &mut Exchange,
@@ -85,7 +87,8 @@ fn purpose(endpoint: Endpoint, upstream: &str) -> Result<Purpose, GatewayError> 
         | Endpoint::Memories => Err(GatewayError::new(
             ErrorCode::Untranslatable,
             format!(
-                "upstream `{upstream}` speaks Chat Completions, which has nothing like `{}`; ask a model of another upstream",
+                "upstream `{upstream}` speaks Chat Completions, which has nothing like `{}`; ask \
+                 a model of another upstream",
                 endpoint.as_str()
             ),
         )),

@@ -1,4 +1,5 @@
-//! A streamed body on its way to the upstream: checked while it passes. Decides nothing about where it goes.
+//! A streamed body on its way to the upstream: checked while it passes. Decides nothing about where
+//! it goes.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +13,13 @@ use super::{TailState, invalid, stalled};
 use crate::http::decode;
 use crate::http::error::{ErrorCode, GatewayError};
 
-/// A streamed body toward the upstream. A second `model`, broken JSON or too many bytes end it before the upstream has all of it.
+/// A streamed body toward the upstream. A second `model`, broken JSON or too many bytes end it
+/// before the upstream has all of it.
 pub struct Upload {
     pub(super) head: std::collections::VecDeque<Bytes>,
     pub(super) rest: Body,
-    /// Rings when the client has sent nothing for too long. Set only while it is waited for: an upstream that takes nothing for
-    /// longer than that is no fault of the client.
+    /// Rings when the client has sent nothing for too long. Set only while it is waited for: an
+    /// upstream that takes nothing for longer than that is no fault of the client.
     pub(super) alarm: Option<Pin<Box<tokio::time::Sleep>>>,
     pub(super) patience: std::time::Duration,
     /// Told when the last byte has gone, or that none will.
@@ -40,7 +42,8 @@ impl Drop for Upload {
 }
 
 impl Upload {
-    /// Resolves when the upload is over: before that, silence of the upstream says nothing about it.
+    /// Resolves when the upload is over: before that, silence of the upstream says nothing about
+    /// it.
     pub fn over(&self) -> Arc<tokio::sync::Notify> {
         Arc::clone(&self.over)
     }
@@ -157,7 +160,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_millis(200);
 
-    /// An upload whose client sends more than is read ahead at once, and what the channel gives after it.
+    /// An upload whose client sends more than is read ahead at once, and what the channel gives
+    /// after it.
     async fn upload() -> (Upload, tokio::sync::mpsc::Sender<Bytes>) {
         let (client, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(1);
         let first = format!(r#"{{"model":"m","input":"{}"#, "x".repeat(100_000));

@@ -1,4 +1,5 @@
-//! Who may administer: holders of the admin token, and sessions of the dashboard. Denies by default, and slows guessing down.
+//! Who may administer: holders of the admin token, and sessions of the dashboard. Denies by
+//! default, and slows guessing down.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -37,7 +38,8 @@ pub struct Admitted {
 }
 
 impl Gate {
-    /// `kept` is the file of the data directory that holds the token unless the configuration names another place.
+    /// `kept` is the file of the data directory that holds the token unless the configuration names
+    /// another place.
     pub fn new(token: Secret, kept: PathBuf) -> Self {
         Self {
             token: ArcSwap::from_pointee(token),
@@ -46,7 +48,8 @@ impl Gate {
         }
     }
 
-    /// Lets in who has the token or a session. A session of a browser has to show that its request comes from the dashboard.
+    /// Lets in who has the token or a session. A session of a browser has to show that its request
+    /// comes from the dashboard.
     pub async fn admit(
         &self,
         app: &App,
@@ -133,7 +136,8 @@ impl Gate {
         self.throttle.failed(kind, from, app.clock.instant());
     }
 
-    /// Keeps the token up to date: its file can be written anew, and a reload can name another place.
+    /// Keeps the token up to date: its file can be written anew, and a reload can name another
+    /// place.
     pub async fn follow(&self, app: &App) {
         let mut is_bad = false;
         loop {

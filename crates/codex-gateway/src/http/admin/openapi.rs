@@ -1,5 +1,5 @@
-//! `/api/openapi.json`: the description of the admin API, from one table of its routes. A route that is not in the table is not
-//! described; a test compares it with the router.
+//! `/api/openapi.json`: the description of the admin API, from one table of its routes. A route
+//! that is not in the table is not described; a test compares it with the router.
 
 mod schema;
 

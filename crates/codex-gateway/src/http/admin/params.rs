@@ -1,4 +1,5 @@
-//! Query parameters of `/api`. Every one is known or refused; what is wrong is said with the parameter's name.
+//! Query parameters of `/api`. Every one is known or refused; what is wrong is said with the
+//! parameter's name.
 
 use axum::extract::Query;
 use gateway_ledger::{Filters, LedgerError, LedgerErrorKind, ModelDecision, Outcome};
@@ -12,7 +13,8 @@ use crate::endpoint::Endpoint;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::reports::when;
 
-/// The parameters of one request. Taking one removes it; what nobody took is refused by [`Params::done`].
+/// The parameters of one request. Taking one removes it; what nobody took is refused by
+/// [`Params::done`].
 #[derive(Debug)]
 pub(super) struct Params(Vec<(String, String)>);
 
@@ -23,7 +25,8 @@ impl Params {
         };
         let Query(pairs) =
             Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| undecodable())?;
-        // What is no UTF-8 was decoded with replacement characters, and would quietly match nothing.
+        // What is no UTF-8 was decoded with replacement characters, and would quietly match
+        // nothing.
         if pairs.iter().any(|(_, value)| value.contains('\u{fffd}')) {
             return Err(undecodable());
         }

@@ -1,4 +1,5 @@
-//! `GET /api/explain`, `GET /api/models`: the same answers as the command line's. And learned refusals, `/api/facts`.
+//! `GET /api/explain`, `GET /api/models`: the same answers as the command line's. And learned
+//! refusals, `/api/facts`.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! `/api/session`: a one-time link becomes a session of a browser, and a session ends. The link comes in the body of a `POST`, so that
-//! whoever looks a link up in advance, a mail scanner or a chat's preview, does not use it up.
+//! `/api/session`: a one-time link becomes a session of a browser, and a session ends. The link
+//! comes in the body of a `POST`, so that whoever looks a link up in advance, a mail scanner or a
+//! chat's preview, does not use it up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +22,21 @@ use crate::app::App;
 use crate::http::error::{ErrorCode, GatewayError};
 use crate::http::visitor::Visitor;
 
-/// The cookie of a session. The name with `__Host-` is taken by browsers over TLS only, and then from nobody but this host.
+/// The cookie of a session. The name with `__Host-` is taken by browsers over TLS only, and then
+/// from nobody but this host.
 const COOKIE: &str = "codex_gateway_session";
 const SECURE_COOKIE: &str = "__Host-codex_gateway_session";
-/// What the dashboard's own page sends with each change. Another origin's page cannot without asking first, and is told no.
+/// What the dashboard's own page sends with each change. Another origin's page cannot without
+/// asking first, and is told no.
 const PROOF: HeaderName = HeaderName::from_static("x-gateway-session");
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 type Answer = Result<Response, GatewayError>;
 
-/// The secret of a request's session. The name that only this host can set goes first, whatever order they come in: a plain cookie that a
-/// neighbour on another port planted, or that is left from before TLS, must not stand before it.
+/// The secret of a request's session. The name that only this host can set goes first, whatever
+/// order they come in: a plain cookie that a neighbour on another port planted, or that is left
+/// from before TLS, must not stand before it.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     [SECURE_COOKIE, COOKIE].into_iter().find_map(|wanted| {
         headers
@@ -46,9 +50,10 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     })
 }
 
-/// A browser sends cookies along whoever made it ask. So a request by session comes from our own page or the address line, and a change
-/// shows a header that only our own page can add. The guard before has refused foreign origins already; origins that the configuration
-/// lists may call with a token, not with somebody's session.
+/// A browser sends cookies along whoever made it ask. So a request by session comes from our own
+/// page or the address line, and a change shows a header that only our own page can add. The guard
+/// before has refused foreign origins already; origins that the configuration lists may call with a
+/// token, not with somebody's session.
 pub(super) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), GatewayError> {
     let refused = || {
         GatewayError::new(
@@ -105,7 +110,8 @@ pub(super) async fn sign_in(
         app.admin.failed(&app, Guess::SignIn, visitor.address);
         return Err(GatewayError::new(
             ErrorCode::AdminRequired,
-            "this sign-in link is unknown, was used or is older than ten minutes; `codex-gateway dashboard` prints another one",
+            "this sign-in link is unknown, was used or is older than ten minutes; `codex-gateway \
+             dashboard` prints another one",
         ));
     };
     let secret = session.secret.reveal();
@@ -131,7 +137,8 @@ pub(super) async fn state(Extension(admitted): Extension<Admitted>) -> Response 
     Json(json!({ "actor": admitted.actor.name, "expires_at": expires_at })).into_response()
 }
 
-/// `DELETE /api/session`: signs out. Without a session there is nothing to end, which is what was wanted.
+/// `DELETE /api/session`: signs out. Without a session there is nothing to end, which is what was
+/// wanted.
 pub(super) async fn sign_out(
     State(app): State<Arc<App>>,
     Extension(admitted): Extension<Admitted>,

@@ -1,5 +1,5 @@
-//! `/api/keys`, `/api/teams`, `/api/budgets`, `/api/audit`: the same as the command line does, over HTTP. What is checked is checked in
-//! `administer.rs`.
+//! `/api/keys`, `/api/teams`, `/api/budgets`, `/api/audit`: the same as the command line does, over
+//! HTTP. What is checked is checked in `administer.rs`.
 
 use std::sync::Arc;
 

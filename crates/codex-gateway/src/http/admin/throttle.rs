@@ -1,12 +1,13 @@
-//! Slows guessing down: so many wrong secrets a minute from one address, and so many questions to the store from all together. Memory is
-//! bounded. Decides nothing about what is right.
+//! Slows guessing down: so many wrong secrets a minute from one address, and so many questions to
+//! the store from all together. Memory is bounded. Decides nothing about what is right.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Wrong secrets of one kind that an address may send at once; one more is allowed every [`REFILL`].
+/// Wrong secrets of one kind that an address may send at once; one more is allowed every
+/// [`REFILL`].
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(6);
 /// The same for all addresses together, of those kinds whose check asks the store.
@@ -15,7 +16,8 @@ const REFILL_OVERALL: Duration = Duration::from_millis(200);
 /// Addresses that are remembered. When there are more, the one that would be forgotten first is.
 const ADDRESSES: usize = 4096;
 
-/// What is guessed at. Each kind is counted by itself, so that a wrong link does not lock the token's holder out.
+/// What is guessed at. Each kind is counted by itself, so that a wrong link does not lock the
+/// token's holder out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guess {
     Token,
@@ -24,7 +26,8 @@ pub enum Guess {
 }
 
 impl Guess {
-    /// A token is compared in memory; the right one is never refused because others guess. The rest costs the store a question each.
+    /// A token is compared in memory; the right one is never refused because others guess. The rest
+    /// costs the store a question each.
     const fn asks_the_store(self) -> bool {
         match self {
             Self::Token => false,

@@ -1,8 +1,9 @@
-//! Keeps the client's picker true: entries of a catalogue that this caller cannot use are hidden in it, and the etag says so. Edits one
-//! word of an entry in place; never makes, drops or rebuilds an entry.
+//! Keeps the client's picker true: entries of a catalogue that this caller cannot use are hidden in
+//! it, and the etag says so. Edits one word of an entry in place; never makes, drops or rebuilds an
+//! entry.
 //!
-//! Hidden and not left out: a client that lays our entries over a list of its own would go on showing what is missing here, and a
-//! session that runs on such a model still needs its entry.
+//! Hidden and not left out: a client that lays our entries over a list of its own would go on
+//! showing what is missing here, and a session that runs on such a model still needs its entry.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -38,7 +39,8 @@ struct Entry {
 }
 
 impl Listed {
-    /// Finds them. `None` when the text is no catalogue; an entry that cannot be read is left alone.
+    /// Finds them. `None` when the text is no catalogue; an entry that cannot be read is left
+    /// alone.
     pub fn read(text: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Catalogue<'a> {
@@ -96,7 +98,8 @@ pub struct Shown {
     pub is_changed: bool,
 }
 
-/// Hides what the caller cannot use. Without an etag of its own, a catalogue that is changed gets one of its bytes.
+/// Hides what the caller cannot use. Without an etag of its own, a catalogue that is changed gets
+/// one of its bytes.
 pub fn show(
     live: &Live,
     viewer: &Viewer<'_>,
@@ -162,7 +165,8 @@ impl Viewer<'_> {
     }
 }
 
-/// The etag of the catalogue that the caller of an exchange would get now. `told` is the upstream's own word for its catalogue.
+/// The etag of the catalogue that the caller of an exchange would get now. `told` is the upstream's
+/// own word for its catalogue.
 pub fn etag_now(
     app: &App,
     live: &Live,
@@ -187,7 +191,8 @@ pub fn etag_now(
     if let Some(models) = app.catalogues.get(&upstream.name, &base) {
         return derived(&base, &viewer.hidden(live, models.iter()));
     }
-    // Nobody asked for it since the start. When something may be hidden, an etag that nobody holds makes the client ask.
+    // Nobody asked for it since the start. When something may be hidden, an etag that nobody holds
+    // makes the client ask.
     derived(&base, &viewer.hidden_of_known(live))
 }
 
@@ -210,8 +215,8 @@ pub fn is_passed_on(app: &App, live: &Live, exchange: &Exchange, upstream: &Head
     viewer.hidden_of_known(live).is_empty()
 }
 
-/// The upstream of an exchange, if it is the one whose catalogue its caller gets: only on one route that is the upstream's own, and
-/// another upstream speaks of another catalogue.
+/// The upstream of an exchange, if it is the one whose catalogue its caller gets: only on one route
+/// that is the upstream's own, and another upstream speaks of another catalogue.
 fn asked_upstream<'a>(live: &'a Live, exchange: &Exchange) -> Option<&'a Upstream> {
     let route = exchange.caller.as_ref()?.route;
     let upstream = live.settings.policy.route_upstream(route)?;
@@ -280,7 +285,8 @@ impl Catalogues {
         found.map(|seen| Arc::clone(&seen.models))
     }
 
-    /// Whether this caller gets the upstream's catalogue of this etag as it is, so that the upstream may answer "not modified".
+    /// Whether this caller gets the upstream's catalogue of this etag as it is, so that the
+    /// upstream may answer "not modified".
     pub fn is_passed_on(
         &self,
         live: &Live,

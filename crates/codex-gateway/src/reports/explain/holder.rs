@@ -1,5 +1,5 @@
-//! What keys, teams and budgets add to the answer: whether the key works here and for this model, and where the money stands.
-//! Reads the store and reserves nothing.
+//! What keys, teams and budgets add to the answer: whether the key works here and for this model,
+//! and where the money stands. Reads the store and reserves nothing.
 
 use gateway_ledger::{Directory, KeyRecord, Ledger};
 use gateway_policy::limit::{Limits, Scope};
@@ -156,7 +156,8 @@ fn found(named: &str, record: Option<&KeyRecord>, now: Timestamp) -> FoundKey {
     }
 }
 
-/// What the key is refused, in the order of the walk. A model that it may not use turns the answer into a rejection.
+/// What the key is refused, in the order of the walk. A model that it may not use turns the answer
+/// into a rejection.
 fn refuse_key(
     directory: &Directory,
     record: Option<&KeyRecord>,

@@ -1,4 +1,5 @@
-//! The documents and examples say what is true: every block compiles, every line holds, every table agrees with the data.
+//! The documents and examples say what is true: every block compiles, every line holds, every table
+//! agrees with the data.
 
 use gateway_wire::{Failure, WireApi};
 

@@ -120,14 +120,16 @@ fn names_of_rules_are_there_and_unique() {
     assert_eq!(
         found(twice),
         [
-            "error «\"one\"»: a second rule named `one` | every name once, so that a message, a header or a metric tells which rule decided"
+            "error «\"one\"»: a second rule named `one` | every name once, so that a message, a \
+             header or a metric tells which rule decided"
         ]
     );
     let built_in = "[[rules]]\nname = \"spark needs a ChatGPT sign-in\"\nwhen = { model = \"a\" }\nthen = \"allow\"\n";
     assert_eq!(
         found(built_in),
         [
-            "error «\"spark needs a ChatGPT sign-in\"»: a second rule named `spark needs a ChatGPT sign-in` | a built-in rule has this name"
+            "error «\"spark needs a ChatGPT sign-in\"»: a second rule named `spark needs a \
+             ChatGPT sign-in` | a built-in rule has this name"
         ]
     );
 }
@@ -140,27 +142,33 @@ fn upstreams_are_checked_field_by_field() {
     for (fields, expected) in [
         (
             "base_url = \"u.example/v1\"",
-            "error «\"u.example/v1\"»: `u.example/v1` is no base URL: it has to begin with `https://` or `http://` | such as `https://api.example.com/v1`",
+            "error «\"u.example/v1\"»: `u.example/v1` is no base URL: it has to begin with \
+             `https://` or `http://` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://\"",
-            "error «\"https://\"»: `https://` is no base URL: it names no host | such as `https://api.example.com/v1`",
+            "error «\"https://\"»: `https://` is no base URL: it names no host | such as \
+             `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://a:b@c/v1\"",
-            "error «\"https://a:b@c/v1\"»: `https://a:b@c/v1` is no base URL: credentials do not belong into a URL; use `credential` | such as `https://api.example.com/v1`",
+            "error «\"https://a:b@c/v1\"»: `https://a:b@c/v1` is no base URL: credentials do not \
+             belong into a URL; use `credential` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://c/v1?x=1\"",
-            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is no base URL: a query belongs into `query_params` | such as `https://api.example.com/v1`",
+            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is no base URL: a query belongs \
+             into `query_params` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://c:99999/v1\"",
-            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is no base URL: its port is no number up to 65535 | such as `https://api.example.com/v1`",
+            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is no base URL: its port is no \
+             number up to 65535 | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"http://u.example/v1\"",
-            "warning «\"http://u.example/v1\"»: `http://u.example/v1` sends credentials in clear text | use https, or `credential = \"none\"`",
+            "warning «\"http://u.example/v1\"»: `http://u.example/v1` sends credentials in clear \
+             text | use https, or `credential = \"none\"`",
         ),
     ] {
         assert_eq!(upstream(fields), [expected], "{fields}");
@@ -200,7 +208,8 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "headers_timeout = \"120\"",
-            "error «\"120\"»: `120` is no duration; write a number and a unit, such as `500ms`, `120s`, `10m`, `12h` or `90d`",
+            "error «\"120\"»: `120` is no duration; write a number and a unit, such as `500ms`, \
+             `120s`, `10m`, `12h` or `90d`",
         ),
         (
             "stream_idle_timeout = \"0s\"",
@@ -208,7 +217,8 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "request_max_retries = 30",
-            "error «30»: at most 10 retries | the client repeats failed requests too, so the two numbers multiply",
+            "error «30»: at most 10 retries | the client repeats failed requests too, so the two \
+             numbers multiply",
         ),
         (
             "request_encodings = [\"zst\"]",
@@ -232,7 +242,8 @@ fn upstreams_are_checked_field_by_field() {
     assert_eq!(
         found("[upstreams.\"two words\"]\nbase_url = \"https://u.example/v1\"\n"),
         [
-            "error «\"two words\"»: upstream name `two words` is not a plain word | letters, digits, `-`, `_` and `.`: it stands in headers and labels"
+            "error «\"two words\"»: upstream name `two words` is not a plain word | letters, \
+             digits, `-`, `_` and `.`: it stands in headers and labels"
         ]
     );
 }
@@ -249,13 +260,15 @@ fn error_patterns_are_checked() {
     assert_eq!(
         pattern("verdict = \"capacity\""),
         [
-            "error «[[error_patterns]]»: this pattern would fit every error | give it a `status`, a `code` or a `message`"
+            "error «[[error_patterns]]»: this pattern would fit every error | give it a \
+             `status`, a `code` or a `message`"
         ]
     );
     assert_eq!(
         pattern("status = [400, 429]\nverdict = \"unsupported_model\""),
         [
-            "error «429»: a 429 never leads to another model | limits, credentials and overload are not about the model; falling back would hide or evade them"
+            "error «429»: a 429 never leads to another model | limits, credentials and overload \
+             are not about the model; falling back would hide or evade them"
         ]
     );
     assert_eq!(
@@ -271,7 +284,9 @@ fn error_patterns_are_checked() {
 #[test]
 fn patterns_go_to_the_upstreams_they_are_about() {
     let policy = policy(
-        "[[error_patterns]]\nupstream = \"openai\"\ncode = \"x\"\nverdict = \"capacity\"\n[[error_patterns]]\nmessage = \"* gone\"\nverdict = \"unsupported_model\"\n",
+        "[[error_patterns]]\nupstream = \"openai\"\ncode = \"x\"\nverdict = \
+         \"capacity\"\n[[error_patterns]]\nmessage = \"* gone\"\nverdict = \
+         \"unsupported_model\"\n",
     );
     assert_eq!(policy.upstream("openai").unwrap().patterns.len(), 2);
     assert_eq!(policy.upstream("chatgpt").unwrap().patterns.len(), 1);
@@ -322,7 +337,8 @@ fn rules_that_can_never_match_are_suspicious() {
         found(&text)
     };
     let hidden = [
-        "warning «[[rules]]»: rule `second` can never match: rule `first` takes everything before it | the first match wins; put the narrower rule first",
+        "warning «[[rules]]»: rule `second` can never match: rule `first` takes everything \
+         before it | the first match wins; put the narrower rule first",
     ];
     for (first, covered) in [
         ("", "when = { model = \"gpt-5.5\" }"),
@@ -385,7 +401,8 @@ fn rules_that_can_never_match_are_suspicious() {
     assert_eq!(
         found(&rule("when = { model = [] }\nthen = \"allow\"")),
         [
-            "warning «[[rules]]»: rule `r` can never match: a condition is an empty list | leave the condition out to match everything"
+            "warning «[[rules]]»: rule `r` can never match: a condition is an empty list | leave \
+             the condition out to match everything"
         ]
     );
     assert_eq!(
@@ -393,7 +410,8 @@ fn rules_that_can_never_match_are_suspicious() {
             "when = { route = \"api_key\", plan = \"plus\" }\nthen = \"allow\""
         )),
         [
-            "warning «[[rules]]»: rule `r` can never match: only ChatGPT sign-ins claim a plan | add `route = \"chatgpt\"`, or take `plan` out"
+            "warning «[[rules]]»: rule `r` can never match: only ChatGPT sign-ins claim a plan | \
+             add `route = \"chatgpt\"`, or take `plan` out"
         ]
     );
     assert_eq!(
@@ -428,7 +446,8 @@ fn targets_that_nobody_knows_are_suspicious() {
             "[fallback]\n\"gpt-5.5\" = [\"gpt-5.4\", \"gpt-5.3-codex\", \"gpt-5.2\", \"gpt-5.1\"]\n"
         ),
         [
-            "warning «\"gpt-5.1\"»: only 3 models are tried after `gpt-5.5`; this one stands in for one that rules take out"
+            "warning «\"gpt-5.1\"»: only 3 models are tried after `gpt-5.5`; this one stands in \
+             for one that rules take out"
         ]
     );
 }
@@ -463,11 +482,13 @@ fn mixed_request_shapes_are_suspicious() {
             "warning «\"gpt-6-sol\"»: this chain mixes request shapes: {lite}"
         )]
     );
-    // Of gpt-5.4 nobody says what shape it takes: it is older than the new one, and is asked in the old one.
+    // Of gpt-5.4 nobody says what shape it takes: it is older than the new one, and is asked in the
+    // old one.
     assert_eq!(
         found("[fallback]\n\"gpt-6-sol\" = [\"gpt-5.4\"]\n"),
         [
-            "warning «\"gpt-5.4\"»: this chain mixes request shapes: `gpt-6-sol` is asked as Responses-Lite, `gpt-5.4` is not, and an upstream may refuse the other's shape"
+            "warning «\"gpt-5.4\"»: this chain mixes request shapes: `gpt-6-sol` is asked as \
+             Responses-Lite, `gpt-5.4` is not, and an upstream may refuse the other's shape"
         ]
     );
     // A model of which nobody says anything can be either.
@@ -482,7 +503,8 @@ fn mixed_request_shapes_are_suspicious() {
             "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n\"house\" = [\"gpt-5.5\"]\n[[rules]]\nname = \"house\"\nwhen = { model = \"house\" }\nthen = \"allow\"\n"
         ),
         [format!(
-            "warning «\"gpt-6-sol\"»: this chain goes on with that of its last model and then mixes request shapes: {lite}"
+            "warning «\"gpt-6-sol\"»: this chain goes on with that of its last model and then \
+             mixes request shapes: {lite}"
         )]
     );
     assert_eq!(
@@ -527,15 +549,19 @@ fn moving_compaction_off_its_session_is_suspicious() {
     for (kind, expected) in [
         (
             "\"compaction\"",
-            "moves compaction off its session's model | leave `compaction` out of `kind`: a compacted history may be encrypted for the model that wrote it",
+            "moves compaction off its session's model | leave `compaction` out of `kind`: a \
+             compacted history may be encrypted for the model that wrote it",
         ),
         (
             "[\"compaction\", \"memory\"]",
-            "moves compaction off its session's model | leave `compaction` out of `kind`: a compacted history may be encrypted for the model that wrote it",
+            "moves compaction off its session's model | leave `compaction` out of `kind`: a \
+             compacted history may be encrypted for the model that wrote it",
         ),
         (
             "[\"turn\"]",
-            "moves turns but not their compaction, which then runs on another model | add \"compaction\" to `kind`: a compacted history may be encrypted for the model that wrote it",
+            "moves turns but not their compaction, which then runs on another model | add \
+             \"compaction\" to `kind`: a compacted history may be encrypted for the model that \
+             wrote it",
         ),
     ] {
         let problems = found(&rule(&format!(

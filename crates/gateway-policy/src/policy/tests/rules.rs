@@ -56,7 +56,8 @@ fn without_rules_everything_passes_but_spark_with_an_api_key() {
                 "api_key gpt-5.3-codex-spark-2",
                 "passed gpt-5.3-codex-spark-2@openai",
             ),
-            // A Chat Completions request keeps its wire, except for models that answer on the other one only.
+            // A Chat Completions request keeps its wire, except for models that answer on the other
+            // one only.
             (
                 "api_key gpt-5.5 endpoint=chat",
                 "passed gpt-5.5@openai/chat then gpt-5.4",

@@ -74,7 +74,8 @@ fn what_memory_does_is_told() {
     let expired = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Probe)]);
     assert_eq!(
         notes(&expired),
-        "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would find out whether it still does"
+        "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would find out whether \
+         it still does"
     );
     let sticky = Told {
         sticky: Some(("chatgpt", "gpt-5.4")),

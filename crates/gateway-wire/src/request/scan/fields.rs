@@ -1,11 +1,13 @@
-//! Which keys matter, and what becomes of their values. Knows nothing about JSON text but how a string is quoted.
+//! Which keys matter, and what becomes of their values. Knows nothing about JSON text but how a
+//! string is quoted.
 
 use std::ops::Range;
 
 use super::super::{ModelValue, RequestErrorKind, RequestHead};
 use crate::json::unquote;
 
-/// Longest raw text of a model value. A model id has at most 256 bytes, and an escape takes six for one.
+/// Longest raw text of a model value. A model id has at most 256 bytes, and an escape takes six for
+/// one.
 const MAX_MODEL: usize = 4 * 1024;
 /// Longest raw text of another captured value, and of a key. Longer ones are not captured.
 const MAX_VALUE: usize = 4 * 1024;

@@ -1,7 +1,7 @@
 //! Puts the pieces of tool calls together, however an upstream numbers them.
 //!
-//! Upstreams leave `index` out, give all calls the same one, repeat ids and names, send whole calls at once, and send the
-//! arguments as an object. Each piece still belongs to exactly one call.
+//! Upstreams leave `index` out, give all calls the same one, repeat ids and names, send whole calls
+//! at once, and send the arguments as an object. Each piece still belongs to exactly one call.
 
 use std::borrow::Cow;
 

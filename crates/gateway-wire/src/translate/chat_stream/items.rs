@@ -401,7 +401,8 @@ fn shell_action(arguments: &str) -> String {
     String::from_utf8(json.out).unwrap_or_default()
 }
 
-/// A call id that no other call of the conversation has. Several upstreams count from zero in every answer.
+/// A call id that no other call of the conversation has. Several upstreams count from zero in every
+/// answer.
 pub(super) fn fresh_call_id(plan: &mut ReplyPlan, wanted: Option<&str>, n: usize) -> String {
     let mark = mark_of(&Sha256::digest(&plan.seed));
     let id = match wanted {

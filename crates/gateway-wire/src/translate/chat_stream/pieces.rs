@@ -35,7 +35,8 @@ pub(super) fn details_text(details: &RawValue) -> String {
         .collect()
 }
 
-/// Adds pieces of `reasoning_details`: texts of one detail are joined, since the whole must be given back as if it had come at once.
+/// Adds pieces of `reasoning_details`: texts of one detail are joined, since the whole must be
+/// given back as if it had come at once.
 pub(crate) fn merge_details(all: &mut Vec<serde_json::Value>, details: &RawValue) {
     let Ok(Value::Array(pieces)) = serde_json::from_str::<Value>(details.get()) else {
         return;

@@ -1,4 +1,5 @@
-//! Tool outputs by call id, found before the walk so that no position of an output can part it from its call.
+//! Tool outputs by call id, found before the walk so that no position of an output can part it from
+//! its call.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -24,7 +25,8 @@ pub(super) struct Outputs<'a> {
     list: Vec<Output<'a>>,
     /// Item index to place in `list`.
     by_item: HashMap<usize, usize>,
-    /// Call id to places of its outputs that no call took yet. Ids may repeat: the n-th call has the n-th output.
+    /// Call id to places of its outputs that no call took yet. Ids may repeat: the n-th call has
+    /// the n-th output.
     waiting: HashMap<String, VecDeque<usize>>,
     /// Item index to call id and how many outputs of that id stand before it.
     ranks: HashMap<usize, (String, usize)>,

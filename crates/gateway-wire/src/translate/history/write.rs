@@ -15,7 +15,8 @@ use crate::translate::tools::mark_of;
 /// Said to the model where a call never got an output.
 const NO_OUTPUT: &str = "No output was recorded for this call.";
 
-/// Stands where an upstream demands reasoning that nobody has any more; upstreams refuse an absent or a made-up one.
+/// Stands where an upstream demands reasoning that nobody has any more; upstreams refuse an absent
+/// or a made-up one.
 const NO_REASONING: &str = " ";
 
 impl<'a> History<'a, '_> {

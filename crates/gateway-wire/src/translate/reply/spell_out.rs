@@ -1,4 +1,5 @@
-//! A whole answer as the stream that the client asked for: the same events in the same order as if it had been streamed.
+//! A whole answer as the stream that the client asked for: the same events in the same order as if
+//! it had been streamed.
 
 use serde_json::value::RawValue;
 
@@ -12,7 +13,8 @@ use crate::translate::emit::{Emitter, Kind};
 use crate::translate::json::{Fields, JsonWriter, Literal, text_of};
 use crate::translate::responses_stream::chunks::Chunks;
 
-/// Tells a plain JSON answer of `wire` as a stream of the same wire. `wants_usage` counts for Chat alone.
+/// Tells a plain JSON answer of `wire` as a stream of the same wire. `wants_usage` counts for Chat
+/// alone.
 pub fn json_as_stream(
     wire: WireApi,
     body: &[u8],

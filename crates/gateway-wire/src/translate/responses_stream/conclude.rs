@@ -77,7 +77,8 @@ impl ResponsesToChat {
         self.is_over = true;
     }
 
-    /// An error as the SDKs raise it. No `[DONE]` follows: a client that overlooks the error must not take the answer for whole.
+    /// An error as the SDKs raise it. No `[DONE]` follows: a client that overlooks the error must
+    /// not take the answer for whole.
     pub(crate) fn fail(&mut self, failure: StreamFailure) {
         self.chunks.emit.data(Kind::Terminal, |json| {
             json.begin_object().key("error");

@@ -1,4 +1,5 @@
-//! Chat messages as Responses items. A call is always followed by its output, and no output stands without its call.
+//! Chat messages as Responses items. A call is always followed by its output, and no output stands
+//! without its call.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -258,7 +259,8 @@ fn open_message(json: &mut JsonWriter, role: &str) {
         .begin_array();
 }
 
-/// Reasoning items that came with the message's calls; text alone is nothing that a Responses upstream takes back.
+/// Reasoning items that came with the message's calls; text alone is nothing that a Responses
+/// upstream takes back.
 fn write_reasoning(
     json: &mut JsonWriter,
     message: &Message<'_>,

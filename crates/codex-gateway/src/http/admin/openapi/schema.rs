@@ -1,4 +1,5 @@
-//! What parameters and bodies of `/api` may be, as JSON Schema. Words come from the types that read them, so that the two cannot differ.
+//! What parameters and bodies of `/api` may be, as JSON Schema. Words come from the types that read
+//! them, so that the two cannot differ.
 
 use gateway_ledger::{GroupBy, ModelDecision, Outcome};
 use gateway_policy::limit::Window;
