@@ -5,13 +5,11 @@
 pub mod admission;
 pub mod answer;
 pub mod attempt;
-pub mod body;
 pub mod deliver;
 pub mod head;
 pub mod machine;
 pub mod prepare;
 pub mod pump;
-pub mod record;
 pub mod settle;
 
 use std::panic::AssertUnwindSafe;
@@ -27,12 +25,12 @@ use http::request::Parts;
 use crate::app::{App, Live};
 use crate::config::OnDisconnect;
 use crate::endpoint::Endpoint;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 use crate::http::router::RequestId;
+use crate::record::Exchange;
 use answer::Answer;
 use attempt::Reached;
 use gateway_ledger::Outcome;
-use record::Exchange;
 
 /// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client
 /// does.

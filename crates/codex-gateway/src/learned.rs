@@ -2,7 +2,7 @@
 //! live session. Keeps and hands out; the arithmetic is policy's, and policy asks through
 //! [`gateway_policy::Memory`].
 
-pub mod keeper;
+pub mod sync;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use gateway_wire::Verdict;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::http::caller::Caller;
+use crate::identity::credentials::Caller;
 
 /// The memory of this process.
 #[derive(Debug)]

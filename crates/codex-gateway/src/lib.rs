@@ -4,9 +4,9 @@
 //!
 //! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A place
 //!    is taken and held until the last byte.
-//! 2. **Who** (`http/caller.rs`): the credential becomes a caller: auth route, label, plan claim,
+//! 2. **Who** (`identity/credentials.rs`): the credential becomes a caller: auth route, label, plan claim,
 //!    gateway key, team.
-//! 3. **What** (`exchange/body.rs`): a head (model, stream, what the rules ask about) plus a tail
+//! 3. **What** (`request_body.rs`): a head (model, stream, what the rules ask about) plus a tail
 //!    that is replayable or streamed.
 //! 4. **Decide** (`gateway_policy`): a plan or a refusal; pure, the same call backs `explain`.
 //! 5. **Admit** and **intent** (`exchange/prepare.rs`): limits reserve at the decided model's
@@ -19,27 +19,32 @@
 //! 9. **Settle** (`exchange/settle.rs`): the ledger entry, the metrics, one span, one log line;
 //!    then the last event leaves.
 
-pub mod administer;
+pub mod access;
+pub mod admin_auth;
+pub mod administration;
 pub mod app;
-pub mod books;
 pub mod cli;
-pub mod client_socket;
 pub mod clock;
+pub mod codex_catalog;
 pub mod config;
 pub mod data_dir;
 pub mod endpoint;
+pub mod error;
 pub mod exchange;
 pub mod http;
-pub mod keys;
+pub mod identity;
 pub mod learned;
 pub mod metrics;
+pub mod model_visibility;
 pub mod plan_limits;
 pub mod reasoning;
+pub mod record;
+pub mod recorder;
 pub mod reports;
+pub mod request_body;
 pub mod secret;
 pub mod server;
 pub mod slots;
-pub mod socket;
 pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]

@@ -13,8 +13,8 @@ use gateway_ledger::Standing;
 use gateway_policy::limit::Refusal;
 
 use crate::app::Live;
-use crate::exchange::record::Exchange;
 use crate::exchange::settle::Money;
+use crate::record::Exchange;
 
 /// From 5 ms to half an hour: a Codex turn runs for minutes.
 const DURATION_BUCKETS: [f64; 18] = [

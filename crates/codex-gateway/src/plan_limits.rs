@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::exchange::record::Exchange;
 use crate::metrics::Metrics;
+use crate::record::Exchange;
 use crate::secret::digest;
 
 /// The limit that Codex itself spends.

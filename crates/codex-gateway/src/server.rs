@@ -1,6 +1,10 @@
 //! Accepts connections, plain or by TLS, and drains them at the end. Knows nothing of what is
 //! served.
 
+pub mod client_socket;
+pub mod protocol_error;
+pub mod socket;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::client_socket::{ClientSocket, Manner, Talk};
-use crate::http::unreadable;
-use crate::socket::{self, FirstBytes, Protocol, WriteIdle};
+use crate::server::client_socket::{ClientSocket, Manner, Talk};
+use crate::server::socket::{FirstBytes, Protocol, WriteIdle};
 use crate::tasks::Tasks;
 
 /// How long a client may take to say anything.
@@ -183,7 +186,12 @@ where
         Protocol::Http2 => builder().http2_only(),
     };
     let socket = WriteIdle::new(socket, WRITE_IDLE);
-    let socket = TokioIo::new(ClientSocket::new(socket, talk, unreadable::answer, manner));
+    let socket = TokioIo::new(ClientSocket::new(
+        socket,
+        talk,
+        protocol_error::answer,
+        manner,
+    ));
     let connection = builder.serve_connection(socket, TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "connection ended early");

@@ -21,8 +21,8 @@ use crate::app::{App, Live};
 use crate::cli::serve;
 use crate::config::{self, Overrides, Places, Settings};
 use crate::data_dir::DataDir;
-use crate::http::caller::Caller;
 use crate::http::router::{Serves, router};
+use crate::identity::credentials::Caller;
 
 /// The day whose prices hold in tests.
 pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 20);

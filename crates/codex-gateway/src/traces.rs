@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 
 use crate::app::Live;
 use crate::config;
-use crate::exchange::record::Exchange;
+use crate::record::Exchange;
 
 /// Longest wait for a collector, at each batch and at the end.
 const PATIENCE: Duration = Duration::from_secs(5);

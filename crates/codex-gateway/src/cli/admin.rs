@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::store::with_ledger;
-use super::{complain, say, settings};
+use crate::cli::store::with_ledger;
+use crate::cli::{complain, say, settings};
 use crate::config::Overrides;
 use crate::data_dir;
 

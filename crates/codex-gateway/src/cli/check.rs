@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gateway_policy::problem::Severity;
 
-use super::{EXIT_CONFIG, complain, say};
+use crate::cli::{EXIT_CONFIG, complain, say};
 use crate::config::{self, Overrides};
 
 /// Arguments of `check`.

@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::store::with_ledger;
-use super::{complain, say, store_settings};
+use crate::cli::store::with_ledger;
+use crate::cli::{complain, say, store_settings};
 use crate::config::{Overrides, Settings};
 
 /// How long a link can be used.

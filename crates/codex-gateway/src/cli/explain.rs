@@ -8,8 +8,8 @@ use gateway_policy::{
     AuthRoute, Because, DecisionKind, Endpoint, Explanation, ModelId, RequestKind, RuleOrigin,
 };
 
-use super::team::{self, speed, usd};
-use super::{say, settings, words};
+use crate::cli::team::{self, speed, usd};
+use crate::cli::{say, settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::explain::{Explained, Holder, KeyState, Question, explain, explain_for_holder};

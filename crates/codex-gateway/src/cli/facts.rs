@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use gateway_policy::ModelId;
 
-use super::store::with_ledger;
-use super::table::{Side, Table};
-use super::{say, store_settings, words};
+use crate::cli::store::with_ledger;
+use crate::cli::table::{Side, Table};
+use crate::cli::{say, store_settings, words};
 use crate::config::Overrides;
 use crate::reports::facts::{Cleared, FactsReport};
 

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use gateway_policy::{Access, AuthRoute, ModelId};
 
-use super::table::{Side, Table};
-use super::{say, settings, words};
+use crate::cli::table::{Side, Table};
+use crate::cli::{say, settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::models::{ModelLine, ModelsReport, RouteLine, models};

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use gateway_ledger::{RepriceQuery, RepriceReport};
 
-use super::store::with_ledger;
-use super::table::{Side, Table};
-use super::{EXIT_CONFIG, complain, say, store_settings};
+use crate::cli::store::with_ledger;
+use crate::cli::table::{Side, Table};
+use crate::cli::{EXIT_CONFIG, complain, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::when;

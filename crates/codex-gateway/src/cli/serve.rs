@@ -15,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 mod restart;
 
-use super::{EXIT_CONFIG, complain, say};
+use crate::admin_auth::Gate;
 use crate::app::{App, Live};
-use crate::books::Books;
+use crate::cli::{EXIT_CONFIG, complain, say};
 use crate::clock::{self, Clock};
 use crate::config::{self, Loaded, Overrides, Places};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
 use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
-use crate::http::admin::gate::Gate;
-use crate::http::models::picker::Catalogues;
 use crate::http::router::{Serves, router};
-use crate::keys::Keys;
+use crate::identity::keys::Keys;
 use crate::learned::Learned;
-use crate::learned::keeper::Keeper;
+use crate::learned::sync::Keeper;
 use crate::metrics::Metrics;
+use crate::model_visibility::Catalogues;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
+use crate::recorder::Books;
 use crate::server::Door;
 use crate::slots::Slots;
 use crate::tasks::Tasks;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gateway_ledger::{InstanceId, Ledger, LedgerError, OpenOptions};
 
-use super::complain;
+use crate::cli::complain;
 use crate::clock;
 use crate::config::Settings;
 use crate::data_dir;

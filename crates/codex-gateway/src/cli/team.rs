@@ -1,5 +1,5 @@
 //! `codex-gateway keys`, `teams`, `budgets`: team administration against the store, beside servers
-//! that may be running and notice the change by themselves. Checks nothing itself: `administer.rs`
+//! that may be running and notice the change by themselves. Checks nothing itself: `administration.rs`
 //! does.
 
 use std::process::ExitCode;
@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use gateway_ledger::{KeyRecord, Ledger};
 use gateway_policy::limit::Limits;
 
-use super::table::{Side, Table};
-use super::{complain, say, say_json, store, store_settings};
-use crate::administer::{self, AdministerError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
+use crate::administration::{self, AdministerError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
+use crate::cli::table::{Side, Table};
+use crate::cli::{complain, say, say_json, store, store_settings};
 use crate::clock::Clock;
 use crate::config::{Overrides, Settings};
 use crate::data_dir;
@@ -185,7 +185,7 @@ pub(super) fn keys(overrides: &Overrides, command: KeysCommand) -> ExitCode {
                 return ExitCode::FAILURE;
             }
             let made = with_ledger(overrides, async |ledger| {
-                administer::create_key(ledger, &spec, Clock.now(), ACTOR).await
+                administration::create_key(ledger, &spec, Clock.now(), ACTOR).await
             });
             show_key(made, args.json)
         }
@@ -195,7 +195,7 @@ pub(super) fn keys(overrides: &Overrides, command: KeysCommand) -> ExitCode {
         }
         KeysCommand::Revoke(args) => {
             let revoked = with_ledger(overrides, async |ledger| {
-                let id = administer::revoke_key(ledger, &args.key, ACTOR).await?;
+                let id = administration::revoke_key(ledger, &args.key, ACTOR).await?;
                 Ok(serde_json::json!({ "id": id, "revoked": true }))
             });
             answer(revoked, args.json, |_| {
@@ -207,7 +207,7 @@ pub(super) fn keys(overrides: &Overrides, command: KeysCommand) -> ExitCode {
         }
         KeysCommand::Rotate(args) => {
             let rotated = with_ledger(overrides, async |ledger| {
-                administer::rotate_key(ledger, &args.key, ACTOR).await
+                administration::rotate_key(ledger, &args.key, ACTOR).await
             });
             show_key(rotated, args.json)
         }
@@ -219,8 +219,8 @@ pub(super) fn teams(overrides: &Overrides, command: TeamsCommand) -> ExitCode {
     match command {
         TeamsCommand::Create { name, speed } => {
             let put = with_ledger(overrides, async |ledger| {
-                let limits = administer::limits(speed.rpm, speed.tpm, speed.concurrency)?;
-                administer::put_team(ledger, &name, limits, ACTOR).await
+                let limits = administration::limits(speed.rpm, speed.tpm, speed.concurrency)?;
+                administration::put_team(ledger, &name, limits, ACTOR).await
             });
             answer(put, false, |()| format!("team {name} is set"))
         }
@@ -236,7 +236,7 @@ pub(super) fn teams(overrides: &Overrides, command: TeamsCommand) -> ExitCode {
         }
         TeamsCommand::Delete { name } => {
             let deleted = with_ledger(overrides, async |ledger| {
-                administer::delete_team(ledger, &name, ACTOR).await
+                administration::delete_team(ledger, &name, ACTOR).await
             });
             answer(deleted, false, |()| format!("team {name} is deleted"))
         }
@@ -258,14 +258,16 @@ pub(super) fn budgets(overrides: &Overrides, command: BudgetsCommand) -> ExitCod
                 billing,
             };
             let set = with_ledger(overrides, async |ledger| {
-                administer::put_budget(ledger, &scope, &spec, ACTOR).await
+                administration::put_budget(ledger, &scope, &spec, ACTOR).await
             });
             answer(set, false, |()| {
                 format!("{scope} may spend {}", spec.amount)
             })
         }
         BudgetsCommand::List(args) => {
-            let listed = with_ledger(overrides, async |ledger| administer::budgets(ledger).await);
+            let listed = with_ledger(overrides, async |ledger| {
+                administration::budgets(ledger).await
+            });
             answer(listed, args.json, |lines| budget_table(lines))
         }
         BudgetsCommand::Delete {
@@ -274,9 +276,9 @@ pub(super) fn budgets(overrides: &Overrides, command: BudgetsCommand) -> ExitCod
             billing,
         } => {
             let deleted = with_ledger(overrides, async |ledger| {
-                let window = administer::window(&window)?;
-                let billing = administer::billing(billing.as_deref())?;
-                administer::delete_budget(ledger, &scope, window, billing, ACTOR).await
+                let window = administration::window(&window)?;
+                let billing = administration::billing(billing.as_deref())?;
+                administration::delete_budget(ledger, &scope, window, billing, ACTOR).await
             });
             answer(deleted, false, |()| {
                 format!("the {window} budget of {scope} is gone")

@@ -6,9 +6,9 @@ use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageSums};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::store::with_ledger;
-use super::table::{Side, Table};
-use super::{EXIT_CONFIG, complain, dollars, say, store_settings};
+use crate::cli::store::with_ledger;
+use crate::cli::table::{Side, Table};
+use crate::cli::{EXIT_CONFIG, complain, dollars, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::usage::{DEFAULT_BY, group_by};

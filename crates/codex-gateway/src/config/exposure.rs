@@ -7,9 +7,9 @@ use std::path::Path;
 use gateway_policy::problem::Problem;
 use serde_spanned::Spanned;
 
-use super::file::{AutoOrBool, ConfigFile, ServerSpec};
-use super::{Overrides, ShareKeys};
-use crate::http::visitor::TrustedProxies;
+use crate::access::client_address::TrustedProxies;
+use crate::config::file::{AutoOrBool, ConfigFile, ServerSpec};
+use crate::config::{Overrides, ShareKeys};
 use crate::tls::{self, TlsFiles};
 
 pub(super) fn listen(

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::recover;
-use crate::http::catalogue_entries::EntrySpec;
+use crate::codex_catalog::entries::EntrySpec;
+use crate::config::recover;
 use crate::telemetry::LogFormat;
 
 /// The whole file.

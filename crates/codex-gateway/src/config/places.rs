@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Source;
+use crate::config::Source;
 
 /// The file's name, and where its lines begin.
 #[derive(Debug, Clone)]

@@ -14,10 +14,10 @@ use http::{HeaderName, HeaderValue, header};
 use jiff::tz::TimeZone;
 use serde_spanned::Spanned;
 
-use super::environment;
-use super::file::{ConfigFile, SecretSpec, StorageSpec};
-use super::settings::{AdminToken, Limits, OwnCredential, Storage};
-use crate::http::models::CatalogFile;
+use crate::codex_catalog::file::CatalogFile;
+use crate::config::environment;
+use crate::config::file::{ConfigFile, SecretSpec, StorageSpec};
+use crate::config::settings::{AdminToken, Limits, OwnCredential, Storage};
 use crate::secret::Secret;
 
 /// Reads single values; what is wrong with them is collected.

@@ -16,13 +16,13 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::exposure;
-use super::file::ConfigFile;
-use super::reader::Reader;
-use super::{Overrides, data_dir};
-use crate::http::catalogue_entries;
-use crate::http::guard::AllowedHosts;
-use crate::http::visitor::TrustedProxies;
+use crate::access::client_address::TrustedProxies;
+use crate::access::request_guard::AllowedHosts;
+use crate::codex_catalog::entries;
+use crate::config::exposure;
+use crate::config::file::ConfigFile;
+use crate::config::reader::Reader;
+use crate::config::{Overrides, data_dir};
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 use crate::tls::TlsFiles;
@@ -171,8 +171,7 @@ pub fn compile(
     let unpriced = file.prices.unpriced.unwrap_or_default();
     let prices = prices(&file, base, problems)?;
     let catalog = catalog(&file, base, problems)?;
-    let catalog_entries =
-        catalogue_entries::compile(&file.catalog.entries, &catalog, base, problems);
+    let catalog_entries = entries::compile(&file.catalog.entries, &catalog, base, problems);
     let (policy, found) = Policy::compile(&PolicyInput {
         upstreams: file.upstreams,
         routes: file.routes,

@@ -10,12 +10,12 @@ use gateway_policy::{Billing, ModelId};
 use gateway_wire::Usage;
 use tokio::sync::oneshot;
 
-use super::record::Exchange;
 use crate::app::App;
 use crate::config::Unpriced;
-use crate::http::caller::Caller;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::keys::Grant;
+use crate::error::{ErrorCode, GatewayError};
+use crate::identity::credentials::Caller;
+use crate::identity::keys::Grant;
+use crate::record::Exchange;
 
 /// Bytes of JSON per token.
 const PER_TOKEN: u64 = 4;

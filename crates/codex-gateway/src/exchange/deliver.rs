@@ -16,14 +16,14 @@ use gateway_wire::{WireApi, reply, synth};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
-use super::answer::{Answer, Outlet};
-use super::attempt::{Reached, WholeReply, WholeTranslation};
-use super::machine::{self, Machine};
-use super::pump::{self, Pump, PumpTimes, StreamEnd};
-use super::record::Exchange;
-use super::{head, settle};
 use crate::app::{App, Live};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::exchange::answer::{Answer, Outlet};
+use crate::exchange::attempt::{Reached, WholeReply, WholeTranslation};
+use crate::exchange::machine::{self, Machine};
+use crate::exchange::pump::{self, Pump, PumpTimes, StreamEnd};
+use crate::exchange::{head, settle};
+use crate::record::Exchange;
 use crate::upstream::client::ReplyBody;
 
 /// A stream that has begun.

@@ -4,10 +4,10 @@ use axum::response::Response;
 use gateway_policy::DecisionKind;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::record::Exchange;
 use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
-use crate::http::models::picker;
+use crate::model_visibility;
+use crate::record::Exchange;
 use crate::secret::hex;
 use crate::upstream::headers;
 
@@ -31,9 +31,9 @@ pub fn toward_client(
     }
     // Codex asks for the catalogue again when this differs from the etag it got, so it is always
     // that of our own answer.
-    let told = out.remove(picker::ETAG_HEADER);
-    if let Some(tag) = picker::etag_now(app, live, exchange, told.as_ref()) {
-        out.insert(picker::ETAG_HEADER, tag);
+    let told = out.remove(model_visibility::ETAG_HEADER);
+    if let Some(tag) = model_visibility::etag_now(app, live, exchange, told.as_ref()) {
+        out.insert(model_visibility::ETAG_HEADER, tag);
     }
     out
 }

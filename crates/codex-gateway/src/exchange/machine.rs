@@ -9,7 +9,7 @@ use gateway_wire::stream::{Step, StreamFailure, StreamSummary};
 use gateway_wire::translate::{Loss, ReasoningBlob, StreamTranslator};
 use gateway_wire::{WireApi, synth};
 
-use crate::http::error::ErrorCode;
+use crate::error::ErrorCode;
 
 /// The machine of one stream.
 #[derive(Debug)]

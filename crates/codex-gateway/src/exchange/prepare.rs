@@ -9,14 +9,14 @@ use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use super::admission::{self, Turn};
-use super::body::{self, ReadLimits, RequestBody, Tail};
-use super::record::Exchange;
 use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
-use crate::http::caller::{Caller, KeyIdentity, Presented, is_local};
-use crate::http::decode;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::exchange::admission::{self, Turn};
+use crate::identity::credentials::{Caller, KeyIdentity, Presented, is_local};
+use crate::record::Exchange;
+use crate::request_body::decode;
+use crate::request_body::{self, ReadLimits, RequestBody, Tail};
 use crate::upstream::headers;
 
 /// Step 2. Turns the credential into a caller.
@@ -104,7 +104,7 @@ pub async fn what(
 ) -> Result<Content, GatewayError> {
     let max = live.settings.limits.max_request_body;
     if !exchange.endpoint.names_a_model() {
-        let bytes = body::read_opaque(body, max).await?;
+        let bytes = request_body::read_opaque(body, max).await?;
         exchange.request_bytes = bytes.len() as u64;
         return Ok(Content::Opaque(bytes));
     }
@@ -115,7 +115,7 @@ pub async fn what(
         is_whole_needed: live.settings.policy.reads_whole_body()
             || has_own_compaction(&live.settings.policy),
     };
-    let body = body::read(body, codings, limits).await?;
+    let body = request_body::read(body, codings, limits).await?;
     note_body(exchange, &body);
     exchange.turn = TurnMetadata::read(&parts.headers, body.head.client_metadata.as_ref());
     let Some(model) = &body.head.model else {

@@ -9,10 +9,10 @@ use gateway_wire::stream::{Step, StreamSummary};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Outlet;
-use super::machine::Machine;
 use crate::config::OnDisconnect;
-use crate::http::error::ErrorCode;
+use crate::error::ErrorCode;
+use crate::exchange::answer::Outlet;
+use crate::exchange::machine::Machine;
 use crate::upstream::client::ReplyBody;
 
 /// Times of one stream.

@@ -11,8 +11,8 @@ use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
 use gateway_wire::translate::LossKind;
 
-use super::record::{Counted, Exchange};
 use crate::app::{App, Live};
+use crate::record::{Counted, Exchange};
 
 /// Bytes of JSON or characters of text per token, for estimates.
 const PER_TOKEN: u64 = 4;

@@ -1,15 +1,13 @@
 //! The guard before `/api`, and what is behind it.
 
-pub mod gate;
 mod openapi;
-mod params;
+pub mod params;
 mod plan;
 mod policy;
-mod session;
+pub mod session;
 mod team;
 #[cfg(test)]
 mod tests;
-pub mod throttle;
 mod usage;
 
 use std::sync::Arc;
@@ -22,9 +20,9 @@ use axum::{Json, Router};
 use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
-use super::error::{ErrorCode, GatewayError};
-use super::visitor::Visitor;
+use crate::access::client_address::Visitor;
 use crate::app::App;
+use crate::error::{ErrorCode, GatewayError};
 
 /// Everything below `/api`; nothing of it is reachable without the admin token or a session.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {

@@ -1,9 +1,6 @@
 //! `GET /models`: the OpenAI list for ordinary clients, the Codex catalogue for Codex. Never
 //! invents a catalogue entry: Codex takes the served entry for its own, the system prompt included.
 
-pub mod picker;
-
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
@@ -13,116 +10,25 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::caller::{Caller, Presented, is_local};
-use super::catalogue_entries;
-use super::error::{ErrorCode, GatewayError};
-use super::router::RequestId;
 use crate::app::{App, Live};
+use crate::codex_catalog::entries;
+use crate::codex_catalog::file::{CatalogFile, Listed, etag_of};
+use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::outgoing;
 use crate::exchange::prepare::{self, client};
-use crate::secret::digest;
+use crate::http::router::RequestId;
+use crate::identity::credentials::{Caller, Presented, is_local};
+use crate::model_visibility::{self, Viewer};
 use crate::upstream::client::{
     CallTimes, Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix,
 };
 use crate::upstream::decoded::{Encoding, decoded};
 use crate::upstream::headers;
-use picker::{Listed, Viewer};
 
 /// Codex waits five seconds for its catalogue; an upstream that is slower is no help.
 const UPSTREAM_TIME: std::time::Duration = std::time::Duration::from_secs(4);
 /// Largest catalogue that is passed on.
 const MAX_CATALOGUE: usize = 16 << 20;
-
-/// An operator's Codex catalogue, checked.
-#[derive(Debug, Clone)]
-pub struct CatalogFile {
-    text: Bytes,
-    etag: HeaderValue,
-    listed: Listed,
-}
-
-/// Keys without which Codex drops the whole answer.
-const REQUIRED: [&str; 10] = [
-    "slug",
-    "display_name",
-    "supported_reasoning_levels",
-    "shell_type",
-    "visibility",
-    "supported_in_api",
-    "priority",
-    "support_verbosity",
-    "truncation_policy",
-    "experimental_supported_tools",
-];
-
-impl CatalogFile {
-    /// Reads and checks a file as `codex debug models --bundled` prints it.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the file.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    /// The same with the operator's entries behind those of the file.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong.
-    pub fn with_entries(self, entries: &[Value]) -> Result<Self, String> {
-        if entries.is_empty() {
-            return Ok(self);
-        }
-        let text = catalogue_entries::merged(&self.text, entries).ok_or("no `models` list")?;
-        Ok(Self::of(text))
-    }
-
-    /// The operator's entries alone; `None` when there are none.
-    pub fn of_entries(entries: &[Value]) -> Option<Self> {
-        let body = json!({"models": entries, "object": "list", "data": []}).to_string();
-        (!entries.is_empty()).then(|| Self::of(Bytes::from(body)))
-    }
-
-    fn of(text: Bytes) -> Self {
-        Self {
-            etag: etag_of(&text),
-            listed: Listed::read(&text).unwrap_or_default(),
-            text,
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        let models = value
-            .get("models")
-            .and_then(Value::as_array)
-            .ok_or("no `models` list")?;
-        for (at, model) in models.iter().enumerate() {
-            let slug = model
-                .get("slug")
-                .and_then(Value::as_str)
-                .ok_or_else(|| format!("entry {at} has no `slug`"))?;
-            if let Some(missing) = REQUIRED.iter().find(|key| model.get(**key).is_none()) {
-                return Err(format!(
-                    "`{slug}` lacks `{missing}`, and Codex drops the whole catalogue for that"
-                ));
-            }
-            if model.get("base_instructions").is_none() && model.get("model_messages").is_none() {
-                return Err(format!(
-                    "`{slug}` has neither `base_instructions` nor `model_messages`"
-                ));
-            }
-        }
-        Ok(Self::of(Bytes::from(text.to_owned())))
-    }
-}
-
-fn etag_of(text: &[u8]) -> HeaderValue {
-    let etag = format!("\"{}\"", digest(text));
-    HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"models\""))
-}
 
 /// `GET /models`.
 pub async fn list(app: &Arc<App>, parts: &Parts) -> Response {
@@ -187,7 +93,8 @@ fn is_codex(parts: &Parts) -> bool {
 async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -> Response {
     let known = |catalog: &CatalogFile| {
         let base = Some(catalog.etag.clone());
-        let shown = picker::show(live, viewer, catalog.text.clone(), base, &catalog.listed);
+        let shown =
+            model_visibility::show(live, viewer, catalog.text.clone(), base, &catalog.listed);
         with_etag(&parts.headers, shown.etag.as_ref(), shown.text)
     };
     if let Some(catalog) = &live.catalog {
@@ -217,7 +124,7 @@ fn filtered(
         return reply.into_response();
     }
     let entries = &live.settings.catalog_entries;
-    let merged = (!entries.is_empty()).then(|| catalogue_entries::merged(&reply.body, entries));
+    let merged = (!entries.is_empty()).then(|| entries::merged(&reply.body, entries));
     let text = merged
         .clone()
         .flatten()
@@ -226,11 +133,11 @@ fn filtered(
         return reply.into_response();
     };
     let told = reply.headers.get(header::ETAG);
-    let etag = told.and_then(|told| picker::with_entries(live, told));
+    let etag = told.and_then(|told| model_visibility::with_entries(live, told));
     if let Some(etag) = &etag {
         app.catalogues.saw(&upstream.name, etag, &listed);
     }
-    let shown = picker::show(live, viewer, text, etag, &listed);
+    let shown = model_visibility::show(live, viewer, text, etag, &listed);
     if !shown.is_changed && merged.is_none() {
         return reply.into_response();
     }
@@ -245,7 +152,7 @@ fn beside(mut answer: Response, mut upstream: HeaderMap) -> Response {
         header::CONTENT_LENGTH,
         header::ETAG,
         header::LAST_MODIFIED,
-        picker::ETAG_HEADER,
+        model_visibility::ETAG_HEADER,
     ] {
         upstream.remove(name);
     }

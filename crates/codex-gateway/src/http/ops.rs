@@ -8,9 +8,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use super::router::Serves;
-use super::visitor::Visitor;
+use crate::access::client_address::Visitor;
 use crate::app::App;
+use crate::http::router::Serves;
 
 /// How long a scrape waits for the store.
 const STANDINGS_DEADLINE: Duration = Duration::from_secs(1);

@@ -11,11 +11,11 @@ use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::error::{ErrorCode, GatewayError};
-use super::{admin, dashboard, models, ops};
 use crate::app::App;
 use crate::endpoint::Endpoint;
+use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
+use crate::http::{admin, dashboard, models, ops};
 use crate::server::Peer;
 
 /// The id of a request; in logs, in the ledger, and in `x-request-id` where the upstream sent none.

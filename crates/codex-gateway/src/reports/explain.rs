@@ -6,8 +6,8 @@ use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, R
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::price_tag::PriceTag;
 use crate::config::{Places, Settings};
+use crate::reports::price_tag::PriceTag;
 
 mod holder;
 

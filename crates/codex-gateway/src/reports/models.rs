@@ -8,8 +8,8 @@ use gateway_policy::{Access, Asker, AuthRoute, ModelCard, ModelId, NoMemory};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::price_tag::PriceTag;
 use crate::config::Settings;
+use crate::reports::price_tag::PriceTag;
 
 /// Every model that the catalogue, the rules or a chain's rules name.
 #[derive(Debug, Serialize)]

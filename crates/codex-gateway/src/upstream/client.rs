@@ -16,8 +16,8 @@ use gateway_wire::failure::SendState;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use crate::exchange::body::{TailRefused, Upload};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::request_body::{TailRefused, Upload};
 pub use pieces::Pieces;
 
 /// What is to be sent.

@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::stream;
 use http::{HeaderMap, header};
 
-use super::client::ReplyBody;
+use crate::upstream::client::ReplyBody;
 
 /// Decoded bytes that are given out at once, about: the rest of a piece waits until they are taken.
 const AT_ONCE: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! `docs/errors.md` has the rows of the one table of errors, in its order.
 
-use codex_gateway::http::error::ErrorCode;
+use codex_gateway::error::ErrorCode;
 
 const PAGE: &str = include_str!("../../../../docs/errors.md");
 

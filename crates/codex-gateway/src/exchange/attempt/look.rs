@@ -5,7 +5,7 @@ use gateway_policy::RequestNeeds;
 use gateway_wire::request::RequestFeatures;
 use http::request::Parts;
 
-use crate::exchange::body::{RequestBody, Tail};
+use crate::request_body::{RequestBody, Tail};
 use crate::upstream::headers::LITE_HEADER;
 
 /// What is known of the request's content: read at most once, and only when another model may come

@@ -11,16 +11,16 @@ use gateway_wire::stream::{Step, StreamFailure, Terminal};
 use gateway_wire::translate::{ReplyPlan, StreamTranslator};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::translated;
-use super::{Reached, WholeReply};
 use crate::app::{App, Live};
+use crate::error::{ErrorCode, GatewayError};
+use crate::exchange::attempt::translated;
+use crate::exchange::attempt::{Reached, WholeReply};
 use crate::exchange::deliver::OpenStream;
 use crate::exchange::head;
 use crate::exchange::machine::Machine;
 use crate::exchange::pump::{PumpTimes, StreamEnd};
-use crate::exchange::record::Exchange;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::models::picker;
+use crate::model_visibility;
+use crate::record::Exchange;
 use crate::upstream::client::{PrefixEnd, Reply, ReplyBody, Unread, read_patiently, read_prefix};
 use crate::upstream::decoded::{Encoding, decoded, gunzipped, looks_like_gzip};
 
@@ -238,7 +238,8 @@ fn begin_stream(
         Machine::Translator(Box::new(translator))
     } else {
         let is_changed = head::is_model_changed(exchange);
-        let is_catalogue_passed_on = picker::is_passed_on(view.app, live, exchange, &headers);
+        let is_catalogue_passed_on =
+            model_visibility::is_passed_on(view.app, live, exchange, &headers);
         Machine::Relay(Box::new(Relay::new(RelaySettings {
             wire,
             max_event,

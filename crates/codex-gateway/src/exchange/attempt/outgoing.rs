@@ -10,13 +10,13 @@ use gateway_wire::{WireApi, stream_usage};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::Reached;
-use super::look::Look;
 use crate::app::{App, Live};
-use crate::exchange::body::{RequestBody, Tail, TailWatch};
-use crate::exchange::record::Exchange;
-use crate::http::caller::{Caller, foreign_credentials};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::exchange::attempt::Reached;
+use crate::exchange::attempt::look::Look;
+use crate::identity::credentials::{Caller, foreign_credentials};
+use crate::record::Exchange;
+use crate::request_body::{RequestBody, Tail, TailWatch};
 use crate::secret::hex;
 use crate::upstream::client::{Pieces, UploadBody};
 use crate::upstream::headers::{
@@ -112,7 +112,7 @@ pub(super) fn body(
                 let adjusted = adjusted(plain, changes)?;
                 // The span belongs to the body as it was; after a change it is looked up again.
                 let head = gateway_wire::request::scan(&adjusted)
-                    .map_err(|error| super::super::body::invalid(&error))?;
+                    .map_err(|error| crate::request_body::invalid(&error))?;
                 let span = span.and(head.model.map(|model| model.span));
                 (adjusted, span)
             };

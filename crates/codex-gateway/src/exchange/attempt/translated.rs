@@ -10,11 +10,11 @@ use gateway_wire::translate::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::open::{Opened, Unusable, View, in_stream, silent, truncated};
-use super::{Reached, WholeReply};
+use crate::error::ErrorCode;
+use crate::exchange::attempt::open::{Opened, Unusable, View, in_stream, silent, truncated};
+use crate::exchange::attempt::{Reached, WholeReply};
 use crate::exchange::machine::is_cut_short;
-use crate::exchange::record::Exchange;
-use crate::http::error::ErrorCode;
+use crate::record::Exchange;
 use crate::upstream::client::{ReplyBody, Unread, read_patiently};
 
 /// Largest answer that is translated as a whole.

@@ -9,12 +9,12 @@ use gateway_wire::translate::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use super::Walk;
-use super::outgoing::{self, OutgoingBody};
 use crate::endpoint::Endpoint;
-use crate::exchange::body::{RequestBody, Tail};
-use crate::exchange::record::Exchange;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::exchange::attempt::Walk;
+use crate::exchange::attempt::outgoing::{self, OutgoingBody};
+use crate::record::Exchange;
+use crate::request_body::{RequestBody, Tail};
 use crate::upstream::client::{Pieces, UploadBody};
 
 /// Where requests of a protocol go.

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::endpoint::Endpoint;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 use crate::reports::when;
 
 /// The parameters of one request. Taking one removes it; what nobody took is refused by
@@ -182,7 +182,7 @@ fn short(name: &str) -> String {
 }
 
 /// What the ledger could not do, for the caller; the detail is in the log.
-pub(super) fn ledger_error(error: &LedgerError) -> GatewayError {
+pub(crate) fn ledger_error(error: &LedgerError) -> GatewayError {
     match error.kind() {
         LedgerErrorKind::Rejected => bad(error.to_string()),
         LedgerErrorKind::Unavailable => {

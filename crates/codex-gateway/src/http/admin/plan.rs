@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use http::Uri;
 
-use super::params::{Params, ledger_error};
 use crate::app::App;
-use crate::http::error::GatewayError;
+use crate::error::GatewayError;
+use crate::http::admin::params::{Params, ledger_error};
 use crate::plan_limits::PlanReport;
 
 /// `GET /api/plan`, the newest first.

@@ -9,10 +9,10 @@ use axum::{Extension, Json};
 use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
 use http::Uri;
 
-use super::gate::Admitted;
-use super::params::{Params, known, ledger_error};
+use crate::admin_auth::Admitted;
 use crate::app::App;
-use crate::http::error::GatewayError;
+use crate::error::GatewayError;
+use crate::http::admin::params::{Params, known, ledger_error};
 use crate::reports::explain::{Explained, Question, explain, explain_for_holder};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;

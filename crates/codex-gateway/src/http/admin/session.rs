@@ -14,13 +14,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::gate::Admitted;
-use super::params::ledger_error;
-use super::team::read;
-use super::throttle::Guess;
+use crate::access::client_address::Visitor;
+use crate::admin_auth::Admitted;
+use crate::admin_auth::throttle::Guess;
 use crate::app::App;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::visitor::Visitor;
+use crate::error::{ErrorCode, GatewayError};
+use crate::http::admin::params::ledger_error;
+use crate::http::admin::team::read;
 
 /// The cookie of a session. The name with `__Host-` is taken by browsers over TLS only, and then
 /// from nobody but this host.
@@ -37,7 +37,7 @@ type Answer = Result<Response, GatewayError>;
 /// The secret of a request's session. The name that only this host can set goes first, whatever
 /// order they come in: a plain cookie that a neighbour on another port planted, or that is left
 /// from before TLS, must not stand before it.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
     [SECURE_COOKIE, COOKIE].into_iter().find_map(|wanted| {
         headers
             .get_all(header::COOKIE)
@@ -54,7 +54,7 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
 /// page or the address line, and a change shows a header that only our own page can add. The guard
 /// before has refused foreign origins already; origins that the configuration lists may call with a
 /// token, not with somebody's session.
-pub(super) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), GatewayError> {
+pub(crate) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), GatewayError> {
     let refused = || {
         GatewayError::new(
             ErrorCode::OriginNotAllowed,

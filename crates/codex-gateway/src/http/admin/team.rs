@@ -1,5 +1,5 @@
 //! `/api/keys`, `/api/teams`, `/api/budgets`, `/api/audit`: the same as the command line does, over
-//! HTTP. What is checked is checked in `administer.rs`.
+//! HTTP. What is checked is checked in `administration.rs`.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::gate::Admitted;
-use crate::administer::{self, AdministerError, BudgetSpec, KeySpec};
+use crate::admin_auth::Admitted;
+use crate::administration::{self, AdministerError, BudgetSpec, KeySpec};
 use crate::app::App;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 
 /// Most records of one answer.
 const MAX_AUDIT: u32 = 1000;
@@ -54,7 +54,7 @@ async fn create_key(
     body: Bytes,
 ) -> Answer {
     let spec: KeySpec = read(&headers, &body)?;
-    let shown = administer::create_key(app.books.ledger(), &spec, app.clock.now(), &by.actor)
+    let shown = administration::create_key(app.books.ledger(), &spec, app.clock.now(), &by.actor)
         .await
         .map_err(refused)?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
@@ -68,7 +68,7 @@ async fn rotate_key(
     body: Bytes,
 ) -> Answer {
     let _: Nothing = read(&headers, &body)?;
-    let shown = administer::rotate_key(app.books.ledger(), &key, &by.actor)
+    let shown = administration::rotate_key(app.books.ledger(), &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(shown).into_response())
@@ -79,7 +79,7 @@ async fn revoke_key(
     Extension(by): Extension<Admitted>,
     Path(key): Path<String>,
 ) -> Answer {
-    let id = administer::revoke_key(app.books.ledger(), &key, &by.actor)
+    let id = administration::revoke_key(app.books.ledger(), &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(json!({ "id": id, "revoked": true })).into_response())
@@ -94,11 +94,11 @@ async fn teams(State(app): State<Arc<App>>) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TeamSpec {
-    #[serde(default, deserialize_with = "administer::whole")]
+    #[serde(default, deserialize_with = "administration::whole")]
     requests_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "administer::whole")]
+    #[serde(default, deserialize_with = "administration::whole")]
     tokens_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "administer::whole")]
+    #[serde(default, deserialize_with = "administration::whole")]
     concurrency: Option<u64>,
 }
 
@@ -110,13 +110,13 @@ async fn put_team(
     body: Bytes,
 ) -> Answer {
     let spec: TeamSpec = read(&headers, &body)?;
-    let limits = administer::limits(
+    let limits = administration::limits(
         spec.requests_per_minute,
         spec.tokens_per_minute,
         spec.concurrency,
     )
     .map_err(refused)?;
-    administer::put_team(app.books.ledger(), &team, limits, &by.actor)
+    administration::put_team(app.books.ledger(), &team, limits, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -127,14 +127,14 @@ async fn delete_team(
     Extension(by): Extension<Admitted>,
     Path(team): Path<String>,
 ) -> Answer {
-    administer::delete_team(app.books.ledger(), &team, &by.actor)
+    administration::delete_team(app.books.ledger(), &team, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
 async fn budgets(State(app): State<Arc<App>>) -> Answer {
-    let lines = administer::budgets(app.books.ledger())
+    let lines = administration::budgets(app.books.ledger())
         .await
         .map_err(refused)?;
     Ok(Json(json!({ "items": lines })).into_response())
@@ -148,7 +148,7 @@ async fn put_budget(
     body: Bytes,
 ) -> Answer {
     let spec: BudgetSpec = read(&headers, &body)?;
-    administer::put_budget(app.books.ledger(), &scope, &spec, &by.actor)
+    administration::put_budget(app.books.ledger(), &scope, &spec, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -159,9 +159,9 @@ async fn delete_budget(
     Extension(by): Extension<Admitted>,
     Path((scope, window, billing)): Path<(String, String, String)>,
 ) -> Answer {
-    let window = administer::window(&window).map_err(refused)?;
-    let billing = administer::billing(Some(&billing)).map_err(refused)?;
-    administer::delete_budget(app.books.ledger(), &scope, window, billing, &by.actor)
+    let window = administration::window(&window).map_err(refused)?;
+    let billing = administration::billing(Some(&billing)).map_err(refused)?;
+    administration::delete_budget(app.books.ledger(), &scope, window, billing, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())

@@ -6,7 +6,7 @@ use gateway_wire::{Failure, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::exchange::record::Exchange;
+use crate::record::Exchange;
 use crate::reports::{explain, models};
 use crate::testing::{PATIENCE, Process, chatgpt_caller, entry};
 
@@ -335,7 +335,7 @@ async fn what_another_process_learned_is_known_here() {
     let (learned, waiting) =
         crate::learned::Learned::new(crate::clock::Clock, std::time::Duration::from_secs(1));
     drop(
-        crate::learned::keeper::Keeper::open(tool.clone(), waiting, &learned)
+        crate::learned::sync::Keeper::open(tool.clone(), waiting, &learned)
             .await
             .unwrap(),
     );
@@ -437,14 +437,14 @@ async fn what_was_just_booked_is_not_repriced() {
         let now = app.clock.now();
         let endpoint = crate::endpoint::Endpoint::Responses;
         let mut exchange = Exchange::new(app.clock.new_id(), endpoint, now, app.clock.instant());
-        exchange.caller = Some(crate::http::caller::Caller {
+        exchange.caller = Some(crate::identity::credentials::Caller {
             route,
             ..chatgpt_caller()
         });
         exchange.model_served = ModelId::new("gpt-5.5").ok();
         exchange.service_tier_requested = tier.map(str::to_owned);
         let usage = gateway_wire::Usage::new(300_000, 200_000, 0, 4_000, 0).unwrap();
-        exchange.counted = crate::exchange::record::Counted::Reported(usage);
+        exchange.counted = crate::record::Counted::Reported(usage);
         exchange.outcome = Outcome::Completed;
         crate::exchange::settle::settle(app, &live, exchange).await;
     }

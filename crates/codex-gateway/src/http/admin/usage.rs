@@ -7,9 +7,9 @@ use axum::extract::State;
 use gateway_ledger::{ExchangeQuery, MAX_PAGE, Page, UsageQuery, UsageReport};
 use http::Uri;
 
-use super::params::{Narrowed, Params, ledger_error};
 use crate::app::App;
-use crate::http::error::GatewayError;
+use crate::error::GatewayError;
+use crate::http::admin::params::{Narrowed, Params, ledger_error};
 use crate::reports::usage::{DEFAULT_BY, group_by};
 
 /// Entries on a page where nobody says.

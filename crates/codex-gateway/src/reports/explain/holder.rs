@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Explained, Question, explain};
-use crate::administer::{self, AdministerError, BudgetLine};
+use crate::administration::{self, AdministerError, BudgetLine};
 use crate::config::{Places, Settings};
-use crate::http::error::ErrorCode;
-use crate::keys::Grant;
+use crate::error::ErrorCode;
+use crate::identity::keys::Grant;
+use crate::reports::explain::{Explained, Question, explain};
 
 /// What the store says of the key and the team that were named.
 #[derive(Debug, Clone, Serialize)]
@@ -109,7 +109,7 @@ pub async fn explain_for_holder(
     let mut holder = Holder {
         key: question.key.as_ref().map(|named| found(named, record, now)),
         refused: None,
-        budgets: administer::budgets_of(ledger, &directory, &scopes).await?,
+        budgets: administration::budgets_of(ledger, &directory, &scopes).await?,
         limits: limits
             .iter()
             .filter(|limits| limits.limits != Limits::default())

@@ -1,6 +1,8 @@
 //! Who may administer: holders of the admin token, and sessions of the dashboard. Denies by
 //! default, and slows guessing down.
 
+pub mod throttle;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +11,12 @@ use arc_swap::ArcSwap;
 use gateway_ledger::{Actor, Session};
 use http::{HeaderMap, Method, header};
 
-use super::session;
-use super::throttle::{Guess, Throttle};
+use crate::access::client_address::Visitor;
+use crate::admin_auth::throttle::{Guess, Throttle};
 use crate::app::{App, Live};
 use crate::config;
-use crate::http::error::{ErrorCode, GatewayError};
-use crate::http::visitor::Visitor;
+use crate::error::{ErrorCode, GatewayError};
+use crate::http::admin::session;
 use crate::secret::Secret;
 
 /// How often the token's file is looked at. A rotated token must be in force within two seconds.
@@ -67,7 +69,7 @@ impl Gate {
         session::check_sender(method, headers)?;
         self.check(app, Guess::Session, visitor.address)?;
         let found = app.books.ledger().session(secret).await;
-        let found = found.map_err(|error| super::params::ledger_error(&error))?;
+        let found = found.map_err(|error| crate::http::admin::params::ledger_error(&error))?;
         let Some(session) = found else {
             self.failed(app, Guess::Session, visitor.address);
             return Err(GatewayError::new(

@@ -6,7 +6,7 @@ use std::io::Write;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-use super::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 
 /// One content coding this gateway understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

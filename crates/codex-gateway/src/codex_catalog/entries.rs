@@ -262,7 +262,7 @@ mod tests {
         let (entries, problems) = compiled(text);
         assert_eq!(problems, Vec::<String>::new());
         let catalogue = json!({ "models": entries }).to_string();
-        crate::http::models::CatalogFile::parse(&catalogue).unwrap();
+        crate::codex_catalog::file::CatalogFile::parse(&catalogue).unwrap();
         assert_eq!(entries[0]["context_window"], 128_000);
         assert_eq!(entries[0]["default_reasoning_level"], "low");
         assert_eq!(entries[0]["input_modalities"], json!(["text"]));

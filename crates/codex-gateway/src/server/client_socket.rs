@@ -13,10 +13,10 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-mod talk;
+mod connection_state;
 
-pub use talk::{Heard, Talk, Told};
-use talk::{LINGER, LINGER_BYTES};
+pub use connection_state::{Heard, Talk, Told};
+use connection_state::{LINGER, LINGER_BYTES};
 
 /// What to say in the place of a bare refusal with this status: a whole answer, head and body.
 pub type Words = fn(u16) -> Bytes;

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, Uri, header};
 
-use super::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 
 /// Most header bytes a request may carry, names and values.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -8,9 +8,9 @@ use gateway_wire::codex::ChatgptClaims;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use super::error::{ErrorCode, GatewayError};
-use super::visitor::Visitor;
-use crate::keys::Grant;
+use crate::access::client_address::Visitor;
+use crate::error::{ErrorCode, GatewayError};
+use crate::identity::keys::Grant;
 use crate::secret::{Secret, digest};
 
 /// Who is asking, by which sign-in.

@@ -9,9 +9,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{TailState, invalid, stalled};
-use crate::http::decode;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::request_body::decode;
+use crate::request_body::{TailState, invalid, stalled};
 
 /// A streamed body toward the upstream. A second `model`, broken JSON or too many bytes end it
 /// before the upstream has all of it.
@@ -153,7 +153,7 @@ impl http_body::Body for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::body::{ReadLimits, Tail, read};
+    use crate::request_body::{ReadLimits, Tail, read};
     use futures_util::StreamExt as _;
     use http_body_util::BodyExt as _;
     use std::time::Duration;

@@ -14,9 +14,9 @@ use gateway_wire::translate::{Loss, LossKind};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
-use super::body::TailWatch;
 use crate::endpoint::Endpoint;
-use crate::http::caller::Caller;
+use crate::identity::credentials::Caller;
+use crate::request_body::TailWatch;
 
 /// Where the token counts come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The request body on its way through: a head that was read, and a tail that can be sent again or
 //! is streamed once.
 
+pub mod decode;
 mod upload;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +14,8 @@ use gateway_wire::translate::compaction;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use crate::http::decode::{self, Coding};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::request_body::decode::Coding;
 use crate::tasks;
 pub use upload::{TailRefused, Upload};
 

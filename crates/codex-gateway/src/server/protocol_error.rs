@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 
-use super::error::{ErrorCode, GatewayError};
-use super::guard::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, MAX_URI_BYTES};
+use crate::access::request_guard::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, MAX_URI_BYTES};
 use crate::clock::Clock;
+use crate::error::{ErrorCode, GatewayError};
 
 /// A whole answer in the place of the library's, which has no body.
 pub fn answer(status: u16) -> Bytes {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::caller::Presented;
+use crate::identity::credentials::Presented;
 use crate::testing::Process;
 
 fn catalogue(slugs: &[(&str, &str)]) -> String {

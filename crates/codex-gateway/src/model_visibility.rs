@@ -5,90 +5,23 @@
 //! Hidden and not left out: a client that lays our entries over a list of its own would go on
 //! showing what is missing here, and a session that runs on such a model still needs its entry.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gateway_policy::{Access, Asker, AuthRoute, Memory, ModelId, NoMemory, Upstream, UpstreamName};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::app::{App, Live};
-use crate::exchange::record::Exchange;
-use crate::http::caller::Caller;
+use crate::codex_catalog::file::Listed;
+use crate::identity::credentials::Caller;
+use crate::record::Exchange;
 use crate::secret::digest;
 
 /// On answers: the etag of the catalogue that this caller would get.
 pub const ETAG_HEADER: HeaderName = HeaderName::from_static("x-models-etag");
 /// Most catalogues whose models are remembered.
 const MAX_CATALOGUES: usize = 64;
-const HIDE: &[u8] = br#""hide""#;
-
-/// The entries of a catalogue that show themselves in pickers.
-#[derive(Debug, Clone, Default)]
-pub struct Listed(Vec<Entry>);
-
-#[derive(Debug, Clone)]
-struct Entry {
-    model: ModelId,
-    /// The value of `visibility`, in bytes of the catalogue's text.
-    visibility: Range<usize>,
-}
-
-impl Listed {
-    /// Finds them. `None` when the text is no catalogue; an entry that cannot be read is left
-    /// alone.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Catalogue<'a> {
-            #[serde(borrow)]
-            models: Vec<&'a RawValue>,
-        }
-        #[derive(Deserialize)]
-        struct Shown<'a> {
-            #[serde(borrow)]
-            slug: Cow<'a, str>,
-            #[serde(borrow)]
-            visibility: &'a RawValue,
-        }
-        let text = std::str::from_utf8(text).ok()?;
-        let catalogue: Catalogue<'_> = serde_json::from_str(text).ok()?;
-        let listed = catalogue.models.into_iter().filter_map(|entry| {
-            let shown: Shown<'_> = serde_json::from_str(entry.get()).ok()?;
-            let word: Cow<'_, str> = serde_json::from_str(shown.visibility.get()).ok()?;
-            let value = shown.visibility.get();
-            let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
-            (word == "list").then_some(Entry {
-                model: ModelId::new(&shown.slug).ok()?,
-                visibility: start..start + value.len(),
-            })
-        });
-        Some(Self(listed.collect()))
-    }
-
-    fn models(&self) -> impl Iterator<Item = &ModelId> {
-        self.0.iter().map(|entry| &entry.model)
-    }
-
-    /// The text with these models hidden; every other byte stays.
-    fn hide(&self, text: &Bytes, hidden: &[ModelId]) -> Bytes {
-        let mut out = BytesMut::with_capacity(text.len());
-        let mut copied = 0;
-        for entry in self.0.iter().filter(|entry| hidden.contains(&entry.model)) {
-            let Some(before) = text.get(copied..entry.visibility.start) else {
-                return text.clone();
-            };
-            out.extend_from_slice(before);
-            out.extend_from_slice(HIDE);
-            copied = entry.visibility.end;
-        }
-        out.extend_from_slice(text.get(copied..).unwrap_or_default());
-        out.freeze()
-    }
-}
 
 /// A catalogue as one caller gets it.
 pub struct Shown {

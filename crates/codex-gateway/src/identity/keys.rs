@@ -12,8 +12,8 @@ use gateway_policy::limit::{Budget, Scope, ScopeLimits};
 use gateway_policy::{AuthRoute, ModelId, ModelPattern};
 
 use crate::clock::Clock;
-use crate::http::caller::{GATEWAY_KEY_PREFIX, KeyIdentity, Presented};
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
+use crate::identity::credentials::{GATEWAY_KEY_PREFIX, KeyIdentity, Presented};
 
 /// How soon to read again after the store did not answer.
 const READ_AGAIN: Duration = Duration::from_millis(500);

@@ -8,8 +8,8 @@ use gateway_ledger::{Ledger, LedgerError};
 use gateway_policy::{Fact, FactKey};
 use tokio::sync::mpsc;
 
-use super::Learned;
 use crate::app::App;
+use crate::learned::Learned;
 use crate::reports::facts::{from_stored, to_stored};
 
 /// Carries facts between memory and store.

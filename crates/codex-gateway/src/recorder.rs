@@ -3,9 +3,9 @@
 use gateway_ledger::{EntryId, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled};
 use gateway_policy::DecisionKind;
 
-use crate::exchange::record::Exchange;
-use crate::http::error::{ErrorCode, GatewayError};
+use crate::error::{ErrorCode, GatewayError};
 use crate::metrics::Metrics;
+use crate::record::Exchange;
 
 /// The books of this process.
 pub struct Books {
