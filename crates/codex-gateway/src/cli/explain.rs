@@ -12,7 +12,7 @@ use crate::cli::team::{self, speed, usd};
 use crate::cli::{say, settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
-use crate::reports::explain::{Explained, Holder, KeyState, Question, explain, explain_for_holder};
+use crate::reports::explain::{Explained, KeyContext, KeyState, Question, explain, explain_with_key};
 use crate::reports::price_tag;
 
 /// Arguments of `explain`.
@@ -69,7 +69,7 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
     } else {
         let when = (day, Clock.now());
         let asked = team::on_store(&settings, async |ledger| {
-            explain_for_holder(ledger, &settings, &places, &question, when).await
+            explain_with_key(ledger, &settings, &places, &question, when).await
         });
         match asked {
             Ok(answer) => answer,
@@ -114,8 +114,8 @@ fn text(answer: &Explained) -> String {
     if let Some(message) = &it.message {
         lines.add("message", message.clone());
     }
-    if let Some(holder) = &answer.holder {
-        self::holder(&mut lines, holder);
+    if let Some(context) = &answer.key_context {
+        key_context(&mut lines, context);
     }
     fallback(&mut lines, it);
     price(&mut lines, answer);
@@ -207,8 +207,8 @@ fn fallback(lines: &mut Lines, it: &Explanation) {
 }
 
 /// What the store says of the key and the team.
-fn holder(lines: &mut Lines, holder: &Holder) {
-    if let Some(key) = &holder.key {
+fn key_context(lines: &mut Lines, context: &KeyContext) {
+    if let Some(key) = &context.key {
         let state = match key.state {
             KeyState::Live => "live",
             KeyState::Revoked => "revoked",
@@ -223,10 +223,10 @@ fn holder(lines: &mut Lines, holder: &Holder) {
         let id = id.map(|id| format!(" ({id}{team})")).unwrap_or_default();
         lines.add("key", format!("{}{id}: {state}", key.name));
     }
-    if let Some(refused) = &holder.refused {
+    if let Some(refused) = &context.refused {
         lines.add("refused", format!("{}: {}", refused.code, refused.message));
     }
-    for line in &holder.budgets {
+    for line in &context.budgets {
         let left = usd(line.nanos.saturating_sub(line.spent_nanos));
         let reset = line.resets_at;
         let reset = reset
@@ -244,7 +244,7 @@ fn holder(lines: &mut Lines, holder: &Holder) {
             ),
         );
     }
-    for line in &holder.limits {
+    for line in &context.limits {
         lines.add("limit", format!("{}: {}", line.scope, speed(line.limits)));
     }
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::config::{Places, Settings};
 use crate::reports::price_tag::PriceTag;
 
-mod holder;
+mod key_report;
 
-pub use holder::{FoundKey, Holder, KeyState, SpeedLine, explain_for_holder};
+pub use key_report::{FoundKey, KeyContext, KeyState, SpeedLine, explain_with_key};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ pub struct Explained {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub learned: Vec<Fact>,
     /// What the store says of the key and the team; absent when neither was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
+    #[serde(rename = "holder", skip_serializing_if = "Option::is_none")]
+    pub key_context: Option<KeyContext>,
 }
 
 impl Explained {
@@ -108,7 +108,7 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
         price,
         config: places.path().to_owned(),
         learned: Vec::new(),
-        holder: None,
+        key_context: None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::admin_auth::Admitted;
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::http::admin::params::{Params, known, ledger_error};
-use crate::reports::explain::{Explained, Question, explain, explain_for_holder};
+use crate::reports::explain::{Explained, Question, explain, explain_with_key};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;
 
@@ -63,7 +63,7 @@ pub(super) async fn explained(
         explain(settings, places, &question, day)
     } else {
         let when = (day, app.clock.now());
-        explain_for_holder(app.books.ledger(), settings, places, &question, when)
+        explain_with_key(app.books.ledger(), settings, places, &question, when)
             .await
             .map_err(super::team::refused)?
     };

@@ -16,7 +16,7 @@ use crate::reports::explain::{Explained, Question, explain};
 
 /// What the store says of the key and the team that were named.
 #[derive(Debug, Clone, Serialize)]
-pub struct Holder {
+pub struct KeyContext {
     /// The key; absent when none was named.
     pub key: Option<FoundKey>,
     /// Why the request would be refused on their account.
@@ -67,7 +67,7 @@ pub struct SpeedLine {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn explain_for_holder(
+pub async fn explain_with_key(
     ledger: &Ledger,
     settings: &Settings,
     places: &Places,
@@ -106,7 +106,7 @@ pub async fn explain_for_holder(
     answer.explanation.notes.extend(notes);
     let limits = directory.limits_of(record, asked.team.as_ref());
     let scopes: Vec<Scope> = limits.iter().map(|limits| limits.scope.clone()).collect();
-    let mut holder = Holder {
+    let mut context = KeyContext {
         key: question.key.as_ref().map(|named| found(named, record, now)),
         refused: None,
         budgets: administration::budgets_of(ledger, &directory, &scopes).await?,
@@ -119,9 +119,9 @@ pub async fn explain_for_holder(
             })
             .collect(),
     };
-    holder.refused = refuse_key(&directory, record, &holder, &mut answer)
-        .or_else(|| refuse_budget(settings, &holder, &answer));
-    answer.holder = Some(holder);
+    context.refused = refuse_key(&directory, record, &context, &mut answer)
+        .or_else(|| refuse_budget(settings, &context, &answer));
+    answer.key_context = Some(context);
     Ok(answer)
 }
 
@@ -161,10 +161,10 @@ fn found(named: &str, record: Option<&KeyRecord>, now: Timestamp) -> FoundKey {
 fn refuse_key(
     directory: &Directory,
     record: Option<&KeyRecord>,
-    holder: &Holder,
+    context: &KeyContext,
     answer: &mut Explained,
 ) -> Option<Refused> {
-    let (record, key) = (record?, holder.key.as_ref()?);
+    let (record, key) = (record?, context.key.as_ref()?);
     let refused = |code: ErrorCode, message: String| {
         Some(Refused {
             code: code.as_str(),
@@ -208,7 +208,7 @@ fn refuse_key(
 }
 
 /// A budget that is spent whatever the request would cost.
-fn refuse_budget(settings: &Settings, holder: &Holder, answer: &Explained) -> Option<Refused> {
+fn refuse_budget(settings: &Settings, context: &KeyContext, answer: &Explained) -> Option<Refused> {
     let name = answer.explanation.upstream.as_ref()?;
     let upstream = settings
         .policy
@@ -221,7 +221,7 @@ fn refuse_budget(settings: &Settings, holder: &Holder, answer: &Explained) -> Op
     } else {
         Billing::Metered
     };
-    let spent = holder
+    let spent = context
         .budgets
         .iter()
         .find(|line| line.billing == billing && line.spent_nanos >= line.nanos)?;
