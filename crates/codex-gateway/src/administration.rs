@@ -20,13 +20,13 @@ const HIGHEST_LIMIT: u64 = 1_000_000_000;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum AdministerError {
+pub enum AdminError {
     /// The description is at fault; the text says how.
     #[error("{0}")]
-    Bad(String),
+    Invalid(String),
     /// Nothing of that name is there.
     #[error("{0}")]
-    Missing(String),
+    NotFound(String),
     /// What is there stands in the way.
     #[error("{0}")]
     Conflict(String),
@@ -35,18 +35,18 @@ pub enum AdministerError {
     Store(#[source] LedgerError),
 }
 
-impl From<LedgerError> for AdministerError {
+impl From<LedgerError> for AdminError {
     fn from(error: LedgerError) -> Self {
         match error.kind() {
-            LedgerErrorKind::Rejected => Self::Bad(error.to_string()),
+            LedgerErrorKind::Rejected => Self::Invalid(error.to_string()),
             LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
         }
     }
 }
 
-impl AdministerError {
+impl AdminError {
     /// Where the store refuses because of what it holds, and not because of what it was told.
-    fn in_the_way(error: LedgerError) -> Self {
+    fn conflict_from(error: LedgerError) -> Self {
         match error.kind() {
             LedgerErrorKind::Rejected => Self::Conflict(error.to_string()),
             LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
@@ -54,8 +54,8 @@ impl AdministerError {
     }
 }
 
-fn bad(text: impl Into<String>) -> AdministerError {
-    AdministerError::Bad(text.into())
+fn invalid(text: impl Into<String>) -> AdminError {
+    AdminError::Invalid(text.into())
 }
 
 /// A key to be made.
@@ -108,23 +108,23 @@ pub struct BudgetSpec {
 
 impl BudgetSpec {
     /// Reads the words.
-    pub fn read(&self) -> Result<Budget, AdministerError> {
+    pub fn read(&self) -> Result<Budget, AdminError> {
         let billing = billing(self.billing.as_deref())?;
         Budget::parse(&self.amount, self.soft.as_deref(), billing)
-            .map_err(|error| bad(format!("budget `{}`: {error}", self.amount)))
+            .map_err(|error| invalid(format!("budget `{}`: {error}", self.amount)))
     }
 }
 
 /// Reads `metered` or `plan`; metered when nothing is said.
-pub fn billing(word: Option<&str>) -> Result<Billing, AdministerError> {
+pub fn billing(word: Option<&str>) -> Result<Billing, AdminError> {
     let word = word.unwrap_or("metered");
-    Billing::parse(word).ok_or_else(|| bad(format!("`{word}` is neither `metered` nor `plan`")))
+    Billing::parse(word).ok_or_else(|| invalid(format!("`{word}` is neither `metered` nor `plan`")))
 }
 
 /// Reads `day`, `week`, `month` or `total`.
-pub fn window(word: &str) -> Result<Window, AdministerError> {
+pub fn window(word: &str) -> Result<Window, AdminError> {
     Window::parse(word).ok_or_else(|| {
-        bad(format!(
+        invalid(format!(
             "`{word}` is none of `day`, `week`, `month`, `total`"
         ))
     })
@@ -135,13 +135,13 @@ pub fn limits(
     requests_per_minute: Option<u64>,
     tokens_per_minute: Option<u64>,
     concurrency: Option<u64>,
-) -> Result<Limits, AdministerError> {
+) -> Result<Limits, AdminError> {
     let all = [requests_per_minute, tokens_per_minute, concurrency];
     if all.contains(&Some(0)) {
-        return Err(bad("a limit is at least 1; to stop a key, revoke it"));
+        return Err(invalid("a limit is at least 1; to stop a key, revoke it"));
     }
     if all.into_iter().flatten().any(|limit| limit > HIGHEST_LIMIT) {
-        return Err(bad(format!(
+        return Err(invalid(format!(
             "a limit is at most {HIGHEST_LIMIT}; without one, leave it out"
         )));
     }
@@ -152,20 +152,20 @@ pub fn limits(
     })
 }
 
-fn name(what: &str, text: &str) -> Result<String, AdministerError> {
+fn name(what: &str, text: &str) -> Result<String, AdminError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(bad(format!("{what} needs a name")));
+        return Err(invalid(format!("{what} needs a name")));
     }
     if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
-        return Err(bad(format!(
+        return Err(invalid(format!(
             "the name of {what} has more than {LONGEST_NAME} characters or control characters"
         )));
     }
     Ok(text.to_owned())
 }
 
-fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdministerError> {
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
     let at = match parse_duration(text) {
         Ok(duration) => jiff::SignedDuration::try_from(duration)
             .ok()
@@ -173,7 +173,7 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdministerError> {
         Err(_) => text.parse().ok(),
     };
     at.filter(|at| *at > now).ok_or_else(|| {
-        bad(format!(
+        invalid(format!(
             "expiry `{text}` is neither a duration such as `90d` nor a moment to come such as \
              `2027-01-31T00:00:00Z`"
         ))
@@ -182,16 +182,16 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdministerError> {
 
 impl KeySpec {
     /// Reads the words.
-    pub fn read(&self, now: Timestamp) -> Result<NewKey, AdministerError> {
+    pub fn read(&self, now: Timestamp) -> Result<NewKey, AdminError> {
         for glob in &self.models {
             if glob.is_empty() || ModelPattern::new(glob).is_err() {
-                return Err(bad(format!("`{glob}` is no glob over model ids")));
+                return Err(invalid(format!("`{glob}` is no glob over model ids")));
             }
         }
         let route = |word: &String| {
             AuthRoute::parse(word).ok_or_else(|| {
                 let known = AuthRoute::ALL.map(AuthRoute::as_str).join("`, `");
-                bad(format!("`{word}` is no auth route; there are `{known}`"))
+                invalid(format!("`{word}` is no auth route; there are `{known}`"))
             })
         };
         Ok(NewKey {
@@ -262,7 +262,7 @@ pub async fn create_key(
     spec: &KeySpec,
     now: Timestamp,
     actor: impl Into<Actor>,
-) -> Result<ShownKey, AdministerError> {
+) -> Result<ShownKey, AdminError> {
     let new = spec.read(now)?;
     Ok(ledger.create_key(&new, actor).await?.into())
 }
@@ -272,7 +272,7 @@ pub async fn rotate_key(
     ledger: &Ledger,
     key: &str,
     actor: impl Into<Actor>,
-) -> Result<ShownKey, AdministerError> {
+) -> Result<ShownKey, AdminError> {
     let id = live_key(&ledger.directory().await?, key)?;
     Ok(ledger.rotate_key(&id, actor).await?.into())
 }
@@ -282,18 +282,18 @@ pub async fn revoke_key(
     ledger: &Ledger,
     key: &str,
     actor: impl Into<Actor>,
-) -> Result<String, AdministerError> {
+) -> Result<String, AdminError> {
     let id = live_key(&ledger.directory().await?, key)?;
     if ledger.revoke_key(&id, actor).await? {
         return Ok(id);
     }
-    Err(AdministerError::Missing(format!(
+    Err(AdminError::NotFound(format!(
         "key `{key}` is revoked already"
     )))
 }
 
 /// The id of a key that is not revoked, by its id or by a name that only one has.
-fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdministerError> {
+fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdminError> {
     let live = |key: &&KeyRecord| key.revoked_at.is_none();
     if let Some(key) = directory.key(wanted).filter(live) {
         return Ok(key.id.clone());
@@ -306,10 +306,10 @@ fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdministerErr
         .collect();
     match named.as_slice() {
         [key] => Ok(key.id.clone()),
-        [] => Err(AdministerError::Missing(format!(
+        [] => Err(AdminError::NotFound(format!(
             "there is no live key with the id or name `{wanted}`"
         ))),
-        [_, _, ..] => Err(AdministerError::Conflict(format!(
+        [_, _, ..] => Err(AdminError::Conflict(format!(
             "several keys are called `{wanted}`; name the id"
         ))),
     }
@@ -321,7 +321,7 @@ pub async fn put_team(
     team: &str,
     limits: Limits,
     actor: impl Into<Actor>,
-) -> Result<(), AdministerError> {
+) -> Result<(), AdminError> {
     let team = name("a team", team)?;
     Ok(ledger.put_team(&team, limits, actor).await?)
 }
@@ -331,18 +331,16 @@ pub async fn delete_team(
     ledger: &Ledger,
     team: &str,
     actor: impl Into<Actor>,
-) -> Result<(), AdministerError> {
+) -> Result<(), AdminError> {
     let deleted = ledger.delete_team(team, actor).await;
-    if deleted.map_err(AdministerError::in_the_way)? {
+    if deleted.map_err(AdminError::conflict_from)? {
         return Ok(());
     }
-    Err(AdministerError::Missing(format!(
-        "there is no team `{team}`"
-    )))
+    Err(AdminError::NotFound(format!("there is no team `{team}`")))
 }
 
 /// Reads `gateway`, `team:NAME` or `key:ID` (or the key's name) and makes sure that it is there.
-pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdministerError> {
+pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdminError> {
     let directory = ledger.directory().await?;
     match Scope::parse(text) {
         Some(Scope::Gateway) => Ok(Scope::Gateway),
@@ -355,11 +353,9 @@ pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdministerError
             if is_there {
                 return Ok(Scope::Team(team));
             }
-            Err(AdministerError::Missing(format!(
-                "there is no team `{team}`"
-            )))
+            Err(AdminError::NotFound(format!("there is no team `{team}`")))
         }
-        None => Err(bad(format!(
+        None => Err(invalid(format!(
             "`{text}` is none of `gateway`, `team:NAME`, `key:ID`"
         ))),
     }
@@ -371,7 +367,7 @@ pub async fn put_budget(
     of: &str,
     spec: &BudgetSpec,
     actor: impl Into<Actor>,
-) -> Result<(), AdministerError> {
+) -> Result<(), AdminError> {
     let budget = spec.read()?;
     let scope = scope(ledger, of).await?;
     Ok(ledger.put_budget(&scope, &budget, actor).await?)
@@ -384,7 +380,7 @@ pub async fn delete_budget(
     window: Window,
     billing: Billing,
     actor: impl Into<Actor>,
-) -> Result<(), AdministerError> {
+) -> Result<(), AdminError> {
     // Also the budget of a key that was revoked meanwhile.
     let scope = match Scope::parse(of) {
         Some(Scope::Key(id)) if ledger.directory().await?.key(&id).is_some() => Scope::Key(id),
@@ -393,7 +389,7 @@ pub async fn delete_budget(
     if ledger.delete_budget(&scope, window, billing, actor).await? {
         return Ok(());
     }
-    Err(AdministerError::Missing(format!(
+    Err(AdminError::NotFound(format!(
         "`{of}` has no {} budget for `{}`",
         billing.as_str(),
         window.as_str()
@@ -401,7 +397,7 @@ pub async fn delete_budget(
 }
 
 /// All budgets and where they stand.
-pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdministerError> {
+pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdminError> {
     let directory = ledger.directory().await?;
     lines(ledger, directory.budgets()).await
 }
@@ -411,7 +407,7 @@ pub async fn budgets_of(
     ledger: &Ledger,
     directory: &Directory,
     scopes: &[Scope],
-) -> Result<Vec<BudgetLine>, AdministerError> {
+) -> Result<Vec<BudgetLine>, AdminError> {
     let budgets = directory.budgets().iter();
     let of_them: Vec<(Scope, Budget)> = budgets
         .filter(|(scope, _)| scopes.contains(scope))
@@ -423,7 +419,7 @@ pub async fn budgets_of(
 async fn lines(
     ledger: &Ledger,
     budgets: &[(Scope, Budget)],
-) -> Result<Vec<BudgetLine>, AdministerError> {
+) -> Result<Vec<BudgetLine>, AdminError> {
     let standings = ledger.standings(budgets).await?;
     let lines = standings.into_iter().map(|standing| BudgetLine {
         scope: standing.scope.as_text(),

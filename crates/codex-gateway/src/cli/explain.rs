@@ -12,7 +12,9 @@ use crate::cli::team::{self, speed, usd};
 use crate::cli::{say, settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
-use crate::reports::explain::{Explained, KeyContext, KeyState, Question, explain, explain_with_key};
+use crate::reports::explain::{
+    Explained, KeyContext, KeyState, Question, explain, explain_with_key,
+};
 use crate::reports::price_tag;
 
 /// Arguments of `explain`.

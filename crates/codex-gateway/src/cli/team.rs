@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use gateway_ledger::{KeyRecord, Ledger};
 use gateway_policy::limit::Limits;
 
-use crate::administration::{self, AdministerError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
+use crate::administration::{self, AdminError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
 use crate::cli::table::{Side, Table};
 use crate::cli::{complain, say, say_json, store, store_settings};
 use crate::clock::Clock;
@@ -290,7 +290,7 @@ pub(super) fn budgets(overrides: &Overrides, command: BudgetsCommand) -> ExitCod
 /// Runs one change on the store that the configuration names.
 fn with_ledger<T, F>(overrides: &Overrides, command: F) -> Result<T, ExitCode>
 where
-    F: AsyncFnOnce(&Ledger) -> Result<T, AdministerError>,
+    F: AsyncFnOnce(&Ledger) -> Result<T, AdminError>,
 {
     let settings = store_settings(overrides)?;
     on_store(&settings, command)
@@ -299,7 +299,7 @@ where
 /// The same where the configuration is read already.
 pub(super) fn on_store<T, F>(settings: &Settings, command: F) -> Result<T, ExitCode>
 where
-    F: AsyncFnOnce(&Ledger) -> Result<T, AdministerError>,
+    F: AsyncFnOnce(&Ledger) -> Result<T, AdminError>,
 {
     let failed = |error: anyhow::Error| {
         complain(&format!("error: {error:#}"));

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::admin_auth::Admitted;
-use crate::administration::{self, AdministerError, BudgetSpec, KeySpec};
+use crate::administration::{self, AdminError, BudgetSpec, KeySpec};
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
 
@@ -227,12 +227,12 @@ fn done() -> Response {
     Json(done).into_response()
 }
 
-pub(super) fn refused(error: AdministerError) -> GatewayError {
+pub(super) fn refused(error: AdminError) -> GatewayError {
     match error {
-        AdministerError::Bad(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
-        AdministerError::Missing(text) => GatewayError::new(ErrorCode::NotFound, text),
-        AdministerError::Conflict(text) => GatewayError::new(ErrorCode::Conflict, text),
-        AdministerError::Store(error) => store(error),
+        AdminError::Invalid(text) => GatewayError::new(ErrorCode::InvalidRequest, text),
+        AdminError::NotFound(text) => GatewayError::new(ErrorCode::NotFound, text),
+        AdminError::Conflict(text) => GatewayError::new(ErrorCode::Conflict, text),
+        AdminError::Store(error) => store(error),
     }
 }
 

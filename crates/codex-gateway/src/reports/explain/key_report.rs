@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::administration::{self, AdministerError, BudgetLine};
+use crate::administration::{self, AdminError, BudgetLine};
 use crate::config::{Places, Settings};
 use crate::error::ErrorCode;
 use crate::identity::keys::Grant;
@@ -73,7 +73,7 @@ pub async fn explain_with_key(
     places: &Places,
     question: &Question,
     (day, now): (Date, Timestamp),
-) -> Result<Explained, AdministerError> {
+) -> Result<Explained, AdminError> {
     let directory = ledger.directory().await?;
     let record = question
         .key
