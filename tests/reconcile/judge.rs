@@ -3,8 +3,9 @@
 
 use crate::mix::{Seen, TAG};
 use crate::store::Books;
-use gateway_ledger::{LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_ledger::{LedgerEntry, Outcome, UsageSource};
 use gateway_tests::upstream::{Recorded, Served, Usage};
+use gateway_wire::SendState;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) struct Verdict {

@@ -198,7 +198,6 @@ impl Exchange {
 
     /// What the request is for, in the words of policy.
     pub fn kind(&self) -> RequestKind {
-        let word = self.turn.request_kind.map_or("turn", |kind| kind.as_str());
-        RequestKind::parse(word).unwrap_or(RequestKind::Other)
+        self.turn.request_kind.unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 //! computes a cost.
 
 use gateway_policy::{AuthRoute, Billing};
-use gateway_wire::Usage;
+use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -63,18 +63,6 @@ words! {
         FellBack = "fell-back",
         /// Refused.
         Rejected = "rejected",
-    }
-}
-
-words! {
-    /// Whether an upstream may have acted on a request.
-    SendState {
-        /// Certainly not.
-        NotSent = "not_sent",
-        /// It was sent and answered.
-        Sent = "sent",
-        /// It was sent, or begun, and what became of it is unknown.
-        Ambiguous = "ambiguous",
     }
 }
 

@@ -51,7 +51,7 @@ pub use audit::{Actor, AuditRecord};
 pub use directory::{Directory, KeyCheck, KeyRecord, TeamRecord};
 pub use entry::{
     AttemptRecord, CostSource, EntryId, EntryIdError, InstanceId, Intent, LedgerEntry,
-    ModelDecision, Outcome, SendState, UsageSource,
+    ModelDecision, Outcome, UsageSource,
 };
 pub use error::{LedgerError, LedgerErrorKind};
 pub use exchanges::{ExchangeQuery, MAX_PAGE, Page};

@@ -2,6 +2,7 @@
 //! Holds no credential.
 
 use gateway_wire::WireApi;
+pub use gateway_wire::codex::RequestKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{AuthRoute, ModelId, UpstreamName, plan::Because};
@@ -38,66 +39,6 @@ impl Endpoint {
             Self::Responses => WireApi::Responses,
             Self::Chat => WireApi::Chat,
         }
-    }
-}
-
-/// What a request is for, as far as the client says.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestKind {
-    /// A step of the main conversation.
-    #[default]
-    Turn,
-    /// A step of an agent that the main one started.
-    Subagent,
-    /// A code or approval review.
-    Review,
-    /// Shortening the history.
-    Compaction,
-    /// Writing or merging memories.
-    Memory,
-    /// Warming a connection or cache; generates nothing.
-    Prewarm,
-    /// Something the client names otherwise.
-    Other,
-}
-
-impl RequestKind {
-    /// All kinds, in the order they are documented.
-    pub const ALL: [Self; 7] = [
-        Self::Turn,
-        Self::Subagent,
-        Self::Review,
-        Self::Compaction,
-        Self::Memory,
-        Self::Prewarm,
-        Self::Other,
-    ];
-
-    /// The word used in configuration and the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Turn => "turn",
-            Self::Subagent => "subagent",
-            Self::Review => "review",
-            Self::Compaction => "compaction",
-            Self::Memory => "memory",
-            Self::Prewarm => "prewarm",
-            Self::Other => "other",
-        }
-    }
-
-    /// Reads the word back.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-}
-
-impl std::fmt::Display for RequestKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -18,26 +18,15 @@ use serde::{Deserialize, Serialize};
 use envelope::Envelope;
 use sentence::Quoted;
 
-/// Whether an upstream can have acted on a request that did not end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SendState {
-    /// Nothing left this process: safe to send again.
-    NotSent,
-    /// The upstream received the request and answered.
-    Sent,
-    /// The request may have been received, but no answer says so: never sent anywhere again.
-    Ambiguous,
-}
-
-impl SendState {
-    /// The word used in the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotSent => "not_sent",
-            Self::Sent => "sent",
-            Self::Ambiguous => "ambiguous",
-        }
+crate::words! {
+    /// Whether an upstream can have acted on a request that did not end well.
+    pub enum SendState {
+        /// Nothing left this process: safe to send again.
+        NotSent = "not_sent",
+        /// The upstream received the request and answered.
+        Sent = "sent",
+        /// The request may have been received, but no answer says so: never sent anywhere again.
+        Ambiguous = "ambiguous",
     }
 }
 

@@ -460,7 +460,7 @@ impl Walk<'_> {
             upstream: name.to_owned(),
             status,
             failure,
-            sent: ledger_word(state),
+            sent: state,
         });
         sent.map_err(|failure| {
             if let Some(refusal) = watch.and_then(TailWatch::refusal) {
@@ -480,13 +480,4 @@ fn restore(exchange: &mut Exchange, first: (Exchange, Reached)) -> Reached {
     *exchange = before;
     exchange.attempts = attempts;
     reached
-}
-
-/// The ledger's own word for a send state.
-const fn ledger_word(state: SendState) -> gateway_ledger::SendState {
-    match state {
-        SendState::NotSent => gateway_ledger::SendState::NotSent,
-        SendState::Sent => gateway_ledger::SendState::Sent,
-        SendState::Ambiguous => gateway_ledger::SendState::Ambiguous,
-    }
 }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, SendState, UsageSource};
+use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, UsageSource};
 use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
-use gateway_wire::Usage;
 use gateway_wire::reply::ReplySummary;
 use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
 use gateway_wire::translate::LossKind;
+use gateway_wire::{SendState, Usage};
 
 use crate::app::{App, Live};
 use crate::record::{Counted, Exchange};

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use gateway_ledger::{
     AttemptRecord, CostSource, ExchangeQuery, GroupBy, LedgerEntry, Outcome, RepriceQuery,
-    SendState, UsageQuery, UsageSource, UsageSums,
+    UsageQuery, UsageSource, UsageSums,
 };
 use gateway_policy::{Billing, PriceTable};
+use gateway_wire::SendState;
 
 use crate::stores::{Gateway, Store, entry, intent};
 

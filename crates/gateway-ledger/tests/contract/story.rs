@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use gateway_ledger::{
     AttemptRecord, CostSource, EntryId, ExchangeQuery, Fact, Filters, GroupBy, LedgerEntry,
-    LedgerErrorKind, Outcome, PlanLimits, SendState, Settled, UsageQuery, UsageReport, UsageSource,
-    UsageSums,
+    LedgerErrorKind, Outcome, PlanLimits, Settled, UsageQuery, UsageReport, UsageSource, UsageSums,
 };
 use gateway_policy::{AuthRoute, Billing};
+use gateway_wire::SendState;
 use jiff::Timestamp;
 
 use crate::stores::{Store, entry, intent};

@@ -41,22 +41,13 @@ pub struct PlanWindow {
     pub resets_in_seconds: Option<u64>,
 }
 
-/// The two windows a limit can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WindowSlot {
-    /// The short one.
-    Primary,
-    /// The long one.
-    Secondary,
-}
-
-impl WindowSlot {
-    /// The word used in headers, events and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Secondary => "secondary",
-        }
+crate::words! {
+    /// The two windows a limit can have.
+    pub enum WindowSlot {
+        /// The short one.
+        Primary = "primary",
+        /// The long one.
+        Secondary = "secondary",
     }
 }
 
@@ -75,7 +66,6 @@ pub struct Credits {
 const MAX_LIMITS: usize = 16;
 /// The main limit's id.
 const MAIN: &str = "codex";
-const SLOTS: [WindowSlot; 2] = [WindowSlot::Primary, WindowSlot::Secondary];
 
 impl PlanLimits {
     /// Reads `x-codex-…` and all other `x-<limit>-…` families. `None` when there are none.
@@ -99,7 +89,7 @@ impl PlanLimits {
         // The main limit is never the one that is left out.
         names.sort_by_key(|name| *name != MAIN);
         for name in names.into_iter().take(MAX_LIMITS) {
-            let windows = SLOTS.iter().filter_map(|slot| {
+            let windows = WindowSlot::ALL.iter().filter_map(|slot| {
                 let field = |field: &str| text(format!("x-{name}-{}-{field}", slot.as_str()));
                 Some(PlanWindow {
                     slot: *slot,
@@ -145,7 +135,7 @@ impl PlanLimits {
             plan: text(&event, "plan_type"),
             ..Self::default()
         };
-        let windows: Vec<_> = SLOTS
+        let windows: Vec<_> = WindowSlot::ALL
             .iter()
             .filter_map(|slot| {
                 let window = event.get("rate_limits")?.get(slot.as_str())?;

@@ -6,43 +6,25 @@ use serde_json::Value;
 
 use crate::request::ClientMetadata;
 
-/// Why Codex sends a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RequestKind {
-    /// The user's own turn.
-    Turn,
-    /// A turn of an agent started by another.
-    Subagent,
-    /// A code review.
-    Review,
-    /// A summary of the history.
-    Compaction,
-    /// Upkeep of memories.
-    Memory,
-    /// A connection being warmed; generates nothing.
-    Prewarm,
-    /// Something Codex names in a word not known here.
-    Other,
-}
-
-impl RequestKind {
-    /// The word used in configuration, labels and the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Turn => "turn",
-            Self::Subagent => "subagent",
-            Self::Review => "review",
-            Self::Compaction => "compaction",
-            Self::Memory => "memory",
-            Self::Prewarm => "prewarm",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl std::fmt::Display for RequestKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+crate::words! {
+    /// What a request is for, as far as the client says.
+    #[derive(Default)]
+    pub enum RequestKind {
+        /// The user's own turn.
+        #[default]
+        Turn = "turn",
+        /// A turn of an agent started by another.
+        Subagent = "subagent",
+        /// A code or approval review.
+        Review = "review",
+        /// A summary of the history.
+        Compaction = "compaction",
+        /// Writing or merging memories.
+        Memory = "memory",
+        /// Warming a connection or cache; generates nothing.
+        Prewarm = "prewarm",
+        /// A purpose that the client names in a word unknown here.
+        Other = "other",
     }
 }
 

@@ -2,103 +2,92 @@
 
 use serde::{Deserialize, Deserializer};
 
-macro_rules! words {
-    ($( $(#[doc = $doc:literal])+ $name:ident { $( $(#[doc = $vdoc:literal])+ $variant:ident, )+ } )+) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-            #[serde(rename_all = "snake_case")]
-            pub enum $name { $( $(#[doc = $vdoc])+ $variant, )+ }
-        )+
-    };
-}
-
-words! {
+crate::words! {
     /// Where system messages may stand.
-    SystemMessages {
+    pub enum SystemMessages {
         /// At any place of the conversation.
-        Anywhere,
+        Anywhere = "anywhere",
         /// Only one, and only at the start.
-        LeadingOnly,
+        LeadingOnly = "leading_only",
     }
     /// Content of an assistant message that only calls tools.
-    EmptyContent {
+    pub enum EmptyContent {
         /// `null`
-        Null,
+        Null = "null",
         /// `""`
-        Empty,
+        Empty = "empty",
     }
     /// Which tool choices are taken.
-    ToolChoice {
+    pub enum ToolChoice {
         /// All of them.
-        Any,
+        Any = "any",
         /// Nothing but `auto`.
-        AutoOnly,
+        AutoOnly = "auto_only",
         /// The field is never sent.
-        Omit,
+        Omit = "omit",
     }
     /// What is said about parallel tool calls.
-    ParallelCalls {
+    pub enum ParallelCalls {
         /// What the client said.
-        Send,
+        Send = "send",
         /// Nothing.
-        Omit,
+        Omit = "omit",
         /// Always false.
-        One,
+        One = "one",
     }
     /// How the reasoning effort is said.
-    EffortField {
+    pub enum EffortField {
         /// Not at all.
-        Omit,
+        Omit = "omit",
         /// `reasoning_effort: "…"`
-        ReasoningEffort,
+        ReasoningEffort = "reasoning_effort",
         /// `reasoning: {"effort": "…"}`
-        ReasoningObject,
+        ReasoningObject = "reasoning_object",
     }
     /// How thinking is switched on and off.
-    Thinking {
+    pub enum Thinking {
         /// Not at all.
-        None,
+        None = "none",
         /// `thinking: {"type": "enabled" | "disabled"}`
-        TypeObject,
+        TypeObject = "type_object",
         /// `enable_thinking: true | false`
-        EnableThinking,
+        EnableThinking = "enable_thinking",
     }
     /// Which field gives provider reasoning back.
-    Echo {
+    pub enum Echo {
         /// None.
-        None,
+        None = "none",
         /// `reasoning_content`, a string.
-        ReasoningContent,
+        ReasoningContent = "reasoning_content",
         /// `reasoning`, a string.
-        Reasoning,
+        Reasoning = "reasoning",
         /// `reasoning_details`, an array.
-        ReasoningDetails,
+        ReasoningDetails = "reasoning_details",
     }
     /// How the limit of output tokens is called.
-    MaxTokensField {
+    pub enum MaxTokensField {
         /// `max_completion_tokens`
-        MaxCompletionTokens,
+        MaxCompletionTokens = "max_completion_tokens",
         /// `max_tokens`
-        MaxTokens,
+        MaxTokens = "max_tokens",
         /// The limit is never sent.
-        Omit,
+        Omit = "omit",
     }
     /// How structured output is asked for.
-    ResponseFormat {
+    pub enum ResponseFormat {
         /// With the schema.
-        JsonSchema,
+        JsonSchema = "json_schema",
         /// As any JSON object; the schema is said in the instructions.
-        JsonObject,
+        JsonObject = "json_object",
         /// Not at all; the schema is said in the instructions.
-        Omit,
+        Omit = "omit",
     }
     /// What the end of a stream without a finish reason means.
-    MissingFinish {
+    pub enum MissingFinish {
         /// The connection was lost.
-        Failed,
+        Failed = "failed",
         /// The upstream never says more.
-        Completed,
+        Completed = "completed",
     }
 }
 

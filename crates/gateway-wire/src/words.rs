@@ -1,0 +1,96 @@
+//! Enums with a fixed vocabulary. One declaration, so that Rust, JSON, configuration, SQL and
+//! metric labels cannot disagree on a word.
+
+/// Declares enums of which each variant has one word. The word is used by [`Display`], by serde and
+/// by the three associated items that the macro adds:
+///
+/// - `ALL`: every variant, in the order of the declaration;
+/// - `as_str`: the word, a `const fn`;
+/// - `parse`: the variant of a word, compared exactly.
+///
+/// The calling crate needs `serde` with its `derive` feature. Further derives and variant
+/// attributes (`#[default]`) are passed through.
+///
+/// ```
+/// gateway_wire::words! {
+///     /// How much to say.
+///     #[derive(Default)]
+///     pub enum Detail {
+///         /// The minimum.
+///         #[default]
+///         Brief = "brief",
+///         /// Everything.
+///         Complete = "complete",
+///     }
+/// }
+///
+/// assert_eq!(Detail::parse("complete"), Some(Detail::Complete));
+/// assert_eq!(Detail::ALL.map(Detail::as_str), ["brief", "complete"]);
+/// assert_eq!(serde_json::to_string(&Detail::default()).unwrap(), r#""brief""#);
+/// ```
+///
+/// [`Display`]: std::fmt::Display
+#[macro_export]
+macro_rules! words {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident {
+            $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)?
+        }
+    )+) => { $(
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize,
+        )]
+        $(#[$meta])*
+        $vis enum $name {
+            $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+
+        }
+
+        impl $name {
+            /// Every value, in the order of the declaration.
+            $vis const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            /// The word that stands for it in JSON, configuration, the ledger and metric labels.
+            $vis const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+
+            /// The value that a word stands for.
+            $vis fn parse(word: &str) -> Option<Self> {
+                match word {
+                    $( $word => Some(Self::$variant), )+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+ };
+}
+
+#[cfg(test)]
+mod tests {
+    crate::words! {
+        enum Colour {
+            Red = "red",
+            DarkBlue = "dark-blue",
+        }
+    }
+
+    #[test]
+    fn rust_serde_and_display_agree_on_every_word() {
+        assert_eq!(Colour::ALL, [Colour::Red, Colour::DarkBlue]);
+        for colour in Colour::ALL {
+            assert_eq!(Colour::parse(colour.as_str()), Some(colour));
+            let json = serde_json::Value::from(colour.to_string());
+            assert_eq!(serde_json::to_value(colour).unwrap(), json);
+            assert_eq!(serde_json::from_value::<Colour>(json).unwrap(), colour);
+        }
+        assert_eq!(Colour::parse("Red"), None);
+    }
+}
