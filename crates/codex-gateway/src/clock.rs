@@ -1,11 +1,10 @@
-//! The only place that reads a clock or makes an id, so that everything else can be given time as
-//! an argument.
+//! The only place that reads a clock, so that everything else can be given time as an argument.
 
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
-/// Reads time and makes ids.
+/// Reads time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock;
 
@@ -24,11 +23,6 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn instant(self) -> Instant {
         Instant::now()
-    }
-
-    /// A new id: UUIDv7, so ids sort by time of making.
-    pub fn new_id(self) -> String {
-        uuid::Uuid::now_v7().to_string()
     }
 }
 

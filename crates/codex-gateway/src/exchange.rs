@@ -26,7 +26,7 @@ use crate::app::{App, Live};
 use crate::config::OnDisconnect;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
-use crate::http::router::RequestId;
+use crate::ids::{RequestId, new_id};
 use crate::record::Exchange;
 use answer::Answer;
 use attempt::Reached;
@@ -40,7 +40,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
     let id = request
         .extensions()
         .get::<RequestId>()
-        .map_or_else(|| app.clock.new_id(), |id| id.0.clone());
+        .map_or_else(new_id, |id| id.0.clone());
     let limit = app.live.load().settings.limits.max_concurrent;
     let Some(place) = app.slots.take(limit) else {
         return overloaded(&app, endpoint, &id);

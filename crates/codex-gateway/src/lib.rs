@@ -33,6 +33,7 @@ pub mod error;
 pub mod exchange;
 pub mod http;
 pub mod identity;
+pub mod ids;
 pub mod learned;
 pub mod metrics;
 pub mod model_visibility;

@@ -16,8 +16,8 @@ use crate::codex_catalog::file::{CatalogFile, Listed, etag_of};
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::outgoing;
 use crate::exchange::prepare::{self, client};
-use crate::http::router::RequestId;
 use crate::identity::credentials::{Caller, Presented, is_local};
+use crate::ids::RequestId;
 use crate::model_visibility::{self, Viewer};
 use crate::upstream::client::{
     CallTimes, Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix,

@@ -16,11 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
 use crate::http::{admin, dashboard, models, ops};
+use crate::ids::{RequestId, new_id};
 use crate::server::Peer;
-
-/// The id of a request; in logs, in the ledger, and in `x-request-id` where the upstream sent none.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
 
 /// What one listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub fn router(app: Arc<App>, serves: Serves) -> Router {
         // carries an id.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
+        .layer(middleware::from_fn(identify))
         .with_state(app)
 }
 
@@ -167,8 +164,8 @@ async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     }
 }
 
-async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id = app.clock.new_id();
+async fn identify(mut request: Request, next: Next) -> Response {
+    let id = new_id();
     request.extensions_mut().insert(RequestId(id.clone()));
     let is_chat = matches!(
         request.uri().path(),

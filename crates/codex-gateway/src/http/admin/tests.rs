@@ -357,7 +357,7 @@ async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     let process = Process::start("").await;
     let clock = process.app.clock;
     let mut exchange = Exchange::new(
-        clock.new_id(),
+        crate::ids::new_id(),
         crate::endpoint::Endpoint::Responses,
         clock.now(),
         clock.instant(),
@@ -436,7 +436,7 @@ async fn what_was_just_booked_is_not_repriced() {
     ] {
         let now = app.clock.now();
         let endpoint = crate::endpoint::Endpoint::Responses;
-        let mut exchange = Exchange::new(app.clock.new_id(), endpoint, now, app.clock.instant());
+        let mut exchange = Exchange::new(crate::ids::new_id(), endpoint, now, app.clock.instant());
         exchange.caller = Some(crate::identity::credentials::Caller {
             route,
             ..chatgpt_caller()
