@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs4::fs_std::FileExt as _;
 
-use crate::secret::{Secret, hex};
+use crate::secret::Secret;
 
 /// The file that keeps the admin token.
 pub const ADMIN_TOKEN: &str = "admin-token";
@@ -147,7 +147,7 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 pub fn random_token() -> Result<String, std::io::Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
-    Ok(hex(&bytes))
+    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]

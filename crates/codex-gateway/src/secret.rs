@@ -40,16 +40,7 @@ impl std::fmt::Debug for Secret {
 pub fn digest(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     let hash = sha2::Sha256::digest(bytes);
-    hash.get(..8).map_or_else(String::new, hex)
-}
-
-/// Two lower-case digits a byte.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    hash.get(..8).map_or_else(String::new, hex::encode)
 }
 
 #[cfg(test)]

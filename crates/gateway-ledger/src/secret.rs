@@ -26,7 +26,7 @@ impl Secret {
                 error.to_string(),
             )
         })?;
-        Ok(Self(format!("{prefix}{}", hex(&bytes))))
+        Ok(Self(format!("{prefix}{}", hex::encode(bytes))))
     }
 
     pub(crate) fn hash(&self) -> String {
@@ -49,12 +49,5 @@ impl std::fmt::Debug for Secret {
 /// The SHA-256 of a secret in hexadecimal. Without salt: the secret has 192 random bits, and lookup
 /// goes by this.
 pub(crate) fn hash(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }

@@ -2,6 +2,7 @@
 //! about callers or models.
 
 use http::{HeaderMap, Uri, header};
+use percent_encoding::percent_decode_str;
 
 use crate::error::{ErrorCode, GatewayError};
 
@@ -182,21 +183,7 @@ fn check_path(path: &str) -> Result<(), GatewayError> {
 fn percent_decoded(path: &str) -> String {
     let mut text = path.to_owned();
     while text.contains('%') {
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((first, after)) = rest.split_first() {
-            let pair = after.get(..2).filter(|_| *first == b'%');
-            let value = pair
-                .and_then(|pair| std::str::from_utf8(pair).ok())
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-            bytes.push(value.unwrap_or(*first));
-            rest = if value.is_some() {
-                after.get(2..).unwrap_or_default()
-            } else {
-                after
-            };
-        }
-        let decoded = String::from_utf8_lossy(&bytes).into_owned();
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
         if decoded == text || decoded.len() >= text.len() {
             return decoded;
         }

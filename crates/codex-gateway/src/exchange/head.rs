@@ -3,12 +3,12 @@
 use axum::response::Response;
 use gateway_policy::DecisionKind;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::app::{App, Live};
 use crate::endpoint::Endpoint;
 use crate::model_visibility;
 use crate::record::Exchange;
-use crate::secret::hex;
 use crate::upstream::headers;
 
 /// The upstream's headers as the client shall see them.
@@ -93,15 +93,8 @@ pub fn describe<B>(response: &mut Response<B>, exchange: &Exchange) {
 
 /// A name as a header can carry it: what is not printable ASCII is percent-encoded.
 fn ascii(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut text, byte| {
-        if (b' '..=b'~').contains(&byte) && byte != b'%' {
-            text.push(char::from(byte));
-        } else {
-            text.push('%');
-            text.push_str(&hex(&[byte]));
-        }
-        text
-    })
+    const NOT_PRINTABLE: &AsciiSet = &CONTROLS.add(b'%');
+    utf8_percent_encode(name, NOT_PRINTABLE).to_string()
 }
 
 /// Codex names itself in `originator` on every request.

@@ -9,6 +9,7 @@ use gateway_wire::splice::{Edit, splice_all};
 use gateway_wire::{WireApi, stream_usage};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::app::{App, Live};
 use crate::error::{ErrorCode, GatewayError};
@@ -17,7 +18,6 @@ use crate::exchange::attempt::look::Look;
 use crate::identity::credentials::{Caller, foreign_credentials};
 use crate::record::Exchange;
 use crate::request_body::{RequestBody, Tail, TailWatch};
-use crate::secret::hex;
 use crate::upstream::client::{Pieces, UploadBody};
 use crate::upstream::headers::{
     AttemptCredential, LITE_HEADER, apply_credential, remove_clients_own, toward_upstream,
@@ -301,14 +301,13 @@ pub fn url_of(upstream: &Upstream, path: &str, parts: &Parts) -> String {
 
 /// Percent-encodes what may not stand in a query.
 fn encoded(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut out, byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~:/@".contains(&byte) {
-                out.push(char::from(byte));
-            } else {
-                out.push('%');
-                out.push_str(&hex(&[byte]).to_ascii_uppercase());
-            }
-            out
-        })
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b':')
+        .remove(b'/')
+        .remove(b'@');
+    utf8_percent_encode(text, RESERVED).to_string()
 }
