@@ -23,6 +23,7 @@ pub mod access;
 pub mod admin_auth;
 pub mod administration;
 pub mod app;
+pub mod bounded_map;
 pub mod cli;
 pub mod clock;
 pub mod codex_catalog;
