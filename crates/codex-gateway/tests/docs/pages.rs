@@ -190,7 +190,7 @@ fn every_protection_on_the_page_about_security_has_a_test() {
     let root = root();
     let rows: Vec<&str> = page
         .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| against"))
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| threat"))
         .collect();
     assert!(rows.len() >= 25, "{} rows", rows.len());
     let mut missing = Vec::new();
