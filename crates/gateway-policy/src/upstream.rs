@@ -61,7 +61,7 @@ pub struct UpstreamSpec {
     pub dialect: Option<Spanned<String>>,
     /// Single deviations beside it, `[upstreams.NAME.deviations]`.
     pub deviations: Option<Overrides>,
-    /// Whether a request is refused rather than translated with a grave loss.
+    /// Whether a request is refused instead of translated with a severe loss.
     pub strict_translation: Option<bool>,
     /// Whether headers that name the client, its session and its turn are sent on; default: where
     /// the caller's own credential is.
@@ -216,7 +216,7 @@ pub struct Upstream {
     pub credential: CredentialSource,
     /// How it deviates from the protocol: the named set and the single flags beside it.
     pub dialect: Dialect,
-    /// Whether a request is refused rather than translated with a grave loss.
+    /// Whether a request is refused instead of translated with a severe loss.
     pub strict_translation: bool,
     /// Whether headers that name the client, its session and its turn are sent on; `None`: where
     /// the caller's own credential is.

@@ -1,11 +1,11 @@
 //! Dialects: every way in which an "OpenAI-compatible" upstream deviates from the protocol, as
 //! plain data.
 //!
-//! A dialect says what an upstream takes and gives; it decides nothing and holds no code per
-//! vendor. Each flag is read in exactly one place of `translate`.
+//! A dialect describes what an upstream accepts and returns; it decides nothing and holds no code
+//! per vendor.
 //!
-//! To add a flag: one field in the `dialect!` list below, with its sentence and its default, and
-//! the one place that reads it. To add an upstream family: one row in `dialect/builtin.rs` and a
+//! To add a flag: one field in the `dialect!` list below, with its description and its default, and
+//! the places that read it. To add an upstream family: one row in `dialect/builtin.rs` and a
 //! folder `tests/fixtures/dialect/<name>/`.
 
 mod builtin;
@@ -38,7 +38,7 @@ macro_rules! dialect {
             /// The protocol as its owner documents it.
             pub const OPENAI: Self = Self { $( $flag: $default, )* };
 
-            /// Every flag's name and what it says, for `docs/translation.md`.
+            /// The name and description of every flag, for `docs/translation.md`.
             pub const FLAGS: &'static [(&'static str, &'static str)] =
                 &[$( (stringify!($flag), concat!($($doc),+)), )*];
 
@@ -52,84 +52,86 @@ macro_rules! dialect {
 }
 
 dialect! {
-    /// Knows the role `developer`; otherwise such messages become `system`.
+    /// Supports the role `developer`; otherwise such messages become `system`.
     developer_role: bool = true,
-    /// Where system messages may stand: `anywhere`, or `leading_only` (the first run becomes one
-    /// message, later ones become `user`).
+    /// Where system messages are allowed: `anywhere`, or `leading_only` (the leading ones are
+    /// merged into one message, later ones become `user`).
     system_messages: SystemMessages = SystemMessages::Anywhere,
-    /// What an assistant message with tool calls and no text carries as content: `null` or `empty`.
+    /// The content of an assistant message that has tool calls but no text: `null` or `empty`.
     assistant_content: EmptyContent = EmptyContent::Null,
-    /// Takes images.
+    /// Accepts images.
     images: bool = true,
-    /// Takes file parts.
+    /// Accepts file parts.
     files: bool = true,
-    /// Takes audio parts.
+    /// Accepts audio parts.
     audio: bool = true,
-    /// Takes `strict` on a function tool.
+    /// Accepts `strict` on a function tool.
     strict_tools: bool = true,
-    /// Takes a JSON schema in which `$ref` stands beside other keys.
+    /// Accepts a JSON schema with other keys next to `$ref`.
     ref_siblings: bool = true,
-    /// Takes a tool schema whose root holds `oneOf`, `anyOf`, `allOf`, `enum`, `const` or `not`.
+    /// Accepts a tool schema with `oneOf`, `anyOf`, `allOf`, `enum`, `const` or `not` at its root.
     combined_schema_root: bool = true,
-    /// Which tool choices it takes: `any`, `auto_only`, or `omit` (never sent).
+    /// The supported tool choices: `any`, `auto_only`, or `omit` (never sent).
     tool_choice: ToolChoice = ToolChoice::Any,
     /// `parallel_tool_calls`: `send`, `omit`, or `one` (always sent as false).
     parallel_tool_calls: ParallelCalls = ParallelCalls::Send,
-    /// Takes call ids of nine letters and digits only; others are replaced by such ones in the
-    /// history.
+    /// Accepts only call ids of nine letters and digits; in the history, others are replaced by
+    /// such ids.
     short_call_ids: bool = false,
-    /// How the reasoning effort is said: `reasoning_effort`, `reasoning_object`, or `omit`.
+    /// The field for the reasoning effort: `reasoning_effort`, `reasoning_object`, or `omit`.
     effort: EffortField = EffortField::ReasoningEffort,
-    /// The efforts it knows; another one is replaced by the nearest below it, or by the lowest.
+    /// The supported efforts; any other is replaced by the nearest lower one, or by the lowest.
     efforts: Efforts = Efforts::ALL,
-    /// How thinking is switched: `none`, `type_object` (`thinking.type`), or `enable_thinking`.
+    /// How thinking is turned on and off: `none`, `type_object` (`thinking.type`), or
+    /// `enable_thinking`.
     thinking: Thinking = Thinking::None,
-    /// Which field gives provider reasoning back on messages with tool calls: `none`,
+    /// The field that returns provider reasoning on messages with tool calls: `none`,
     /// `reasoning_content`, `reasoning`, or `reasoning_details`.
     echo_reasoning: Echo = Echo::None,
-    /// Gives a tool call's `extra_content` (thought signatures) back.
+    /// Needs the `extra_content` of a tool call (thought signatures) returned.
     echo_extra_content: bool = false,
-    /// Wants `reasoning_split`, and then answers reasoning outside of the text.
+    /// Needs `reasoning_split` to separate reasoning from the text.
     reasoning_split: bool = false,
     /// Writes its reasoning into the text, between leading `<think>` tags.
     think_tags: bool = false,
-    /// How the limit of output tokens is called: `max_completion_tokens`, `max_tokens`, or `omit`
+    /// The field for the limit of output tokens: `max_completion_tokens`, `max_tokens`, or `omit`
     /// (also on a Responses upstream).
     max_tokens: MaxTokensField = MaxTokensField::MaxCompletionTokens,
-    /// Takes `temperature`.
+    /// Accepts `temperature`.
     temperature: bool = true,
-    /// Takes `top_p`.
+    /// Accepts `top_p`.
     top_p: bool = true,
-    /// Takes `logprobs` and `top_logprobs`.
+    /// Accepts `logprobs` and `top_logprobs`.
     logprobs: bool = true,
-    /// Takes `verbosity`.
+    /// Accepts `verbosity`.
     verbosity: bool = true,
-    /// Takes `service_tier`.
+    /// Accepts `service_tier`.
     service_tier: bool = true,
-    /// Takes `prompt_cache_key`.
+    /// Accepts `prompt_cache_key`.
     prompt_cache_key: bool = true,
-    /// Takes `metadata`.
+    /// Accepts `metadata`.
     metadata: bool = true,
-    /// Takes `safety_identifier` and `user`.
+    /// Accepts `safety_identifier` and `user`.
     safety_identifier: bool = true,
-    /// How structured output is asked for: `json_schema`, `json_object` (the schema goes into the
+    /// How structured output is requested: `json_schema`, `json_object` (the schema goes into the
     /// instructions), or `omit`.
     response_format: ResponseFormat = ResponseFormat::JsonSchema,
-    /// Takes `stream_options.include_usage`; the gateway then asks for the token counts of streams
-    /// that it pays for or limits.
+    /// Accepts `stream_options.include_usage`; the gateway then requests the token counts of
+    /// streams that it pays for or limits.
     stream_usage: bool = true,
-    /// What a stream means that ends without a finish reason: `failed` or `completed`.
+    /// How a stream that ends without a finish reason is treated: `failed` or `completed`.
     missing_finish: MissingFinish = MissingFinish::Failed,
-    /// A Responses upstream that only streams.
+    /// A Responses upstream that supports only streaming.
     stream_only: bool = false,
     /// A Responses upstream that refuses a request without `instructions`.
     instructions_required: bool = false,
-    /// A Responses upstream that takes `system` messages in `input`; otherwise they become
+    /// A Responses upstream that accepts `system` messages in `input`; otherwise they become
     /// `developer`.
     system_in_input: bool = true,
-    /// A Responses upstream that is asked for reasoning summaries when the client did not say.
+    /// A Responses upstream from which reasoning summaries are requested if the client does not
+    /// say.
     reasoning_summary: bool = false,
-    /// What `store` says to a Responses upstream.
+    /// The value of `store` for a Responses upstream.
     store: bool = false,
 }
 

@@ -92,7 +92,7 @@ pub enum TranslateError {
         /// Why, and what to do.
         why: &'static str,
     },
-    /// A grave loss, refused because the operator wants strictness.
+    /// A severe loss, refused in strict mode.
     #[error(
         "`{path}` would be lost on this model's endpoint ({}), and this gateway is set to refuse \
          that: remove it or choose another model",

@@ -78,7 +78,7 @@ crate::words! {
 impl LossKind {
     /// Whether it changes what the model knows or can do. Under `strict` such a loss refuses the
     /// request.
-    pub const fn is_grave(self) -> bool {
+    pub const fn is_severe(self) -> bool {
         match self {
             Self::HostedTool
             | Self::UnknownTool
@@ -117,7 +117,7 @@ impl LossKind {
 /// as long as itself.
 const MAX_KEPT: usize = 256;
 
-/// Collects losses; refuses grave ones when the operator wants strictness.
+/// Collects losses; refuses severe ones in strict mode.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     strict: bool,
@@ -138,7 +138,7 @@ impl Losses {
         kind: LossKind,
         path: impl Into<String>,
     ) -> Result<(), TranslateError> {
-        if self.strict && kind.is_grave() {
+        if self.strict && kind.is_severe() {
             return Err(TranslateError::Strict {
                 kind,
                 path: path.into(),

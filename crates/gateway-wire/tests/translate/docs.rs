@@ -20,13 +20,13 @@ fn rows(heading: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_kind_of_loss_has_its_row() {
-    let documented: Vec<(String, bool)> = rows("## How you are told")
+    let documented: Vec<(String, bool)> = rows("## Losses")
         .into_iter()
         .map(|(name, rest)| (name, rest.starts_with("yes")))
         .collect();
     let known: Vec<(String, bool)> = LossKind::ALL
         .iter()
-        .map(|kind| (kind.as_str().to_owned(), kind.is_grave()))
+        .map(|kind| (kind.as_str().to_owned(), kind.is_severe()))
         .collect();
     assert_eq!(documented, known);
 }
@@ -49,8 +49,8 @@ fn every_dialect_is_named() {
 }
 
 #[test]
-fn what_every_dialect_rests_on_is_said() {
-    let (_, section) = DOCS.split_once("## What each dialect rests on").unwrap();
+fn the_evidence_for_every_dialect_is_documented() {
+    let (_, section) = DOCS.split_once("## Evidence for each dialect").unwrap();
     for name in Dialect::names() {
         let has_row = section.lines().any(|line| {
             let first = line.trim_start_matches('|').split('|').next();
