@@ -13,8 +13,9 @@ use http::{HeaderMap, Method, header};
 
 use crate::access::client_address::Visitor;
 use crate::admin_auth::throttle::{Guess, Throttle};
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::config;
+use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::http::admin::session;
 use crate::secret::Secret;
@@ -165,7 +166,7 @@ impl Gate {
         }
     }
 
-    fn present(&self, live: &Live) -> Result<Secret, String> {
+    fn present(&self, live: &ActiveConfig) -> Result<Secret, String> {
         let path = match &live.settings.admin.token {
             None => &self.kept,
             Some(token) => match &token.file {

@@ -1,28 +1,50 @@
-//! The only place that reads a clock, so that everything else can be given time as an argument.
+//! The only place that reads a clock, so that everything else is given its time and tests own it.
 
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-/// Reads time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Clock;
+/// Reads time: the system's, or in unit tests one that only moves when it is told to.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    #[cfg(test)]
+    Manual(std::sync::Arc<manual::Manual>),
+}
 
 impl Clock {
+    /// The system's clock.
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
     /// Wall-clock time.
-    pub fn now(self) -> Timestamp {
-        now()
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => now(),
+            #[cfg(test)]
+            Source::Manual(manual) => manual.now(),
+        }
     }
 
     /// Today in UTC, for prices that change.
-    pub fn date(self) -> jiff::civil::Date {
-        now().to_zoned(jiff::tz::TimeZone::UTC).date()
+    pub fn date(&self) -> Date {
+        self.now().to_zoned(TimeZone::UTC).date()
     }
 
     /// A point in time for measuring durations; never jumps.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-    pub fn instant(self) -> Instant {
-        Instant::now()
+    pub fn instant(&self) -> Instant {
+        match &self.0 {
+            Source::System => Instant::now(),
+            #[cfg(test)]
+            Source::Manual(manual) => manual.instant(),
+        }
     }
 }
 
@@ -30,4 +52,64 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod manual {
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    use jiff::Timestamp;
+
+    use super::{Clock, Source};
+
+    /// Stands still until [`Clock::advance`].
+    #[derive(Debug)]
+    pub(super) struct Manual {
+        start: (Timestamp, Instant),
+        elapsed: Mutex<Duration>,
+    }
+
+    impl Manual {
+        fn elapsed(&self) -> Duration {
+            *self.elapsed.lock().unwrap()
+        }
+
+        pub(super) fn now(&self) -> Timestamp {
+            self.start.0 + self.elapsed()
+        }
+
+        pub(super) fn instant(&self) -> Instant {
+            self.start.1 + self.elapsed()
+        }
+    }
+
+    impl Clock {
+        /// A clock that stands at `start`, such as `2026-11-20T12:00:00Z`. Clones share their time.
+        pub(crate) fn manual(start: &str) -> Self {
+            Self(Source::Manual(Arc::new(Manual {
+                start: (start.parse().unwrap(), Self::system().instant()),
+                elapsed: Mutex::default(),
+            })))
+        }
+
+        /// Moves a manual clock, and its clones, on.
+        pub(crate) fn advance(&self, by: Duration) {
+            let Source::Manual(manual) = &self.0 else {
+                panic!("the system's clock moves by itself");
+            };
+            *manual.elapsed.lock().unwrap() += by;
+        }
+    }
+
+    #[test]
+    fn a_manual_clock_moves_both_times_for_all_its_clones() {
+        let clock = Clock::manual("2026-11-20T23:59:59Z");
+        let (began, copy) = (clock.instant(), clock.clone());
+        assert_eq!(clock.now(), copy.now());
+        copy.advance(Duration::from_secs(2));
+        assert_eq!(clock.now().to_string(), "2026-11-21T00:00:01Z");
+        assert_eq!(clock.date().to_string(), "2026-11-21");
+        assert_eq!(clock.instant() - began, Duration::from_secs(2));
+    }
 }

@@ -1,6 +1,7 @@
 //! Configuration: where it is looked for, what it may say, what it compiles to. The only file that
 //! reads the environment.
 
+pub mod active;
 pub mod diagnostic;
 mod exposure;
 pub mod file;

@@ -22,11 +22,12 @@ use http::HeaderValue;
 use http::Request;
 use http::request::Parts;
 
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::config::OnDisconnect;
+use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
-use crate::ids::{RequestId, new_id};
+use crate::ids::RequestId;
 use crate::record::Exchange;
 use answer::Answer;
 use attempt::Reached;
@@ -40,7 +41,8 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
     let id = request
         .extensions()
         .get::<RequestId>()
-        .map_or_else(new_id, |id| id.0.clone());
+        .cloned()
+        .unwrap_or_else(RequestId::generate);
     let limit = app.live.load().settings.limits.max_concurrent;
     let Some(place) = app.slots.take(limit) else {
         return overloaded(&app, endpoint, &id);
@@ -82,7 +84,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
 
 /// No place is free. Nothing was looked at, so that a flood costs little: no caller is known, and
 /// nothing goes into the ledger.
-fn overloaded(app: &App, endpoint: Endpoint, id: &str) -> Response {
+fn overloaded(app: &App, endpoint: Endpoint, id: &RequestId) -> Response {
     app.metrics
         .limit_rejections
         .with_label_values(&["max_concurrent"])
@@ -100,7 +102,7 @@ fn overloaded(app: &App, endpoint: Endpoint, id: &str) -> Response {
         "refused: `max_concurrent` requests are running"
     );
     let mut response = error.into_response();
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert("x-gateway-request-id", id);
     }
     response
@@ -144,7 +146,7 @@ async fn walk(
 /// Steps 2 to 6: everything before the client hears anything.
 async fn toward_upstream(
     app: &Arc<App>,
-    live: &Arc<Live>,
+    live: &Arc<ActiveConfig>,
     exchange: &mut Exchange,
     parts: &Parts,
     body: Body,

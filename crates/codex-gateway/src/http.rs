@@ -5,3 +5,4 @@ pub mod dashboard;
 pub mod models;
 pub mod ops;
 pub mod router;
+pub mod state;

@@ -12,7 +12,7 @@ use prometheus::{
 use gateway_ledger::Standing;
 use gateway_policy::limit::Refusal;
 
-use crate::app::Live;
+use crate::config::active::ActiveConfig;
 use crate::exchange::settle::Money;
 use crate::record::Exchange;
 
@@ -267,7 +267,13 @@ impl Metrics {
 
 impl Metrics {
     /// One settled exchange.
-    pub fn observe(&self, live: &Live, exchange: &Exchange, money: &Money, duration: Duration) {
+    pub fn observe(
+        &self,
+        live: &ActiveConfig,
+        exchange: &Exchange,
+        money: &Money,
+        duration: Duration,
+    ) {
         let route = exchange
             .caller
             .as_ref()

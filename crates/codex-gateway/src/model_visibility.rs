@@ -12,8 +12,9 @@ use bytes::Bytes;
 use gateway_policy::{Access, Asker, AuthRoute, Memory, ModelId, NoMemory, Upstream, UpstreamName};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::codex_catalog::file::Listed;
+use crate::config::active::ActiveConfig;
 use crate::identity::credentials::Caller;
 use crate::record::Exchange;
 use crate::secret::digest;
@@ -34,7 +35,7 @@ pub struct Shown {
 /// Hides what the caller cannot use. Without an etag of its own, a catalogue that is changed gets
 /// one of its bytes.
 pub fn show(
-    live: &Live,
+    live: &ActiveConfig,
     viewer: &Viewer<'_>,
     text: Bytes,
     etag: Option<HeaderValue>,
@@ -69,7 +70,11 @@ pub struct Viewer<'a> {
 
 impl Viewer<'_> {
     /// The models among these that the rules reject or the upstream refuses, in their order.
-    fn hidden<'m>(&self, live: &Live, models: impl Iterator<Item = &'m ModelId>) -> Vec<ModelId> {
+    fn hidden<'m>(
+        &self,
+        live: &ActiveConfig,
+        models: impl Iterator<Item = &'m ModelId>,
+    ) -> Vec<ModelId> {
         let asker = self.asker();
         let policy = &live.settings.policy;
         let is_hidden = |model: &ModelId| match policy.access(&asker, model, self.memory) {
@@ -81,7 +86,7 @@ impl Viewer<'_> {
     }
 
     /// The same among all models that the catalogue and the rules know.
-    fn hidden_of_known(&self, live: &Live) -> Vec<ModelId> {
+    fn hidden_of_known(&self, live: &ActiveConfig) -> Vec<ModelId> {
         let known = live.settings.policy.models_for(&self.asker(), &NoMemory);
         self.hidden(live, known.iter().map(|view| &view.model))
     }
@@ -102,7 +107,7 @@ impl Viewer<'_> {
 /// own word for its catalogue.
 pub fn etag_now(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     exchange: &Exchange,
     told: Option<&HeaderValue>,
 ) -> Option<HeaderValue> {
@@ -130,7 +135,12 @@ pub fn etag_now(
 }
 
 /// Whether what the upstream says of its catalogue is true of the one that this caller would get.
-pub fn is_passed_on(app: &App, live: &Live, exchange: &Exchange, upstream: &HeaderMap) -> bool {
+pub fn is_passed_on(
+    app: &App,
+    live: &ActiveConfig,
+    exchange: &Exchange,
+    upstream: &HeaderMap,
+) -> bool {
     let (Some(caller), Some(_)) = (&exchange.caller, asked_upstream(live, exchange)) else {
         return false;
     };
@@ -150,7 +160,7 @@ pub fn is_passed_on(app: &App, live: &Live, exchange: &Exchange, upstream: &Head
 
 /// The upstream of an exchange, if it is the one whose catalogue its caller gets: only on one route
 /// that is the upstream's own, and another upstream speaks of another catalogue.
-fn asked_upstream<'a>(live: &'a Live, exchange: &Exchange) -> Option<&'a Upstream> {
+fn asked_upstream<'a>(live: &'a ActiveConfig, exchange: &Exchange) -> Option<&'a Upstream> {
     let route = exchange.caller.as_ref()?.route;
     let upstream = live.settings.policy.route_upstream(route)?;
     let is_asked =
@@ -159,7 +169,7 @@ fn asked_upstream<'a>(live: &'a Live, exchange: &Exchange) -> Option<&'a Upstrea
 }
 
 /// The etag of an upstream's catalogue with the operator's entries behind its own.
-pub fn with_entries(live: &Live, told: &HeaderValue) -> Option<HeaderValue> {
+pub fn with_entries(live: &ActiveConfig, told: &HeaderValue) -> Option<HeaderValue> {
     let Some(entries) = &live.own_entries else {
         return Some(told.clone());
     };
@@ -222,7 +232,7 @@ impl Catalogues {
     /// upstream may answer "not modified".
     pub fn is_passed_on(
         &self,
-        live: &Live,
+        live: &ActiveConfig,
         viewer: &Viewer<'_>,
         upstream: &UpstreamName,
         etag: &HeaderValue,

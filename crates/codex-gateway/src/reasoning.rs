@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn each_caller_finds_its_own_for_an_hour() {
         let mut shelves = Shelves::default();
-        let start = Clock.instant();
+        let start = Clock::system().instant();
         shelves.keep(&owner("a"), vec![("call_1".to_owned(), blob(3))], start);
         let find = |shelves: &Shelves, who: &Owner, after: u64| {
             let then = start + Duration::from_secs(after);
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_caller_is_bounded_in_calls_and_bytes() {
         let mut shelves = Shelves::default();
-        let now = Clock.instant();
+        let now = Clock::system().instant();
         for n in 0..200 {
             shelves.keep(&owner("a"), vec![(format!("call_{n}"), blob(10))], now);
         }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn all_callers_together_are_bounded_and_the_quietest_goes_first() {
         let mut shelves = Shelves::default();
-        let start = Clock.instant();
+        let start = Clock::system().instant();
         let count = MAX_BYTES_OVERALL / (200 << 10) + 10;
         for n in 0..count {
             let now = start + Duration::from_secs(n as u64);

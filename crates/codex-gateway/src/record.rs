@@ -16,6 +16,7 @@ use opentelemetry::trace::SpanContext;
 
 use crate::endpoint::Endpoint;
 use crate::identity::credentials::Caller;
+use crate::ids::RequestId;
 use crate::request_body::TailWatch;
 
 /// Where the token counts come from.
@@ -46,7 +47,7 @@ impl Counted {
 )]
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    pub id: String,
+    pub id: RequestId,
     pub endpoint: Endpoint,
     pub started_at: Timestamp,
     pub started: Instant,
@@ -106,7 +107,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// A request that was just accepted.
-    pub fn new(id: String, endpoint: Endpoint, started_at: Timestamp, started: Instant) -> Self {
+    pub fn new(id: RequestId, endpoint: Endpoint, started_at: Timestamp, started: Instant) -> Self {
         Self {
             id,
             endpoint,

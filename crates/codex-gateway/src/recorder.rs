@@ -1,9 +1,10 @@
 //! The ledger as the request path sees it: an intent before, an entry after.
 
-use gateway_ledger::{EntryId, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled};
+use gateway_ledger::{InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled};
 use gateway_policy::DecisionKind;
 
 use crate::error::{ErrorCode, GatewayError};
+use crate::ids::RequestId;
 use crate::metrics::Metrics;
 use crate::record::Exchange;
 
@@ -61,17 +62,15 @@ impl Books {
     }
 
     /// Gives back what was set aside for an exchange that ends without an entry.
-    pub fn withdraw(&self, id: &str) {
-        if let Ok(id) = EntryId::parse(id) {
-            self.ledger.withdraw(&id);
-        }
+    pub fn withdraw(&self, id: &RequestId) {
+        self.ledger.withdraw(id.entry());
     }
 
     /// The intent of an exchange; `None` where nobody is known whom it could be booked on.
     pub fn intent(&self, exchange: &Exchange) -> Option<Intent> {
         let caller = exchange.caller.as_ref()?;
         Some(Intent {
-            id: EntryId::parse(&exchange.id).ok()?,
+            id: exchange.id.entry().clone(),
             started_at: exchange.started_at,
             route: caller.route,
             caller: Some(caller.label.clone()),

@@ -17,11 +17,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::cli::serve;
+use crate::clock::Clock;
+use crate::config::active::ActiveConfig;
 use crate::config::{self, Overrides, Places, Settings};
 use crate::data_dir::DataDir;
 use crate::http::router::{Serves, router};
+use crate::http::state::HttpState;
 use crate::identity::credentials::Caller;
 
 /// The day whose prices hold in tests.
@@ -54,14 +57,16 @@ impl Process {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = DataDir::open(dir.path()).unwrap();
         let (settings, places) = configured(config);
-        let live = Live::new(settings, places).unwrap();
-        let app = serve::assemble(live, &data_dir).await.unwrap();
+        let live = ActiveConfig::new(settings, places).unwrap();
+        let app = serve::assemble(live, &data_dir, Clock::system())
+            .await
+            .unwrap();
         Self { app, dir }
     }
 
     /// Sends a request through the router.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = router(Arc::clone(&self.app), Serves::Everything)
+        let response = router(HttpState::new(Arc::clone(&self.app)), Serves::Everything)
             .oneshot(request)
             .await;
         Answer::read(response.unwrap()).await

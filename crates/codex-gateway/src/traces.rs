@@ -26,8 +26,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-use crate::app::Live;
 use crate::config;
+use crate::config::active::ActiveConfig;
 use crate::record::Exchange;
 
 /// Longest wait for a collector, at each batch and at the end.
@@ -86,7 +86,7 @@ impl Traces {
     }
 
     /// Hands over the span of an exchange that has ended. Does not wait.
-    pub fn record(&self, live: &Live, exchange: &Exchange, now: Timestamp) {
+    pub fn record(&self, live: &ActiveConfig, exchange: &Exchange, now: Timestamp) {
         let Some((_, tracer)) = &self.to else {
             return;
         };
@@ -149,7 +149,7 @@ fn error_type(exchange: &Exchange) -> Option<&str> {
     }
 }
 
-fn attributes(live: &Live, exchange: &Exchange) -> Vec<KeyValue> {
+fn attributes(live: &ActiveConfig, exchange: &Exchange) -> Vec<KeyValue> {
     let mut list = List(Vec::with_capacity(24));
     list.add("gen_ai.operation.name", Some(operation(exchange)));
     list.text("gen_ai.provider.name", exchange.upstream.as_deref());

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn one_address_waits_and_others_do_not() {
         let throttle = Throttle::default();
-        let now = Clock.instant();
+        let now = Clock::system().instant();
         let (guesser, other) = (Some(from("192.0.2.1")), Some(from("192.0.2.2")));
         for _ in 0..BURST {
             assert_eq!(throttle.check(Guess::Token, guesser, now), Ok(()));
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn many_addresses_together_cannot_keep_the_store_busy_nor_lock_the_token_out() {
         let throttle = Throttle::default();
-        let now = Clock.instant();
+        let now = Clock::system().instant();
         for index in 0..BURST_OVERALL {
             let from = Some(IpAddr::from(index.to_be_bytes()));
             assert_eq!(throttle.check(Guess::SignIn, from, now), Ok(()), "{index}");
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_a_network_counts_as_one() {
         let throttle = Throttle::default();
-        let now = Clock.instant();
+        let now = Clock::system().instant();
         for index in 0..2 * u32::try_from(ADDRESSES).unwrap() {
             let from = Some(IpAddr::from(index.to_be_bytes()));
             throttle.failed(Guess::Token, from, now);

@@ -17,7 +17,7 @@ struct Hand {
 impl Hand {
     fn new() -> Self {
         Self {
-            start: crate::clock::Clock.instant(),
+            start: crate::clock::Clock::system().instant(),
             seconds: Arc::default(),
         }
     }

@@ -65,11 +65,11 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
         team: args.team,
         kind: args.kind,
     };
-    let day = Clock.date();
+    let day = Clock::system().date();
     let answer = if question.key.is_none() && question.team.is_none() {
         explain(&settings, &places, &question, day)
     } else {
-        let when = (day, Clock.now());
+        let when = (day, Clock::system().now());
         let asked = team::on_store(&settings, async |ledger| {
             explain_with_key(ledger, &settings, &places, &question, when).await
         });

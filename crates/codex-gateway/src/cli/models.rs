@@ -27,7 +27,7 @@ pub(super) fn run(overrides: &Overrides, args: &ModelsArgs) -> ExitCode {
         Ok(found) => found,
         Err(code) => return code,
     };
-    let report = models(&settings, args.route, Clock.date());
+    let report = models(&settings, args.route, Clock::system().date());
     if args.json {
         return super::say_json(&report);
     }

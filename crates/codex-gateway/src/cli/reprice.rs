@@ -35,7 +35,7 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
     let settings = store_settings(overrides)?;
     let zone = &settings.storage.time_zone;
     let since = args.since.as_deref();
-    let since = since.map(|text| when::parse(text, Clock.now(), zone));
+    let since = since.map(|text| when::parse(text, Clock::system().now(), zone));
     let since = since.transpose().map_err(|message| {
         complain(&format!("error: {message}"));
         ExitCode::from(EXIT_CONFIG)

@@ -16,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 mod restart;
 
 use crate::admin_auth::Gate;
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::cli::{EXIT_CONFIG, complain, say};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
+use crate::config::active::{ActiveConfig, SharedConfig};
 use crate::config::{self, Loaded, Overrides, Places};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
 use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::router::{Serves, router};
+use crate::http::state::HttpState;
 use crate::identity::keys::Keys;
 use crate::learned::Learned;
 use crate::learned::sync::Keeper;
@@ -90,7 +92,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = Live::new(settings, places)
+    let outcome = ActiveConfig::new(settings, places)
         .map_err(anyhow::Error::msg)
         .and_then(|live| runtime.block_on(serve(live, overrides, &path)));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -103,7 +105,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
     }
 }
 
-async fn serve(live: Live, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
+async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
     let (app, mut doors) = build(live, &data_dir).await?;
     say(&banner(&doors, config_path, data_dir.path())?);
@@ -176,16 +178,17 @@ fn grace(app: &App) -> Duration {
 }
 
 /// Everything the process shares, and the sockets.
-async fn build(live: Live, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, Vec<Door>)> {
+async fn build(live: ActiveConfig, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, Vec<Door>)> {
     let main = bind(live.settings.listen, "--listen takes another address").await?;
     let apart = match live.settings.admin.listen {
         Some(address) => Some(bind(address, "it is `listen` in [admin]").await?),
         None => None,
     };
-    let app = assemble(live, data_dir).await?;
+    let app = assemble(live, data_dir, Clock::system()).await?;
+    let state = HttpState::new(Arc::clone(&app));
     let door = |listener, serves| Door {
         listener,
-        router: router(Arc::clone(&app), serves),
+        router: router(state.clone(), serves),
         tls: app.tls.as_ref().map(Tls::acceptor),
     };
     let doors = match apart {
@@ -205,7 +208,11 @@ async fn bind(address: SocketAddr, hint: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Everything the process shares, with its background work running. Opens no socket.
-pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<Arc<App>> {
+pub(crate) async fn assemble(
+    live: ActiveConfig,
+    data_dir: &DataDir,
+    clock: Clock,
+) -> anyhow::Result<Arc<App>> {
     // The one TLS implementation of the process. It fails only when it was installed before.
     drop(rustls::crypto::ring::default_provider().install_default());
     let instance = data_dir.instance()?;
@@ -223,7 +230,10 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         retention: settings.storage.retention,
         lease: LEASE,
         time_zone: settings.storage.time_zone.clone(),
-        clock: Arc::new(clock::now),
+        clock: Arc::new({
+            let clock = clock.clone();
+            move || clock.now()
+        }),
         on_commit: None,
     })
     .await
@@ -244,7 +254,7 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
         None => data_dir.admin_token()?,
     };
     let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
-    let (learned, to_keep) = Learned::new(Clock, settings.limits.learned_ttl);
+    let (learned, to_keep) = Learned::new(clock.clone(), settings.limits.learned_ttl);
     let keeper = Keeper::open(ledger.clone(), to_keep, &learned)
         .await
         .context("cannot read what was learned")?;
@@ -253,30 +263,30 @@ pub(crate) async fn assemble(live: Live, data_dir: &DataDir) -> anyhow::Result<A
     plan_limits.restore(&stored.context("cannot read the plan limits")?);
     tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), told));
     let app = App {
-        clock: Clock,
-        learned,
-        plan_limits,
+        learned: Arc::new(learned),
+        plan_limits: Arc::new(plan_limits),
         catalogues: Catalogues::default(),
-        reasoning: ReasoningMemory::new(Clock),
+        reasoning: ReasoningMemory::new(clock.clone()),
         tasks,
         books: Books::new(ledger, InstanceId::new(instance.clone())),
-        keys: Keys::new(Clock, directory),
+        keys: Arc::new(Keys::new(clock.clone(), directory)),
         soft_warnings: SoftWarnings::default(),
         unpriced_warnings: UnpricedWarnings::default(),
         upstream: UpstreamClient::new(CallTimes::default())
             .context("cannot set up TLS toward upstreams")?,
-        metrics: Metrics::new()?,
+        metrics: Arc::new(Metrics::new()?),
         traces: Traces::from_environment(&instance)?,
         slots: Slots::default(),
         instance,
-        admin: Gate::new(admin_token, data_dir.path().join(ADMIN_TOKEN)),
+        admin: Arc::new(Gate::new(admin_token, data_dir.path().join(ADMIN_TOKEN))),
         tls,
         deadline: CancellationToken::new(),
-        live: arc_swap::ArcSwap::from_pointee(live),
+        live: SharedConfig::new(live),
+        clock,
     };
     let app = Arc::new(app);
     app.tasks
-        .spawn_background("learned", keeper.run(Arc::clone(&app)));
+        .spawn_background("learned", keeper.run(Arc::clone(&app.learned)));
     Ok(app)
 }
 
@@ -410,10 +420,10 @@ fn reload(app: &App, overrides: &Overrides) {
     if let (Some(tls), Some(files)) = (&app.tls, &settings.tls) {
         tls.look(files);
     }
-    match Live::new(settings, places) {
+    match ActiveConfig::new(settings, places) {
         Ok(live) => {
             app.learned.believe_for(live.settings.limits.learned_ttl);
-            app.live.store(Arc::new(live));
+            app.live.replace(live);
             tracing::info!("reload: {path} is in force");
         }
         Err(error) => tracing::error!("reload: {error}; {kept}"),

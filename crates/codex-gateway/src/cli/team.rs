@@ -185,7 +185,7 @@ pub(super) fn keys(overrides: &Overrides, command: KeysCommand) -> ExitCode {
                 return ExitCode::FAILURE;
             }
             let made = with_ledger(overrides, async |ledger| {
-                administration::create_key(ledger, &spec, Clock.now(), ACTOR).await
+                administration::create_key(ledger, &spec, Clock::system().now(), ACTOR).await
             });
             show_key(made, args.json)
         }
@@ -357,7 +357,7 @@ fn key_table(keys: &[KeyRecord]) -> String {
     let mut table = table(&[
         "id", "name", "team", "owner", "ends in", "state", "models", "routes", "limits",
     ]);
-    let now = Clock.now();
+    let now = Clock::system().now();
     for key in keys {
         let state = match (key.revoked_at, key.expires_at) {
             (Some(_), _) => "revoked".to_owned(),

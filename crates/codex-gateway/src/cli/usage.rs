@@ -46,7 +46,7 @@ pub(super) fn run(overrides: &Overrides, args: &UsageArgs) -> ExitCode {
 
 fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode> {
     let settings = store_settings(overrides)?;
-    let query = query(args, Clock.now(), &settings.storage.time_zone)
+    let query = query(args, Clock::system().now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
     let report = with_ledger(
         &settings,

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gateway_ledger::{Admission, Claim, EntryId};
+use gateway_ledger::{Admission, Claim};
 use gateway_policy::limit::{Budget, Period, Refusal, RefusedBy, Scope};
 use gateway_policy::{Billing, ModelId};
 use gateway_wire::Usage;
@@ -80,15 +80,12 @@ pub async fn admit(app: &App, exchange: &Exchange, turn: Turn) -> Result<(), Gat
     if grant.limits().is_empty() {
         return Ok(());
     }
-    let Ok(id) = EntryId::parse(&exchange.id) else {
-        return Ok(());
-    };
     let likely = likely(app, exchange);
     if likely.is_unpriced {
         unpriced(app, exchange, &grant)?;
     }
     let claim = Claim {
-        id,
+        id: exchange.id.entry().clone(),
         at: exchange.started_at,
         billing: exchange.billing,
         nanos: likely.nanos,

@@ -18,7 +18,8 @@ use gateway_wire::failure::{Failure, SendState, Verdict};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::deliver::OpenStream;
@@ -64,7 +65,7 @@ pub struct WholeReply {
 #[derive(Clone, Copy)]
 struct Walk<'a> {
     app: &'a Arc<App>,
-    live: &'a Arc<Live>,
+    live: &'a Arc<ActiveConfig>,
     parts: &'a Parts,
     caller: &'a Caller,
 }
@@ -72,7 +73,7 @@ struct Walk<'a> {
 /// Asks until somebody serves.
 pub async fn attempts(
     app: &Arc<App>,
-    live: &Arc<Live>,
+    live: &Arc<ActiveConfig>,
     exchange: &mut Exchange,
     parts: &Parts,
     caller: &Caller,

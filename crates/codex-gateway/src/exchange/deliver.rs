@@ -16,7 +16,8 @@ use gateway_wire::{WireApi, reply, synth};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::answer::{Answer, Outlet};
 use crate::exchange::attempt::{Reached, WholeReply, WholeTranslation};
@@ -44,7 +45,7 @@ pub struct OpenStream {
 /// where waiting may help.
 pub async fn refuse(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     mut exchange: Exchange,
     parts: &Parts,
     error: GatewayError,
@@ -84,7 +85,7 @@ pub async fn refuse(
 /// Passes on what the upstream answered.
 pub async fn deliver(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     exchange: Exchange,
     parts: &Parts,
     reached: Reached,
@@ -102,7 +103,7 @@ pub async fn deliver(
 
 async fn deliver_stream(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     mut exchange: Exchange,
     parts: &Parts,
     mut stream: OpenStream,
@@ -126,7 +127,7 @@ async fn deliver_stream(
     let outlet = answer.open(builder);
 
     let started = exchange.started;
-    let clock = app.clock;
+    let clock = app.clock.clone();
     let mut first_token = exchange.first_token;
     let end = {
         let mut pump = Pump {
@@ -154,7 +155,7 @@ async fn deliver_stream(
 /// Settles, then lets the last event go.
 async fn finish_stream(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     mut exchange: Exchange,
     parts: &Parts,
     mut stream: OpenStream,
@@ -229,7 +230,7 @@ fn take_over(app: &App, exchange: &mut Exchange, translation: WholeTranslation) 
 
 async fn deliver_whole(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     mut exchange: Exchange,
     reply: WholeReply,
     answer: Answer,
@@ -284,7 +285,7 @@ struct Large {
 /// ledger has the entry.
 async fn deliver_large(
     app: &Arc<App>,
-    live: &Live,
+    live: &ActiveConfig,
     mut exchange: Exchange,
     response: Response<Body>,
     large: Large,

@@ -5,7 +5,8 @@ use gateway_policy::DecisionKind;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::model_visibility;
 use crate::record::Exchange;
@@ -14,7 +15,7 @@ use crate::upstream::headers;
 /// The upstream's headers as the client shall see them.
 pub fn toward_client(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     exchange: &Exchange,
     upstream: &HeaderMap,
 ) -> HeaderMap {
@@ -51,7 +52,7 @@ pub fn describe<B>(response: &mut Response<B>, exchange: &Exchange) {
             headers.insert(HeaderName::from_static(name), value);
         }
     };
-    put("x-gateway-request-id", Some(&exchange.id));
+    put("x-gateway-request-id", Some(exchange.id.as_str()));
     put(
         "x-gateway-route",
         exchange.caller.as_ref().map(|caller| caller.route.as_str()),
@@ -85,7 +86,7 @@ pub fn describe<B>(response: &mut Response<B>, exchange: &Exchange) {
     );
     put("x-gateway-adjusted", exchange.adjusted.as_deref());
     if !headers.contains_key("x-request-id")
-        && let Ok(id) = HeaderValue::from_str(&exchange.id)
+        && let Ok(id) = HeaderValue::from_str(exchange.id.as_str())
     {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }

@@ -9,7 +9,8 @@ use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::admission::{self, Turn};
@@ -22,7 +23,7 @@ use crate::upstream::headers;
 /// Step 2. Turns the credential into a caller.
 pub fn who(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     exchange: &mut Exchange,
     parts: &Parts,
 ) -> Result<Caller, GatewayError> {
@@ -97,7 +98,7 @@ pub enum Content {
 
 /// Step 3. Reads the body as far as the rules ask.
 pub async fn what(
-    live: &Live,
+    live: &ActiveConfig,
     exchange: &mut Exchange,
     parts: &Parts,
     body: Body,
@@ -198,7 +199,7 @@ pub enum Route {
 /// Step 4. Pure: the same call answers `explain`.
 pub fn decide(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     exchange: &mut Exchange,
     parts: &Parts,
     caller: &Caller,
@@ -282,7 +283,7 @@ fn no_route(route: AuthRoute) -> GatewayError {
 /// An upstream's own credential is for holders of gateway keys; for others only while everybody who
 /// reaches the gateway sits at this machine.
 fn is_allowed_on(
-    live: &Live,
+    live: &ActiveConfig,
     endpoint: Endpoint,
     caller: &Caller,
     upstream: &gateway_policy::Upstream,

@@ -11,7 +11,8 @@ use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
 use gateway_wire::translate::LossKind;
 use gateway_wire::{SendState, Usage};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::record::{Counted, Exchange};
 
 /// Bytes of JSON or characters of text per token, for estimates.
@@ -64,7 +65,7 @@ fn read_terminal(exchange: &mut Exchange, terminal: Option<&Terminal>) {
 }
 
 /// An exchange that was cut off before an upstream answered.
-pub async fn cut_off(app: &App, live: &Live, mut exchange: Exchange) {
+pub async fn cut_off(app: &App, live: &ActiveConfig, mut exchange: Exchange) {
     note_open_call(&mut exchange);
     settle(app, live, exchange).await;
 }
@@ -103,7 +104,7 @@ pub async fn panicked(app: &App, mut exchange: Exchange) {
 }
 
 /// Books the exchange. Returns when the ledger has the entry as durably as configured.
-pub async fn settle(app: &App, live: &Live, mut exchange: Exchange) {
+pub async fn settle(app: &App, live: &ActiveConfig, mut exchange: Exchange) {
     if let Some(tail) = &exchange.tail {
         exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
     }
@@ -182,7 +183,7 @@ pub struct Money {
     pub price_version: Option<String>,
 }
 
-fn price(live: &Live, exchange: &Exchange) -> Money {
+fn price(live: &ActiveConfig, exchange: &Exchange) -> Money {
     let unpriced = Money {
         billing: exchange.billing,
         source: CostSource::Unpriced,

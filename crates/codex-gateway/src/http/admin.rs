@@ -23,9 +23,10 @@ use serde_json::{Value, json};
 use crate::access::client_address::Visitor;
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
+use crate::http::state::HttpState;
 
 /// Everything below `/api`; nothing of it is reachable without the admin token or a session.
-pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
+pub fn router(state: &HttpState) -> Router<HttpState> {
     Router::new()
         .route("/version", get(version))
         .route("/explain", get(policy::explained))
@@ -43,7 +44,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         )
         .merge(team::routes())
         .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
 }
 
 async fn version() -> Json<Value> {

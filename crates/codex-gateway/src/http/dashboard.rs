@@ -1,14 +1,12 @@
 //! `GET /dashboard`: a small page that signs in and shows today's totals. It asks `/api` like any
 //! other program; without a session it shows nothing.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{HeaderValue, header};
 
-use crate::app::App;
+use crate::http::state::HttpState;
 
 const PAGE: &str = include_str!("dashboard/page.html");
 const SCRIPT: &str = include_str!("dashboard/page.js");
@@ -19,7 +17,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       form-action 'none'; frame-ancestors 'none'";
 
 /// The page and its parts. They hold no data, so everybody may have them.
-pub fn router() -> Router<Arc<App>> {
+pub fn router() -> Router<HttpState> {
     Router::new()
         .route(
             "/dashboard",

@@ -10,9 +10,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::app::{App, Live};
+use crate::app::App;
 use crate::codex_catalog::entries;
 use crate::codex_catalog::file::{CatalogFile, Listed, etag_of};
+use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::outgoing;
 use crate::exchange::prepare::{self, client};
@@ -44,7 +45,7 @@ pub async fn list(app: &Arc<App>, parts: &Parts) -> Response {
 /// What the contract promises of every proxied answer, as far as a list has it.
 fn described(mut response: Response, parts: &Parts, route: AuthRoute) -> Response {
     let id = parts.extensions.get::<RequestId>();
-    let id = id.and_then(|id| HeaderValue::from_str(&id.0).ok());
+    let id = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok());
     let route = HeaderValue::from_static(route.as_str());
     let headers = response.headers_mut();
     headers.insert("x-gateway-route", route);
@@ -54,7 +55,7 @@ fn described(mut response: Response, parts: &Parts, route: AuthRoute) -> Respons
     response
 }
 
-async fn answer(app: &App, live: &Live, parts: &Parts, caller: &Caller) -> Response {
+async fn answer(app: &App, live: &ActiveConfig, parts: &Parts, caller: &Caller) -> Response {
     let route = caller.route;
     let memory = app.learned.view(caller, None);
     let viewer = Viewer {
@@ -90,7 +91,7 @@ fn is_codex(parts: &Parts) -> bool {
 /// What Codex reads: the operator's catalogue, else on the ChatGPT route the upstream's own, else
 /// nothing but the operator's entries. Never a 5xx: Codex would ask twenty times and start ten
 /// seconds late.
-async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -> Response {
+async fn catalogue(app: &App, live: &ActiveConfig, parts: &Parts, viewer: &Viewer<'_>) -> Response {
     let known = |catalog: &CatalogFile| {
         let base = Some(catalog.etag.clone());
         let shown =
@@ -115,7 +116,7 @@ async fn catalogue(app: &App, live: &Live, parts: &Parts, viewer: &Viewer<'_>) -
 /// cannot use. When neither changes anything, its bytes and its etag pass.
 fn filtered(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     parts: &Parts,
     viewer: &Viewer<'_>,
     (upstream, reply): (&Upstream, UpstreamList),
@@ -170,7 +171,7 @@ fn nothing_to_add(request: &HeaderMap) -> Response {
 }
 
 /// Who asks. Without a credential only this machine's own programs are answered.
-fn who(app: &App, live: &Live, parts: &Parts) -> Result<Caller, GatewayError> {
+fn who(app: &App, live: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayError> {
     prepare::refuse_loops(app, &parts.headers)?;
     let presented = Presented::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
@@ -233,7 +234,7 @@ impl UpstreamList {
 /// The upstream's own answer; `None` when it has none.
 async fn ask(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     parts: &Parts,
     viewer: &Viewer<'_>,
     upstream: &Upstream,
@@ -303,7 +304,7 @@ async fn ask(
 }
 
 /// The catalogue's models of a route as an OpenAI list; without a credential, those of an API key.
-fn own_list(live: &Live, route: AuthRoute) -> Value {
+fn own_list(live: &ActiveConfig, route: AuthRoute) -> Value {
     let route = shown_route(live, route);
     let data: Vec<Value> = live
         .settings
@@ -317,7 +318,7 @@ fn own_list(live: &Live, route: AuthRoute) -> Value {
 }
 
 /// Whose models a keyless request is shown: without an upstream for it, those that a key would get.
-fn shown_route(live: &Live, route: AuthRoute) -> AuthRoute {
+fn shown_route(live: &ActiveConfig, route: AuthRoute) -> AuthRoute {
     let is_unrouted = live.settings.policy.route_upstream(route).is_none();
     if route == AuthRoute::Anonymous && is_unrouted {
         AuthRoute::ApiKey
@@ -337,7 +338,13 @@ pub async fn one(app: &Arc<App>, parts: &Parts, id: &str) -> Response {
     described(response, parts, caller.route)
 }
 
-async fn answer_one(app: &App, live: &Live, parts: &Parts, id: &str, caller: &Caller) -> Response {
+async fn answer_one(
+    app: &App,
+    live: &ActiveConfig,
+    parts: &Parts,
+    id: &str,
+    caller: &Caller,
+) -> Response {
     let route = caller.route;
     let viewer = Viewer {
         caller,

@@ -12,11 +12,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::config::active::SharedConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
+use crate::http::state::HttpState;
 use crate::http::{admin, dashboard, models, ops};
-use crate::ids::{RequestId, new_id};
+use crate::ids::RequestId;
 use crate::server::Peer;
 
 /// What one listener serves.
@@ -31,7 +33,7 @@ pub enum Serves {
 }
 
 /// Everything that is served. Callable without a socket.
-pub fn router(app: Arc<App>, serves: Serves) -> Router {
+pub fn router(state: HttpState, serves: Serves) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
@@ -45,7 +47,7 @@ pub fn router(app: Arc<App>, serves: Serves) -> Router {
         router = router
             .route("/metrics", get(ops::metrics))
             .merge(dashboard::router())
-            .nest("/api", admin::router(&app));
+            .nest("/api", admin::router(&state));
     }
     router
         .layer(Extension(serves))
@@ -54,12 +56,12 @@ pub fn router(app: Arc<App>, serves: Serves) -> Router {
         // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer
         // carries an id.
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
         .layer(middleware::from_fn(identify))
-        .with_state(app)
+        .with_state(state)
 }
 
-fn proxied() -> Router<Arc<App>> {
+fn proxied() -> Router<HttpState> {
     let to = |endpoint: Endpoint| {
         move |State(app): State<Arc<App>>, request: Request| exchange::run(app, endpoint, request)
     };
@@ -140,9 +142,9 @@ async fn method_not_allowed(request: Request) -> GatewayError {
     )
 }
 
-async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+async fn guard(State(config): State<SharedConfig>, mut request: Request, next: Next) -> Response {
     let checked = {
-        let live = app.live.load();
+        let live = config.load();
         let peer = request.extensions().get::<Peer>();
         let visitor = live
             .settings
@@ -165,15 +167,15 @@ async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
 }
 
 async fn identify(mut request: Request, next: Next) -> Response {
-    let id = new_id();
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let id = RequestId::generate();
+    request.extensions_mut().insert(id.clone());
     let is_chat = matches!(
         request.uri().path(),
         "/chat/completions" | "/v1/chat/completions"
     );
     let mut response = next.run(request).await;
     if !response.headers().contains_key("x-request-id")
-        && let Ok(value) = HeaderValue::from_str(&id)
+        && let Ok(value) = HeaderValue::from_str(id.as_str())
     {
         response
             .headers_mut()

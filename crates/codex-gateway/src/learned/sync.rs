@@ -8,7 +8,6 @@ use gateway_ledger::{Ledger, LedgerError};
 use gateway_policy::{Fact, FactKey};
 use tokio::sync::mpsc;
 
-use crate::app::App;
 use crate::learned::Learned;
 use crate::reports::facts::{from_stored, to_stored};
 
@@ -42,7 +41,7 @@ impl Keeper {
 
     /// Runs until the process stops. Dropping this future loses what waits to be kept, which costs
     /// one refused attempt each.
-    pub async fn run(mut self, app: Arc<App>) {
+    pub async fn run(mut self, memory: Arc<Learned>) {
         let mut revision = self.ledger.changes();
         loop {
             let done = tokio::select! {
@@ -51,7 +50,7 @@ impl Keeper {
                     None => return,
                 },
                 changed = revision.changed() => match changed {
-                    Ok(()) => self.refresh(&app.learned).await,
+                    Ok(()) => self.refresh(&memory).await,
                     Err(_) => return,
                 },
             };

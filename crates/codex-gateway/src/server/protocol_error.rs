@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::access::request_guard::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, MAX_URI_BYTES};
 use crate::error::{ErrorCode, GatewayError};
-use crate::ids::new_id;
+use crate::ids::RequestId;
 
 /// A whole answer in the place of the library's, which has no body.
 pub fn answer(status: u16) -> Bytes {
@@ -27,7 +27,7 @@ pub fn answer(status: u16) -> Bytes {
              unless TLS is set up",
         ),
     };
-    let id = new_id();
+    let id = RequestId::generate();
     tracing::info!(request.id = %id, error.code = error.code.as_str(), "a request could not be read");
     let (status, body) = (error.status(), error.body());
     let length = body.len();

@@ -11,7 +11,8 @@ use gateway_wire::stream::{Step, StreamFailure, Terminal};
 use gateway_wire::translate::{ReplyPlan, StreamTranslator};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::translated;
 use crate::exchange::attempt::{Reached, WholeReply};
@@ -67,7 +68,7 @@ impl Unusable {
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub app: &'a App,
-    pub live: &'a Live,
+    pub live: &'a ActiveConfig,
     pub upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
     pub plan: Option<&'a ReplyPlan>,

@@ -11,7 +11,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::app::{App, Live};
+use crate::app::App;
+use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::Reached;
 use crate::exchange::attempt::look::Look;
@@ -213,7 +214,7 @@ pub enum BodyWire {
 /// only where the caller's own credential goes, unless the operator wrote `forward_client_headers`.
 pub fn headers(
     app: &App,
-    live: &Live,
+    live: &ActiveConfig,
     parts: &Parts,
     caller: &Caller,
     upstream: &Upstream,

@@ -47,7 +47,7 @@ pub(super) fn body(
         model: attempt.model.as_str(),
         dialect: &upstream.dialect,
         strict: upstream.strict_translation,
-        request_id: &exchange.id,
+        request_id: exchange.id.as_str(),
         created_at: exchange.started_at.as_second(),
         reasoning: &reasoning,
         purpose: purpose(exchange.endpoint, upstream.name.as_str())?,

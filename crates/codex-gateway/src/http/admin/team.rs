@@ -18,6 +18,7 @@ use crate::admin_auth::Admitted;
 use crate::administration::{self, AdminError, BudgetSpec, KeySpec};
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
+use crate::http::state::HttpState;
 
 /// Most records of one answer.
 const MAX_AUDIT: u32 = 1000;
@@ -26,7 +27,7 @@ const AUDIT: u32 = 100;
 type Answer = Result<Response, GatewayError>;
 
 /// The routes, below `/api`.
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<HttpState> {
     Router::new()
         .route("/keys", get(keys).post(create_key))
         .route("/keys/{key}", axum::routing::delete(revoke_key))

@@ -6,6 +6,7 @@ use gateway_wire::{Failure, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::ids::RequestId;
 use crate::record::Exchange;
 use crate::reports::{explain, models};
 use crate::testing::{PATIENCE, Process, chatgpt_caller, entry};
@@ -332,8 +333,10 @@ async fn what_another_process_learned_is_known_here() {
 
     // A later start knows both, as they were.
     let known = process.app.learned.known();
-    let (learned, waiting) =
-        crate::learned::Learned::new(crate::clock::Clock, std::time::Duration::from_secs(1));
+    let (learned, waiting) = crate::learned::Learned::new(
+        crate::clock::Clock::system(),
+        std::time::Duration::from_secs(1),
+    );
     drop(
         crate::learned::sync::Keeper::open(tool.clone(), waiting, &learned)
             .await
@@ -355,9 +358,9 @@ async fn what_another_process_learned_is_known_here() {
 #[tokio::test]
 async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     let process = Process::start("").await;
-    let clock = process.app.clock;
+    let clock = &process.app.clock;
     let mut exchange = Exchange::new(
-        crate::ids::new_id(),
+        RequestId::generate(),
         crate::endpoint::Endpoint::Responses,
         clock.now(),
         clock.instant(),
@@ -436,7 +439,7 @@ async fn what_was_just_booked_is_not_repriced() {
     ] {
         let now = app.clock.now();
         let endpoint = crate::endpoint::Endpoint::Responses;
-        let mut exchange = Exchange::new(crate::ids::new_id(), endpoint, now, app.clock.instant());
+        let mut exchange = Exchange::new(RequestId::generate(), endpoint, now, app.clock.instant());
         exchange.caller = Some(crate::identity::credentials::Caller {
             route,
             ..chatgpt_caller()

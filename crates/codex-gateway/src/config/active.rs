@@ -1,0 +1,106 @@
+//! The configuration in force: the settings with the files that they name, replaced as a whole by a
+//! reload.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use gateway_policy::{Asker, AuthRoute, ModelId, NoMemory};
+
+use crate::codex_catalog::file::CatalogFile;
+use crate::config::{Places, Settings};
+
+/// A configuration in force.
+pub struct ActiveConfig {
+    pub settings: Settings,
+    /// Where its rules stand, for explanations.
+    pub places: Places,
+    /// The Codex catalogue of the operator.
+    pub catalog: Option<CatalogFile>,
+    /// The operator's own entries, where there is nothing to lay them behind.
+    pub own_entries: Option<CatalogFile>,
+    /// Model ids that may be label values, in lower case.
+    labels: HashSet<String>,
+}
+
+impl ActiveConfig {
+    /// Reads the files that the settings name.
+    ///
+    /// # Errors
+    /// When the catalogue file cannot be used; the text says why.
+    pub fn new(settings: Settings, places: Places) -> Result<Self, String> {
+        let catalog = settings
+            .catalog_file
+            .as_deref()
+            .map(CatalogFile::read)
+            .transpose()?
+            .map(|file| file.with_entries(&settings.catalog_entries))
+            .transpose()?;
+        let own_entries = CatalogFile::of_entries(&settings.catalog_entries);
+        let labels = labels(&settings);
+        Ok(Self {
+            settings,
+            places,
+            catalog,
+            own_entries,
+            labels,
+        })
+    }
+
+    /// A model id as a label: those of the catalogue, the rules and the price table; anything else
+    /// is `other`, so that clients cannot make series.
+    pub fn model_label<'a>(&self, model: &'a ModelId) -> &'a str {
+        if self.labels.contains(model.folded()) {
+            model.folded()
+        } else {
+            "other"
+        }
+    }
+}
+
+fn labels(settings: &Settings) -> HashSet<String> {
+    let views = settings
+        .policy
+        .models_for(&Asker::new(AuthRoute::ApiKey), &NoMemory);
+    let named = views
+        .iter()
+        .flat_map(|view| std::iter::once(&view.model).chain(&view.fallbacks))
+        .map(|id| id.folded().to_owned());
+    let priced = settings
+        .prices
+        .rows()
+        .flat_map(|row| std::iter::once(&row.model).chain(&row.snapshots));
+    named
+        .chain(
+            priced
+                .filter(|id| !id.contains('*'))
+                .map(|id| id.to_ascii_lowercase()),
+        )
+        .collect()
+}
+
+/// The configuration of a process, shared by all that follow its reloads.
+#[derive(Clone)]
+pub struct SharedConfig(Arc<ArcSwap<ActiveConfig>>);
+
+impl SharedConfig {
+    /// The first one.
+    pub fn new(config: ActiveConfig) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// What is in force now, for a short look.
+    pub fn load(&self) -> Guard<Arc<ActiveConfig>> {
+        self.0.load()
+    }
+
+    /// What is in force now, kept for as long as a request runs.
+    pub fn load_full(&self) -> Arc<ActiveConfig> {
+        self.0.load_full()
+    }
+
+    /// Puts another one in force. What runs keeps the one that it began with.
+    pub fn replace(&self, config: ActiveConfig) {
+        self.0.store(Arc::new(config));
+    }
+}
