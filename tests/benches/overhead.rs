@@ -7,7 +7,7 @@
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::http1::{BodyReader, Framing, Reader};
 use gateway_tests::sample::{API_KEY, responses_body};
-use gateway_tests::upstream::{Answer, Cuts, Output, Script, Upstream};
+use gateway_tests::upstream::{Chunking, ModelAnswer, Output, Script, Upstream};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
@@ -68,8 +68,9 @@ impl Measured {
 async fn measure(body: usize, events: usize, rounds: usize, settings: &str) -> Measured {
     // Ten events surround the deltas.
     let deltas = vec!["word ".to_owned(); events.saturating_sub(9).max(1)];
-    let mut script =
-        Script::answer(Answer::of(vec![Output::Deltas(deltas)]).cuts(Cuts::Each(16 * KIB)));
+    let mut script = Script::answer(
+        ModelAnswer::of(vec![Output::Deltas(deltas)]).cuts(Chunking::Each(16 * KIB)),
+    );
     script.forget_bodies = true;
     let upstream = Upstream::with(script).await;
     let gateway = Gateway::start(&Config::to(&upstream).rest(settings)).await;

@@ -3,7 +3,9 @@
 
 use gateway_tests::codex::{CURRENT, Codex, FAKE_ACCOUNT, LAST_CHAT, SetUp, Turn, chatgpt_token};
 use gateway_tests::normalise::normalise;
-use gateway_tests::upstream::{Payload, Plain, Recorded, Script, Then, Upstream, When};
+use gateway_tests::upstream::{
+    FixedResponse, Matcher, Payload, Recorded, Respond, Script, Upstream,
+};
 use serde_json::{Value, json};
 
 pub(crate) const PROMPT: &str = "SIMTOOL run the command and tell me what it said";
@@ -64,12 +66,12 @@ pub(crate) async fn bundled_catalogue(codex: &Codex) -> String {
 
 pub(crate) fn catalogue_script(catalogue: &str) -> Script {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    let answer = Plain {
+    let answer = FixedResponse {
         status: 200,
         headers,
         body: Payload::Text(catalogue.to_owned()),
     };
-    Script::default().rule(When::path("/models"), Then::Plain(answer))
+    Script::default().rule(Matcher::path("/models"), Respond::FixedResponse(answer))
 }
 
 async fn run(version: &str, set_up: &SetUp) -> (Upstream, Turn, Vec<Recorded>) {
@@ -147,24 +149,25 @@ async fn an_empty_catalogue_disturbs_chatgpt_sign_in_least() {
     let mut bodies = Vec::new();
     for (answer, complains) in [
         (
-            Plain::json(200, json!({"models": [], "object": "list", "data": []})),
+            FixedResponse::json(200, json!({"models": [], "object": "list", "data": []})),
             false,
         ),
         (
-            Plain::json(
+            FixedResponse::json(
                 404,
                 json!({"error": {"message": "none", "code": "not_found"}}),
             ),
             true,
         ),
         (
-            Plain::json(200, json!({"object": "list", "data": []})),
+            FixedResponse::json(200, json!({"object": "list", "data": []})),
             true,
         ),
     ] {
-        let upstream =
-            Upstream::with(Script::default().rule(When::path("/models"), Then::Plain(answer)))
-                .await;
+        let upstream = Upstream::with(
+            Script::default().rule(Matcher::path("/models"), Respond::FixedResponse(answer)),
+        )
+        .await;
         let turn = codex.turn(&set_up, &upstream.base_url(), PROMPT).await;
         assert_whole_turn(&turn);
         assert_eq!(
@@ -183,8 +186,8 @@ async fn an_empty_catalogue_disturbs_chatgpt_sign_in_least() {
 /// the user.
 #[tokio::test]
 async fn a_provider_with_a_catalogue_url_needs_a_real_catalogue() {
-    let answer = Then::Plain(Plain::json(200, json!({"models": []})));
-    let upstream = Upstream::with(Script::default().rule(When::path("/models"), answer)).await;
+    let answer = Respond::FixedResponse(FixedResponse::json(200, json!({"models": []})));
+    let upstream = Upstream::with(Script::default().rule(Matcher::path("/models"), answer)).await;
     let turn = Codex::new(CURRENT)
         .turn(
             &SetUp::with_catalogue("sk-sim"),

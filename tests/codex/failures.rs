@@ -5,11 +5,12 @@ use gateway_tests::codex::{CURRENT, Codex, SetUp, Turn};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::API_KEY;
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, When,
-    refused_address,
+    Chunking, Ending, FixedResponse, Matcher, ModelAnswer, Payload, ReplyHead, Respond, Script,
+    Step, Upstream, refused_address,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 const PROMPT: &str = "say hi";
 
@@ -25,7 +26,7 @@ async fn turn(script: Script, config: impl FnOnce(Config) -> Config) -> (Turn, U
 fn send(text: &str) -> Step {
     Step::Send {
         body: Payload::Text(text.to_owned()),
-        cuts: Cuts::Whole,
+        cuts: Chunking::Whole,
         delay_ms: 0,
     }
 }
@@ -34,11 +35,11 @@ const DELTA: &str = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"
 
 /// A script whose first answer is broken and whose second is good.
 fn once(steps: Vec<Step>) -> Script {
-    let first = When {
+    let first = Matcher {
         nth: Some(1),
-        ..When::path("/responses")
+        ..Matcher::path("/responses")
     };
-    Script::default().rule(first, Then::Steps(steps))
+    Script::default().rule(first, Respond::Steps(steps))
 }
 
 #[tokio::test]
@@ -160,7 +161,11 @@ async fn a_restart_of_the_gateway_in_mid_turn_is_a_pause() {
         .await;
     gateway.signal("TERM");
     gateway.wait_for_exit(Duration::from_secs(5)).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Codex asks again meanwhile, and finds nobody who answers.
+    let silent = TcpListener::bind(gateway.address()).await;
+    let silent = silent.expect("the gateway's port is free");
+    drop(silent.accept().await.expect("Codex asks again"));
+    drop(silent);
     gateway.start_again().await;
     let turn = turn.await.expect("Codex runs");
     assert!(turn.status.success(), "{}", turn.stdout);
@@ -191,7 +196,10 @@ async fn refusals_of_the_upstream_read_as_without_a_gateway() {
             json!({"error": {"code": "context_length_exceeded", "message": "too long"}}),
         ),
     ] {
-        let script = Script::always(Then::Plain(Plain::json(status, body.clone())));
+        let script = Script::always(Respond::FixedResponse(FixedResponse::json(
+            status,
+            body.clone(),
+        )));
         let upstream = Upstream::with(script.clone()).await;
         let plain = codex.turn(&set_up(), &upstream.base_url(), PROMPT).await;
         let behind = Upstream::with(script).await;
@@ -212,11 +220,11 @@ async fn an_error_event_keeps_its_reason() {
         code: Some("server_error".to_owned()),
         message: "the GPU caught fire".to_owned(),
     };
-    let (turn, _upstream, _gateway) =
-        turn(Script::answer(Answer::text("x").ending(ending)), |config| {
-            config
-        })
-        .await;
+    let (turn, _upstream, _gateway) = turn(
+        Script::answer(ModelAnswer::text("x").ending(ending)),
+        |config| config,
+    )
+    .await;
     let shown = turn.errors().join("\n");
     assert!(
         shown.contains("the GPU caught fire"),
@@ -273,7 +281,7 @@ async fn malformed_but_finished_answers_are_bought_once() {
             Step::Head(head),
             Step::Send {
                 body,
-                cuts: Cuts::Each(50),
+                cuts: Chunking::Each(50),
                 delay_ms: 0,
             },
         ];

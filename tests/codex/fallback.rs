@@ -6,35 +6,36 @@ use gateway_tests::codex::{CURRENT, Codex, SetUp};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::API_KEY;
 use gateway_tests::upstream::{
-    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, When,
+    Chunking, FixedResponse, Matcher, ModelAnswer, Payload, ReplyHead, Respond, Script, Step,
+    Upstream,
 };
 use serde_json::{Value, json};
 
 const PROMPT: &str = "say hi";
 const WARNING: &str = "high-risk cyber activity";
 
-fn refused(status: u16, body: &str) -> Then {
-    Then::Plain(Plain {
+fn refused(status: u16, body: &str) -> Respond {
+    Respond::FixedResponse(FixedResponse {
         status,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Payload::Text(body.to_owned()),
     })
 }
 
-fn in_stream(event: Value) -> Then {
+fn in_stream(event: Value) -> Respond {
     let created = json!({"type": "response.created", "response": {"id": "resp_1"}});
-    Then::Steps(vec![
+    Respond::Steps(vec![
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Events(vec![created, event]),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ])
 }
 
 /// The documented ways in which gpt-5.5 is refused.
-fn refusals() -> Vec<Then> {
+fn refusals() -> Vec<Respond> {
     let no_access = "The model `gpt-5.5` does not exist or you do not have access to it.";
     vec![
         refused(
@@ -56,10 +57,14 @@ fn refusals() -> Vec<Then> {
 async fn a_refused_model_finishes_on_the_next_one_and_a_second_session_does_not_pay_again() {
     for set_up in [SetUp::env_key(API_KEY), SetUp::chatgpt_provider()] {
         for refusal in refusals() {
-            let served = Answer::text("done by the next model").header("openai-model", "gpt-5.4");
+            let served =
+                ModelAnswer::text("done by the next model").header("openai-model", "gpt-5.4");
             let script = Script::default()
-                .rule(When::model("gpt-5.5"), refusal)
-                .rule(When::model("gpt-5.4"), Then::Answer(Box::new(served)));
+                .rule(Matcher::model("gpt-5.5"), refusal)
+                .rule(
+                    Matcher::model("gpt-5.4"),
+                    Respond::ModelAnswer(Box::new(served)),
+                );
             let upstream = Upstream::with(script).await;
             let gateway = Gateway::start(&Config::to(&upstream)).await;
             for requests in [2, 3] {
@@ -77,7 +82,7 @@ async fn a_refused_model_finishes_on_the_next_one_and_a_second_session_does_not_
 
 #[tokio::test]
 async fn a_genuine_reroute_is_still_shown() {
-    let served = Answer::text("hi").header("openai-model", "gpt-5.2");
+    let served = ModelAnswer::text("hi").header("openai-model", "gpt-5.2");
     let upstream = Upstream::with(Script::answer(served)).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let turn = Codex::new(CURRENT)
@@ -90,7 +95,7 @@ async fn a_genuine_reroute_is_still_shown() {
 
 #[tokio::test]
 async fn a_rewrite_shows_no_warning() {
-    let served = Answer::text("hi").header("openai-model", "gpt-5.4-mini");
+    let served = ModelAnswer::text("hi").header("openai-model", "gpt-5.4-mini");
     let upstream = Upstream::with(Script::answer(served)).await;
     let rule = "[[rules]]\nname = \"cheaper\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4-mini\" }\n";
     let gateway = Gateway::start(&Config::to(&upstream).rest(rule)).await;
@@ -153,16 +158,16 @@ fn kept(codex: &Codex, model: &str) -> (String, String) {
 async fn a_learned_refusal_makes_codex_fetch_its_catalogue_anew_without_that_model() {
     const TAG: &str = "\"of-the-upstream\"";
     let (refusal, codex) = (refusals().remove(0), Codex::new(CURRENT));
-    let catalogue = Plain::json(
+    let catalogue = FixedResponse::json(
         200,
         serde_json::from_str(&bundled_catalogue(&codex).await).unwrap(),
     );
     let mut script = Script::default()
         .rule(
-            When::path("/models"),
-            Then::Plain(catalogue.header("etag", TAG)),
+            Matcher::path("/models"),
+            Respond::FixedResponse(catalogue.header("etag", TAG)),
         )
-        .rule(When::model("gpt-5.5"), refusal);
+        .rule(Matcher::model("gpt-5.5"), refusal);
     script.model.headers = vec![("x-models-etag".to_owned(), TAG.to_owned())];
     let upstream = Upstream::with(script).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;

@@ -5,7 +5,7 @@ use crate::direct::{PROMPT, assert_whole_turn};
 use gateway_tests::codex::{CURRENT, Codex, SetUp, Turn, chatgpt_token};
 use gateway_tests::gateway::{Gateway, TEAM_CREDENTIAL};
 use gateway_tests::sample::{API_KEY, responses_body};
-use gateway_tests::upstream::{Script, Step, Then, Upstream, When};
+use gateway_tests::upstream::{Matcher, Respond, Script, Step, Upstream};
 use jiff::civil::Time;
 use jiff::{ToSpan as _, Zoned};
 use serde_json::Value;
@@ -149,11 +149,11 @@ async fn a_rate_limit_is_a_pause_and_the_turn_goes_on() {
 
 #[tokio::test]
 async fn a_full_house_is_a_pause_and_the_turn_goes_on() {
-    let stalls = When {
+    let stalls = Matcher {
         body_contains: Some("holds the place".to_owned()),
-        ..When::default()
+        ..Matcher::default()
     };
-    let script = Script::default().rule(stalls, Then::Steps(vec![Step::Stall]));
+    let script = Script::default().rule(stalls, Respond::Steps(vec![Step::Stall]));
     let upstream = Upstream::with(script).await;
     let gateway = Gateway::of_a_team(&upstream, "").await;
     let (_, key) = gateway
@@ -172,7 +172,6 @@ async fn a_full_house_is_a_pause_and_the_turn_goes_on() {
     let set_up = SetUp::env_key(&key);
     let (turn, ()) = tokio::join!(turn(&gateway, &set_up, SAY_HI), async {
         gateway.wait_for_output("rate_limit_exceeded").await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
         holder.abort();
     });
     println!("{:?} {:?}", turn.took, turn.errors());

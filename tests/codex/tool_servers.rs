@@ -3,7 +3,7 @@
 use crate::translate::{CHAT, assert_says_hello, before, call, first, requests, tool_outputs};
 use gateway_tests::codex::{CURRENT, Codex, SetUp};
 use gateway_tests::sample::API_KEY;
-use gateway_tests::upstream::{Answer, Recorded};
+use gateway_tests::upstream::{ModelAnswer, Recorded};
 use serde_json::json;
 
 /// A set-up with a tool server that has one tool, `echo`, which says its text backwards.
@@ -28,12 +28,12 @@ fn offered(request: &Recorded) -> Vec<String> {
 #[tokio::test]
 async fn a_tool_server_is_found_by_search_asked_and_heard() {
     let answers = vec![
-        Answer::of(vec![call(
+        ModelAnswer::of(vec![call(
             "tool_search",
             &json!({"query": "echo text", "limit": 3}),
             "call_1",
         )]),
-        Answer::of(vec![call(
+        ModelAnswer::of(vec![call(
             "mcp__tiny__echo",
             &json!({"text": "sdrawkcab"}),
             "call_2",
@@ -74,7 +74,7 @@ async fn a_tool_server_is_found_by_search_asked_and_heard() {
 #[tokio::test]
 async fn the_tools_of_a_server_are_offered_at_once_to_a_model_that_cannot_search() {
     let entry = "[[catalog.entries]]\nmodel = \"deepseek-chat\"\nname = \"DeepSeek\"\ncontext_window = 128000\n";
-    let answers = vec![Answer::of(vec![call(
+    let answers = vec![ModelAnswer::of(vec![call(
         "mcp__tiny__echo",
         &json!({"text": "sdrawkcab"}),
         "call_1",

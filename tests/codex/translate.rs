@@ -5,7 +5,9 @@ use base64::Engine as _;
 use gateway_tests::codex::{CURRENT, Codex, LAST_CHAT, SetUp, Turn};
 use gateway_tests::gateway::{Gateway, Start};
 use gateway_tests::sample::API_KEY;
-use gateway_tests::upstream::{Answer, Output, Recorded, Script, Then, Upstream, Usage, When};
+use gateway_tests::upstream::{
+    Matcher, ModelAnswer, Output, Recorded, Respond, Script, Upstream, Usage,
+};
 use serde_json::{Value, json};
 
 /// A gateway that sends every sign-in to one upstream of another party.
@@ -54,17 +56,17 @@ pub(crate) fn call(name: &str, arguments: &Value, id: &str) -> Output {
 }
 
 /// These answers first, one after another, then the default model's.
-pub(crate) fn first(answers: Vec<Answer>) -> Script {
+pub(crate) fn first(answers: Vec<ModelAnswer>) -> Script {
     // A rule counts the requests that no rule before it answered.
-    let next = When {
+    let next = Matcher {
         method: Some("POST".to_owned()),
-        ..When::default()
+        ..Matcher::default()
     }
     .nth(1);
     answers
         .into_iter()
         .fold(Script::default(), |script, answer| {
-            script.rule(next.clone(), Then::Answer(Box::new(answer)))
+            script.rule(next.clone(), Respond::ModelAnswer(Box::new(answer)))
         })
 }
 
@@ -127,7 +129,7 @@ async fn a_keyless_provider_works_too() {
 #[tokio::test]
 async fn a_patch_really_changes_a_file() {
     let patch = "*** Begin Patch\n*** Add File: made.txt\n+by a chat model\n*** End Patch\n";
-    let answers = vec![Answer::of(vec![call(
+    let answers = vec![ModelAnswer::of(vec![call(
         "apply_patch",
         &json!({ "input": patch }),
         "call_1",
@@ -158,7 +160,7 @@ async fn a_patch_really_changes_a_file() {
 
 #[tokio::test]
 async fn parallel_calls_each_get_their_output() {
-    let answers = vec![Answer::of(vec![
+    let answers = vec![ModelAnswer::of(vec![
         call(
             "exec_command",
             &json!({"cmd": "echo one-$((1+10))"}),
@@ -238,13 +240,13 @@ async fn a_long_conversation_is_compacted_and_goes_on() {
         (SetUp::chatgpt_built_in(), true),
     ] {
         let answers = vec![
-            Answer::of(vec![call(
+            ModelAnswer::of(vec![call(
                 "exec_command",
                 &json!({"cmd": "echo one-$((1+10))"}),
                 "call_1",
             )])
             .usage(large()),
-            Answer::text("THE-NOTE of what happened"),
+            ModelAnswer::text("THE-NOTE of what happened"),
         ];
         let (upstream, gateway) = before("chat", first(answers), "").await;
         let set_up = set_up.line("model_auto_compact_token_limit = 20000");
@@ -361,7 +363,7 @@ async fn reasoning_goes_back_with_the_call_that_it_led_to() {
         &json!({"cmd": "echo tool-$((40+2))-ran"}),
         "call_1",
     );
-    let answers = vec![Answer::of(vec![thought, run])];
+    let answers = vec![ModelAnswer::of(vec![thought, run])];
     let echoes = "[upstreams.third.deviations]\necho_reasoning = \"reasoning_content\"\n";
     let (upstream, gateway) = before("chat", first(answers), echoes).await;
     let turn = Codex::new(CURRENT)
@@ -393,7 +395,7 @@ async fn a_picture_that_a_tool_looks_at_is_shown_to_the_model() {
         .unwrap();
     std::fs::write(&file, bytes).unwrap();
     let look = call("view_image", &json!({"path": file}), "call_1");
-    let (upstream, gateway) = before("chat", first(vec![Answer::of(vec![look])]), "").await;
+    let (upstream, gateway) = before("chat", first(vec![ModelAnswer::of(vec![look])]), "").await;
     let set_up = SetUp::env_key(API_KEY).line("sandbox_mode = \"danger-full-access\"");
     let turn = Codex::new(CURRENT)
         .turn(&set_up, &gateway.base_url(), "look at it")

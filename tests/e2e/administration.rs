@@ -1,7 +1,7 @@
 //! Who may administer: the admin token and its rotation, guesses, one-time links and sessions, a
 //! listener of its own.
 
-use gateway_tests::PATIENCE;
+use gateway_tests::TEST_TIMEOUT;
 use gateway_tests::client::{Call, Checks, Client, Reply};
 use gateway_tests::gateway::{Config, Gateway, command, free_address};
 use gateway_tests::sample::{API_KEY, by_key};
@@ -168,7 +168,7 @@ async fn a_link_signs_in_once() {
     let (gateway, client) = {
         let mut gateway = gateway;
         gateway.signal("TERM");
-        gateway.wait_for_exit(PATIENCE).await;
+        gateway.wait_for_exit(TEST_TIMEOUT).await;
         gateway.start_again().await;
         let client = gateway.client();
         (gateway, client)

@@ -5,7 +5,9 @@ use crate::translate::{call, chat_only, exchange_line, third_party};
 use gateway_tests::client::{Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, signed_in};
-use gateway_tests::upstream::{Answer, Ending, Output, Plain, Script, Then, Upstream, When};
+use gateway_tests::upstream::{
+    Ending, FixedResponse, Matcher, ModelAnswer, Output, Respond, Script, Upstream,
+};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/chat/completions";
@@ -64,8 +66,8 @@ async fn ask_directly(upstream: &Upstream, sent: &str) -> Reply {
 const BOTH_WIRES: &str = r#"["responses", "chat"]"#;
 
 /// An answer in which only what the upstream says of tokens can tell two askings apart.
-fn counted() -> Answer {
-    Answer {
+fn counted() -> ModelAnswer {
+    ModelAnswer {
         id: Some("chatcmpl-1".to_owned()),
         ..answer()
     }
@@ -169,13 +171,16 @@ async fn an_upstream_that_takes_no_question_for_usage_is_asked_as_the_client_ask
     // As a strict server words it.
     let refusal = json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden",
         "loc": ["body", "stream_options", "include_usage"], "msg": "Extra inputs are not permitted"}]}});
-    let asked = When {
+    let asked = Matcher {
         method: Some("POST".to_owned()),
-        ..When::default()
+        ..Matcher::default()
     };
     let script = Script::default()
-        .rule(asked.clone().nth(1), Then::Plain(Plain::json(422, refusal)))
-        .rule(asked, Then::Answer(Box::new(counted())));
+        .rule(
+            asked.clone().nth(1),
+            Respond::FixedResponse(FixedResponse::json(422, refusal)),
+        )
+        .rule(asked, Respond::ModelAnswer(Box::new(counted())));
     let (upstream, gateway) = chat_only(script, "").await;
     let sent = ask("third-a", true);
     let reply = call(&gateway, PATH, &sent).send().await;
@@ -253,14 +258,14 @@ async fn a_model_that_answers_on_responses_alone_is_translated_though_the_upstre
     );
 }
 
-fn answer() -> Answer {
+fn answer() -> ModelAnswer {
     let call = Output::Call {
         name: "f".to_owned(),
         namespace: None,
         arguments: "{\"a\":1}".to_owned(),
         call_id: "call_1".to_owned(),
     };
-    Answer::of(vec![
+    ModelAnswer::of(vec![
         Output::Deltas(vec!["he".to_owned(), "llo".to_owned()]),
         call,
     ])
@@ -345,14 +350,14 @@ async fn a_client_without_stream_gets_json_also_from_a_service_that_only_streams
 
 #[tokio::test]
 async fn failures_of_a_responses_upstream_are_chats_own() {
-    let failed = Answer::text("half").ending(Ending::Failed {
+    let failed = ModelAnswer::text("half").ending(Ending::Failed {
         code: Some("server_error".to_owned()),
         message: "out of GPUs".to_owned(),
     });
     for (ending, code) in [
         (failed.clone(), "server_error"),
         (
-            Answer::text("half").ending(Ending::Missing),
+            ModelAnswer::text("half").ending(Ending::Missing),
             "upstream_truncated",
         ),
     ] {
@@ -379,9 +384,13 @@ async fn failures_of_a_responses_upstream_are_chats_own() {
     );
     assert_deprecated(&reply);
 
-    let refusal = Plain::json(400, json!({"detail": "Unsupported parameter: x"}));
-    let (_upstream, gateway) =
-        third_party(Script::always(Then::Plain(refusal)), "\"responses\"", "").await;
+    let refusal = FixedResponse::json(400, json!({"detail": "Unsupported parameter: x"}));
+    let (_upstream, gateway) = third_party(
+        Script::always(Respond::FixedResponse(refusal)),
+        "\"responses\"",
+        "",
+    )
+    .await;
     let reply = call(&gateway, PATH, &ask("third-a", true)).send().await;
     assert_eq!(reply.status, 400);
     assert_eq!(reply.json()["error"]["message"], "Unsupported parameter: x");

@@ -4,18 +4,14 @@
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::http1::{BodyReader, Framing, Reader};
 use gateway_tests::sample::{API_KEY, by_key, responses_body};
+use gateway_tests::start;
 use gateway_tests::upstream::{
-    Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream, When,
+    Chunking, Matcher, ModelAnswer, Output, Payload, ReplyHead, Script, Step,
 };
+use gateway_tests::wait::steady;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
-
-async fn both(script: Script) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(script).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
-}
 
 fn request(body: &str) -> String {
     format!(
@@ -27,7 +23,7 @@ fn request(body: &str) -> String {
 
 #[tokio::test]
 async fn one_connection_of_the_client_carries_many_requests() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let (read, mut writer) = gateway.client().connect().await.into_split();
     let mut reader = Reader::new(read);
     for _ in 0..20 {
@@ -59,7 +55,7 @@ async fn one_connection_of_the_client_carries_many_requests() {
 
 #[tokio::test]
 async fn a_client_that_waits_for_a_go_ahead_gets_it() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let reply = by_key(&gateway.client())
         .header("expect", "100-continue")
         .send()
@@ -69,7 +65,7 @@ async fn a_client_that_waits_for_a_go_ahead_gets_it() {
 
 #[tokio::test]
 async fn an_idle_connection_that_the_upstream_closed_costs_nobody_a_request() {
-    let answer = Answer::text("x");
+    let answer = ModelAnswer::text("x");
     let ask = gateway_tests::upstream::answer::Ask {
         wire: gateway_tests::upstream::Wire::Responses,
         model: "gpt-5.5",
@@ -85,7 +81,7 @@ async fn an_idle_connection_that_the_upstream_closed_costs_nobody_a_request() {
         Step::WaitMs(20),
         Step::Close,
     ]);
-    let (upstream, gateway) = both(Script::steps(steps)).await;
+    let (upstream, gateway) = start(steps).await;
     for _ in 0..5 {
         let reply = by_key(&gateway.client()).send().await;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -104,13 +100,13 @@ async fn a_hundred_streams_at_once_keep_apart() {
     let mut script = Script::default();
     for number in 0..100 {
         let words = (0..10).map(|word| format!("<{number}.{word}>")).collect();
-        let answer = Answer::of(vec![Output::Deltas(words)])
+        let answer = ModelAnswer::of(vec![Output::Deltas(words)])
             .delay_ms(3)
-            .cuts(Cuts::Each(97));
-        let then = gateway_tests::upstream::Then::Answer(Box::new(answer));
-        script = script.rule(When::model(&format!("model-{number}")), then);
+            .cuts(Chunking::Each(97));
+        let then = gateway_tests::upstream::Respond::ModelAnswer(Box::new(answer));
+        script = script.rule(Matcher::model(&format!("model-{number}")), then);
     }
-    let (_upstream, gateway) = both(script).await;
+    let (_upstream, gateway) = start(script).await;
     let mut streams = Vec::new();
     for number in 0..100 {
         let mut body = responses_body("hi");
@@ -151,17 +147,17 @@ async fn a_reader_that_stops_reading_slows_the_upstream_instead_of_filling_the_m
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body,
-            cuts: Cuts::Each(64 * 1024),
+            cuts: Chunking::Each(64 * 1024),
             delay_ms: 0,
         },
     ];
-    let (upstream, gateway) = both(Script::steps(steps)).await;
+    let (upstream, gateway) = start(steps).await;
     let before = gateway.present_memory();
     let mut open = by_key(&gateway.client()).open().await;
     open.until("delta").await;
-    // Long enough to move all of it, were nobody holding it back.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let grown = gateway.peak_memory().saturating_sub(before);
+    // Were the upstream not held back, all of it would move now.
+    let peak = steady("the gateway's memory", || gateway.peak_memory()).await;
+    let grown = peak.saturating_sub(before);
     assert!(
         grown < 64 * 1024 * 1024,
         "{} MiB are buffered for a reader that does not read",

@@ -2,14 +2,16 @@
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::by_key;
-use gateway_tests::upstream::{Answer, Cuts, Outcome, Payload, ReplyHead, Script, Step, Upstream};
+use gateway_tests::upstream::{
+    AnswerEnd, Chunking, ModelAnswer, Payload, ReplyHead, Script, Step, Upstream,
+};
 use std::time::Duration;
 
 fn endless() -> Script {
     let delta = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n".to_owned();
     let send = Step::Send {
         body: Payload::Text(delta),
-        cuts: Cuts::default(),
+        cuts: Chunking::default(),
         delay_ms: 0,
     };
     Script::steps(vec![
@@ -34,7 +36,7 @@ async fn a_client_that_leaves_in_mid_stream_closes_the_upstream_at_once() {
             drop(open);
         }
         let requests = upstream.wait_until_idle().await;
-        assert_eq!(requests[0].outcome.unwrap().0, Outcome::PeerGone);
+        assert_eq!(requests[0].outcome.unwrap().0, AnswerEnd::PeerGone);
         assert!(
             left.elapsed() < Duration::from_secs(2),
             "it took {:?}",
@@ -55,21 +57,21 @@ async fn a_client_that_leaves_before_the_answer_closes_the_upstream_at_once() {
         .await;
     waiting.abort();
     let requests = upstream.wait_until_idle().await;
-    assert_eq!(requests[0].outcome.unwrap().0, Outcome::PeerGone);
+    assert_eq!(requests[0].outcome.unwrap().0, AnswerEnd::PeerGone);
     gateway.wait_for_output("client_gone").await;
 }
 
 #[tokio::test]
 async fn with_drain_the_upstream_is_read_to_its_end() {
     let words = (0..20).map(|number| format!("word{number} ")).collect();
-    let answer = Answer::of(vec![gateway_tests::upstream::Output::Deltas(words)]).delay_ms(10);
+    let answer = ModelAnswer::of(vec![gateway_tests::upstream::Output::Deltas(words)]).delay_ms(10);
     let upstream = Upstream::with(Script::answer(answer)).await;
     let gateway = Gateway::start(&Config::to(&upstream).server("on_disconnect = \"drain\"")).await;
     let mut open = by_key(&gateway.client()).open().await;
     open.until("word1 ").await;
     open.reset();
     let requests = upstream.wait_until_idle().await;
-    assert_eq!(requests[0].outcome.unwrap().0, Outcome::Done);
+    assert_eq!(requests[0].outcome.unwrap().0, AnswerEnd::Done);
     assert!(upstream.served()[0].completed);
 }
 
@@ -77,7 +79,7 @@ async fn with_drain_the_upstream_is_read_to_its_end() {
 async fn a_client_that_closes_right_after_the_terminal_event_has_finished() {
     // The upstream leaves its own stream open after the terminal event, so only the client can end
     // it.
-    let mut answer = Answer::text("hi");
+    let mut answer = ModelAnswer::text("hi");
     answer.headers.push(("x-test".to_owned(), "1".to_owned()));
     let ask = gateway_tests::upstream::answer::Ask {
         wire: gateway_tests::upstream::Wire::Responses,
@@ -124,7 +126,7 @@ async fn clients_that_leave_leave_nothing_behind() {
         requests
             .await
             .iter()
-            .all(|request| request.outcome.unwrap().0 == Outcome::PeerGone)
+            .all(|request| request.outcome.unwrap().0 == AnswerEnd::PeerGone)
     );
     let started = tokio::time::Instant::now();
     while gateway.open_files() > before + 4 {

@@ -1,12 +1,13 @@
 //! Every endpoint of the table passes, on all its paths, and those that are not served say so.
 
-use crate::passthrough::{assert_whole, both};
+use crate::passthrough::assert_whole;
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
-use gateway_tests::upstream::{Script, Then, When};
+use gateway_tests::start;
+use gateway_tests::upstream::{Matcher, Respond, Script};
 
 #[tokio::test]
 async fn queries_are_forwarded_and_paths_answer_without_v1() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     for (path, forwarded) in [
         (
             "/v1/responses?api-version=preview&x=%20y",
@@ -30,7 +31,8 @@ async fn queries_are_forwarded_and_paths_answer_without_v1() {
 
 #[tokio::test]
 async fn the_other_endpoints_pass_with_their_method_body_and_credential() {
-    let (upstream, gateway) = both(Script::default().rule(When::default(), Then::Echo)).await;
+    let (upstream, gateway) =
+        start(Script::default().rule(Matcher::default(), Respond::Echo)).await;
     let multipart =
         "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ngpt-image\r\n--b--\r\n";
     for (method, target, kind, body) in [
@@ -123,7 +125,7 @@ async fn the_other_endpoints_pass_with_their_method_body_and_credential() {
 
 #[tokio::test]
 async fn chat_completions_pass_and_say_that_they_are_deprecated() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let body = r#"{"model":"gpt-5.2","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}"#;
     let call = gateway
         .client()
@@ -147,7 +149,7 @@ async fn chat_completions_pass_and_say_that_they_are_deprecated() {
 
 #[tokio::test]
 async fn an_upgrade_is_refused_so_that_codex_falls_back() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let call = signed_in(gateway.client().get("/v1/responses"))
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")

@@ -5,16 +5,12 @@ use gateway_tests::client::{Call, Client, Reply};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, by_chatgpt, by_key, responses_body, signed_in};
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, refused_address,
+    Chunking, Ending, FixedResponse, ModelAnswer, Payload, ReplyHead, Respond, Script, Step,
+    Upstream, refused_address,
 };
+use gateway_tests::{start, start_with};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-async fn both(script: Script, config: impl FnOnce(Config) -> Config) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(script).await;
-    let gateway = Gateway::start(&config(Config::to(&upstream))).await;
-    (upstream, gateway)
-}
 
 /// The failure that the gateway told, as an error body or in-stream, in the shape that Codex reads.
 #[track_caller]
@@ -54,7 +50,7 @@ fn told(reply: &Reply) -> (String, String) {
 fn send(text: &str) -> Step {
     Step::Send {
         body: Payload::Text(text.to_owned()),
-        cuts: Cuts::Whole,
+        cuts: Chunking::Whole,
         delay_ms: 0,
     }
 }
@@ -64,7 +60,7 @@ const DELTA: &str = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"
 
 #[tokio::test]
 async fn errors_of_the_upstream_pass_byte_for_byte() {
-    let (upstream, gateway) = both(Script::default(), |config| config).await;
+    let (upstream, gateway) = start(Script::default()).await;
     for (status, body) in [
         (
             400,
@@ -85,7 +81,7 @@ async fn errors_of_the_upstream_pass_byte_for_byte() {
         (503, "{\"error\":{\"code\":\"server_is_overloaded\"}}"),
         (529, "{}"),
     ] {
-        let plain = Plain {
+        let plain = FixedResponse {
             status,
             headers: vec![],
             body: Payload::Text(body.to_owned()),
@@ -94,7 +90,7 @@ async fn errors_of_the_upstream_pass_byte_for_byte() {
         .header("retry-after", "3")
         .header("x-codex-primary-used-percent", "100")
         .header("x-request-id", "req_up");
-        upstream.set_script(Script::always(Then::Plain(plain)));
+        upstream.set_script(Script::always(Respond::FixedResponse(plain)));
         // A model that no built-in fallback knows.
         let mut body_sent = responses_body("hi");
         body_sent["model"] = json!("a-model-of-their-own");
@@ -123,7 +119,7 @@ async fn a_failed_event_passes_as_it_is() {
         send(CREATED),
         send(failed),
     ];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let (_upstream, gateway) = start(steps).await;
     assert_eq!(
         by_key(&gateway.client()).send().await.text(),
         format!("{CREATED}{failed}")
@@ -135,9 +131,10 @@ async fn an_incomplete_answer_passes() {
     let ending = Ending::Incomplete {
         reason: "max_output_tokens".to_owned(),
     };
-    let (_upstream, gateway) = both(Script::answer(Answer::text("x").ending(ending)), |config| {
-        config
-    })
+    let (_upstream, gateway) = start_with(
+        Script::answer(ModelAnswer::text("x").ending(ending)),
+        |config| config,
+    )
     .await;
     let last = by_key(&gateway.client())
         .send()
@@ -158,11 +155,11 @@ async fn an_error_event_alone_becomes_a_failure_that_codex_reads() {
             code: code.clone(),
             message: "the GPU caught fire".to_owned(),
         };
-        let (_upstream, gateway) =
-            both(Script::answer(Answer::text("x").ending(ending)), |config| {
-                config
-            })
-            .await;
+        let (_upstream, gateway) = start_with(
+            Script::answer(ModelAnswer::text("x").ending(ending)),
+            |config| config,
+        )
+        .await;
         let (_, message) = told(&by_key(&gateway.client()).send().await);
         assert!(message.contains("the GPU caught fire"), "{message}");
     }
@@ -233,7 +230,7 @@ async fn slow_headers_become_a_timeout() {
 #[tokio::test]
 async fn a_connection_lost_before_the_headers_is_an_error_and_no_second_attempt() {
     for last in [Step::Reset, Step::Close] {
-        let (upstream, gateway) = both(Script::steps(vec![last.clone()]), |config| config).await;
+        let (upstream, gateway) = start(vec![last.clone()]).await;
         let (code, _) = told(&by_key(&gateway.client()).send().await);
         assert!(
             ["upstream_unreachable", "upstream_truncated"].contains(&code.as_str()),
@@ -252,7 +249,7 @@ async fn a_stream_without_its_end_gets_one_that_codex_retries() {
             send(DELTA),
             last.clone(),
         ];
-        let (upstream, gateway) = both(Script::steps(steps), |config| config).await;
+        let (upstream, gateway) = start(steps).await;
         let reply = by_key(&gateway.client()).send().await;
         assert!(
             reply.text().starts_with(&format!("{CREATED}{DELTA}")),
@@ -272,7 +269,7 @@ async fn half_an_event_is_not_passed_on_as_a_whole_one() {
         send("data: {\"type\":\"respo"),
         Step::Reset,
     ];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let (_upstream, gateway) = start(steps).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!(told(&reply).0, "upstream_truncated");
     let frames = reply.text().matches("\n\n").count();
@@ -286,7 +283,7 @@ async fn half_an_event_is_not_passed_on_as_a_whole_one() {
 
 #[tokio::test]
 async fn a_stream_that_is_empty_is_no_success() {
-    let (_upstream, gateway) = both(
+    let (_upstream, gateway) = start_with(
         Script::steps(vec![Step::Head(ReplyHead::event_stream())]),
         |config| config,
     )
@@ -310,7 +307,7 @@ async fn silence_in_mid_stream_ends_after_the_idle_timeout() {
             .upstream("stream_idle_timeout = \"400ms\"")
             .upstream("keepalive = \"100ms\"")
     };
-    let (upstream, gateway) = both(Script::steps(steps), config).await;
+    let (upstream, gateway) = start_with(Script::steps(steps), config).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!(told(&reply).0, "upstream_timeout");
     assert!(
@@ -335,7 +332,7 @@ async fn comments_of_the_upstream_do_not_count_as_progress_forever() {
     steps.push(send(
         "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\"}}\n\n",
     ));
-    let (_upstream, gateway) = both(Script::steps(steps), |config| {
+    let (_upstream, gateway) = start_with(Script::steps(steps), |config| {
         config.upstream("keepalive = \"200ms\"")
     })
     .await;
@@ -360,7 +357,7 @@ async fn silence_is_bridged_with_data_events_that_leave_the_rest_alone() {
         Step::WaitMs(700),
         send(completed),
     ];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| {
+    let (_upstream, gateway) = start_with(Script::steps(steps), |config| {
         config.upstream("keepalive = \"150ms\"")
     })
     .await;
@@ -389,7 +386,7 @@ async fn silence_is_bridged_with_data_events_that_leave_the_rest_alone() {
 async fn a_redirect_is_neither_followed_nor_passed() {
     let other = Upstream::start().await;
     for status in [301, 302, 307, 308] {
-        let plain = Plain {
+        let plain = FixedResponse {
             status,
             headers: vec![],
             body: Payload::default(),
@@ -398,7 +395,11 @@ async fn a_redirect_is_neither_followed_nor_passed() {
             "location",
             &format!("http://{}/v1/responses", other.address()),
         );
-        let (_upstream, gateway) = both(Script::always(Then::Plain(plain)), |config| config).await;
+        let (_upstream, gateway) =
+            start_with(Script::always(Respond::FixedResponse(plain)), |config| {
+                config
+            })
+            .await;
         let reply = by_key(&gateway.client()).send().await;
         assert_eq!(
             (reply.status, reply.error_code().as_str()),
@@ -411,7 +412,7 @@ async fn a_redirect_is_neither_followed_nor_passed() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_http_is_an_error() {
-    let (_upstream, gateway) = both(
+    let (_upstream, gateway) = start_with(
         Script::steps(vec![
             Step::Raw(Payload::Text("SSH-2.0-x\r\n\r\n".to_owned())),
             Step::Close,
@@ -431,7 +432,7 @@ async fn an_answer_may_have_more_header_fields_than_common_libraries_take() {
     });
     let completed = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\"}}\n\n";
     let steps = vec![Step::Head(head), send(completed)];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let (_upstream, gateway) = start(steps).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!((reply.status, reply.text().as_str()), (200, completed));
     assert_eq!(reply.header("x-limit-299"), Some("1"));
@@ -447,7 +448,7 @@ async fn a_whole_answer_that_is_cut_is_not_passed_as_whole() {
     .header("content-type", "application/json")
     .header("content-length", "100");
     let steps = vec![Step::Head(head), send("{\"id\":"), Step::Close];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let (_upstream, gateway) = start(steps).await;
     let reply = whole(&gateway.client()).send().await;
     assert!(
         reply.cut.is_some() || reply.status >= 400,
@@ -466,7 +467,7 @@ async fn a_chat_stream_without_its_end_gets_an_error_too() {
         send(chunk),
         Step::Reset,
     ];
-    let (_upstream, gateway) = both(Script::steps(steps), |config| config).await;
+    let (_upstream, gateway) = start(steps).await;
     let body = json!({"model": "m", "stream": true, "messages": []});
     let reply = gateway
         .client()

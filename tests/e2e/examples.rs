@@ -5,7 +5,9 @@ use crate::translate::exchange_line;
 use gateway_tests::client::{Call, Client};
 use gateway_tests::gateway::{Gateway, Start};
 use gateway_tests::sample::{API_KEY, responses_body};
-use gateway_tests::upstream::{Answer, Output, Plain, Recorded, Script, Then, Upstream, When};
+use gateway_tests::upstream::{
+    FixedResponse, Matcher, ModelAnswer, Output, Recorded, Respond, Script, Upstream,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -114,8 +116,8 @@ async fn openai() {
 #[tokio::test]
 async fn azure() {
     let script = Script::default().rule(
-        When::model("gpt-5.5"),
-        Then::Plain(Plain::json(404, json!({"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}}))),
+        Matcher::model("gpt-5.5"),
+        Respond::FixedResponse(FixedResponse::json(404, json!({"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}}))),
     );
     let upstream = Upstream::with(script).await;
     let gateway = example("azure.toml", &upstream).await;
@@ -148,9 +150,9 @@ async fn openrouter() {
     let thought = json!({"id": "g", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta":
         {"role": "assistant", "content": "", "reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}}]});
     let late = json!({"choices": [], "usage": usage});
-    let answer = Answer {
+    let answer = ModelAnswer {
         usage: None,
-        ..Answer::of(vec![
+        ..ModelAnswer::of(vec![
             Output::Event(thought),
             Output::Event(late),
             Output::Text("yes".to_owned()),
@@ -206,9 +208,9 @@ async fn deepseek() {
         summary: "hm".to_owned(),
         encrypted: None,
     };
-    let answer = Answer {
+    let answer = ModelAnswer {
         raw_usage: Some(usage),
-        ..Answer::of(vec![thought, Output::Text("yes".to_owned())])
+        ..ModelAnswer::of(vec![thought, Output::Text("yes".to_owned())])
     };
     let upstream = Upstream::with(Script::answer(answer)).await;
     let gateway = example("deepseek.toml", &upstream).await;
@@ -227,7 +229,7 @@ async fn deepseek() {
 
 #[tokio::test]
 async fn local_servers() {
-    let tags = Answer::text("<think>hm</think>yes");
+    let tags = ModelAnswer::text("<think>hm</think>yes");
     let upstream = Upstream::with(Script::answer(tags)).await;
     let gateway = example("local-chat.toml", &upstream).await;
     for (model, path, expected) in [
@@ -262,11 +264,11 @@ async fn local_servers() {
         assert_eq!(spoken(&seen), expected, "{model}");
     }
     // A credential is nobody's business there.
-    let missing = Plain::json(
+    let missing = FixedResponse::json(
         404,
         json!({"error": {"message": "model \"x\" not found, try pulling it first", "type": "not_found_error", "param": null, "code": null}}),
     );
-    upstream.set_script(Script::always(Then::Plain(missing)));
+    upstream.set_script(Script::always(Respond::FixedResponse(missing)));
     let reply = post(&gateway).json(&ask("gpt-oss:20b")).send().await;
     assert_eq!(reply.status, 404);
     assert!(
@@ -282,8 +284,8 @@ async fn mixed() {
     let refusal = json!({"error": {"message": "The model `gpt-5.4-mini` does not exist or you do not have access to it.",
         "type": "invalid_request_error", "param": null, "code": "model_not_found"}});
     let script = Script::default().rule(
-        When::model("gpt-5.4-mini"),
-        Then::Plain(Plain::json(404, refusal)),
+        Matcher::model("gpt-5.4-mini"),
+        Respond::FixedResponse(FixedResponse::json(404, refusal)),
     );
     let upstream = Upstream::with(script).await;
     let gateway = example("mixed.toml", &upstream).await;

@@ -2,14 +2,15 @@
 //! body is played by the upstream.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, by_chatgpt, by_key, responses_body, signed_in};
 use gateway_tests::upstream::{
-    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, When,
+    Chunking, FixedResponse, Matcher, ModelAnswer, Payload, ReplyHead, Respond, Script, Step,
+    Upstream,
 };
+use gateway_tests::wait::eventually;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,19 +35,19 @@ impl Fixture {
             .map_or_else(|| self.body.to_string(), str::to_owned)
     }
 
-    fn answer(&self) -> Then {
+    fn answer(&self) -> Respond {
         if self.in_stream {
             let created = json!({"type": "response.created", "response": {"id": "resp_1"}});
-            return Then::Steps(vec![
+            return Respond::Steps(vec![
                 Step::Head(ReplyHead::event_stream()),
                 Step::Send {
                     body: Payload::Events(vec![created, self.body.clone()]),
-                    cuts: Cuts::Whole,
+                    cuts: Chunking::Whole,
                     delay_ms: 0,
                 },
             ]);
         }
-        Then::Plain(Plain {
+        Respond::FixedResponse(FixedResponse {
             status: self.status.unwrap_or(400),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: Payload::Text(self.body()),
@@ -70,12 +71,12 @@ fn fixtures() -> Vec<(String, Fixture)> {
     found
 }
 
-fn only(model: &str, then: Then) -> Script {
-    Script::default().rule(When::model(model), then)
+fn only(model: &str, then: Respond) -> Script {
+    Script::default().rule(Matcher::model(model), then)
 }
 
-fn refusing(status: u16, body: &str) -> Then {
-    Then::Plain(Plain {
+fn refusing(status: u16, body: &str) -> Respond {
+    Respond::FixedResponse(FixedResponse {
         status,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Payload::Text(body.to_owned()),
@@ -200,10 +201,16 @@ async fn an_expired_refusal_is_probed_and_a_live_session_does_not_move() {
     };
     assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
     upstream.set_script(Script::default());
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    // A refusal that was learned is forgotten by itself; each session here is a new one.
+    let mut sessions = 0;
+    let mut fresh = turn("two").await;
+    eventually("a new session gets the model again", async || {
+        sessions += 1;
+        fresh = turn(&format!("new-{sessions}")).await;
+        fresh.header("x-gateway-decision") == Some("passed")
+    })
+    .await;
     assert_fell_back(&turn("one").await, "gpt-5.5", "gpt-5.4");
-    let fresh = turn("two").await;
-    assert_eq!(fresh.header("x-gateway-decision"), Some("passed"));
     assert_eq!(fresh.header("x-gateway-model-served"), Some("gpt-5.5"));
 }
 
@@ -211,14 +218,14 @@ async fn an_expired_refusal_is_probed_and_a_live_session_does_not_move() {
 async fn the_first_answer_comes_back_byte_for_byte_when_the_chain_is_exhausted() {
     let second = r#"{"detail":"The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}"#;
     // A refusal in the stream of the chain's last model gives way as well.
-    let in_stream = Then::Steps(vec![
+    let in_stream = Respond::Steps(vec![
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Events(vec![
                 json!({"type": "response.created", "response": {"id": "resp_1"}}),
                 json!({"type": "error", "status": 400, "error": {"type": "invalid_request_error", "message": "The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account."}}),
             ]),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ]);
@@ -229,7 +236,7 @@ async fn the_first_answer_comes_back_byte_for_byte_when_the_chain_is_exhausted()
         in_stream,
     ] {
         let script =
-            only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(When::model("gpt-5.4"), last);
+            only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(Matcher::model("gpt-5.4"), last);
         let upstream = Upstream::with(script).await;
         let gateway = Gateway::start(&Config::to(&upstream)).await;
         let reply = by_chatgpt(&gateway.client()).send().await;
@@ -253,11 +260,11 @@ async fn after_the_first_output_nothing_hops() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Events(events),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ];
-    let upstream = Upstream::with(only("gpt-5.5", Then::Steps(steps))).await;
+    let upstream = Upstream::with(only("gpt-5.5", Respond::Steps(steps))).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!(reply.failure_code(), "model_not_found");
@@ -290,9 +297,11 @@ async fn a_request_that_continues_a_stored_response_does_not_hop() {
 
 #[tokio::test]
 async fn openai_model_says_the_requested_id_after_a_fallback_and_the_truth_otherwise() {
-    let served = Answer::text("hi").header("openai-model", "gpt-5.4-2026-03-05");
-    let script = only("gpt-5.5", refusing(400, CHATGPT_REFUSAL))
-        .rule(When::model("gpt-5.4"), Then::Answer(Box::new(served)));
+    let served = ModelAnswer::text("hi").header("openai-model", "gpt-5.4-2026-03-05");
+    let script = only("gpt-5.5", refusing(400, CHATGPT_REFUSAL)).rule(
+        Matcher::model("gpt-5.4"),
+        Respond::ModelAnswer(Box::new(served)),
+    );
     let upstream = Upstream::with(script).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let reply = by_chatgpt(&gateway.client()).send().await;
@@ -343,9 +352,9 @@ async fn spark_is_rejected_with_an_api_key_and_passed_on_with_chatgpt() {
 async fn a_request_is_made_to_fit_and_the_answer_says_how() {
     let foreign = r#"{"error":{"code":"invalid_encrypted_content","message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error"}}"#;
     let rule = |model: &str, text: &str, status, body: &str| gateway_tests::upstream::Rule {
-        when: When {
+        when: Matcher {
             body_contains: Some(text.to_owned()),
-            ..When::model(model)
+            ..Matcher::model(model)
         },
         then: refusing(status, body),
     };

@@ -2,15 +2,10 @@
 //! the gateway.
 
 use gateway_tests::client::Call;
-use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::gateway::Gateway;
 use gateway_tests::sample::{API_KEY, by_key, responses_body};
-use gateway_tests::upstream::Upstream;
-
-async fn both(config: impl FnOnce(Config) -> Config) -> (Upstream, Gateway) {
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&config(Config::to(&upstream))).await;
-    (upstream, gateway)
-}
+use gateway_tests::upstream::Script;
+use gateway_tests::{start, start_with};
 
 fn every_path(gateway: &Gateway) -> Vec<Call> {
     let client = gateway.client();
@@ -33,7 +28,7 @@ fn every_path(gateway: &Gateway) -> Vec<Call> {
 
 #[tokio::test]
 async fn names_that_are_not_ours_are_refused_on_every_path() {
-    let (upstream, gateway) = both(|config| config).await;
+    let (upstream, gateway) = start(Script::default()).await;
     for host in [
         "evil.example",
         "evil.example:8787",
@@ -57,7 +52,7 @@ async fn names_that_are_not_ours_are_refused_on_every_path() {
 
 #[tokio::test]
 async fn loopback_names_and_addresses_are_accepted() {
-    let (_upstream, gateway) = both(|config| config).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let port = gateway.address().port();
     for host in [
         "localhost",
@@ -84,7 +79,10 @@ async fn loopback_names_and_addresses_are_accepted() {
 
 #[tokio::test]
 async fn configured_names_are_accepted_exactly() {
-    let (_upstream, gateway) = both(|config| config.server("hosts = [\"gateway.example\"]")).await;
+    let (_upstream, gateway) = start_with(Script::default(), |config| {
+        config.server("hosts = [\"gateway.example\"]")
+    })
+    .await;
     for (host, status) in [
         ("gateway.example", 200),
         ("GATEWAY.example:8787", 200),
@@ -101,7 +99,7 @@ async fn configured_names_are_accepted_exactly() {
 
 #[tokio::test]
 async fn foreign_origins_are_refused() {
-    let (upstream, gateway) = both(|config| config).await;
+    let (upstream, gateway) = start(Script::default()).await;
     for (name, value) in [
         ("origin", "https://evil.example"),
         ("origin", "http://127.0.0.1.evil.example"),
@@ -124,7 +122,7 @@ async fn foreign_origins_are_refused() {
 
 #[tokio::test]
 async fn our_own_origin_is_accepted() {
-    let (_upstream, gateway) = both(|config| config).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let own = format!("http://{}", gateway.address());
     let reply = by_key(&gateway.client())
         .header("origin", &own)
@@ -144,7 +142,7 @@ async fn our_own_origin_is_accepted() {
 
 #[tokio::test]
 async fn a_preflight_gets_no_permission() {
-    let (_upstream, gateway) = both(|config| config).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let reply = gateway
         .client()
         .call("OPTIONS", "/v1/responses")

@@ -4,7 +4,7 @@
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, FAKE_ACCOUNT, by_chatgpt, by_key, chatgpt_token};
 use gateway_tests::secrets::{Secrets, leak_in_rows};
-use gateway_tests::upstream::{Plain, Script, Then, Upstream};
+use gateway_tests::upstream::{FixedResponse, Respond, Script, Upstream};
 use serde_json::json;
 
 #[tokio::test]
@@ -49,8 +49,8 @@ async fn a_planted_credential_is_found_wherever_it_lies() {
 async fn a_planted_credential_in_an_answer_ends_the_test() {
     // An upstream that gives a credential back: nothing that the gateway would change, and nothing
     // that may pass unseen.
-    let echo = Plain::json(400, json!({ "echo": API_KEY }));
-    let upstream = Upstream::with(Script::always(Then::Plain(echo))).await;
+    let echo = FixedResponse::json(400, json!({ "echo": API_KEY }));
+    let upstream = Upstream::with(Script::always(Respond::FixedResponse(echo))).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let call = by_key(&gateway.client());
     let ended = tokio::spawn(call.send()).await;

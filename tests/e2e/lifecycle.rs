@@ -3,7 +3,7 @@
 use gateway_tests::client::Client;
 use gateway_tests::gateway::{self, Config, Gateway, Start};
 use gateway_tests::sample::{API_KEY, PROMPT_CANARY, by_chatgpt, by_key, chatgpt_token};
-use gateway_tests::upstream::{Plain, Script, Then, Upstream, refused_address};
+use gateway_tests::upstream::{FixedResponse, Respond, Script, Upstream, refused_address};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -163,11 +163,11 @@ async fn each_exchange_is_one_line_and_no_line_holds_a_secret_or_a_body() {
         200
     );
     assert_eq!(by_chatgpt(&client).send().await.status, 200);
-    let echo = Plain::json(
+    let echo = FixedResponse::json(
         401,
         json!({"error": {"message": format!("bad key {API_KEY} {PROMPT_CANARY}")}}),
     );
-    upstream.set_script(Script::always(Then::Plain(echo)));
+    upstream.set_script(Script::always(Respond::FixedResponse(echo)));
     // What the upstream says passes as it is, so this answer is not searched.
     let unsearched = Client::direct(gateway.address());
     assert_eq!(by_key(&unsearched).send().await.status, 401);

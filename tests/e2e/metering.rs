@@ -5,7 +5,8 @@ use crate::translate::{call, chat_only, respond, start, third_party, turn};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
 use gateway_tests::upstream::{
-    Answer, Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Upstream, Usage, When,
+    Chunking, FixedResponse, Matcher, ModelAnswer, Payload, ReplyHead, Respond, Script, Step,
+    Upstream, Usage,
 };
 use serde_json::json;
 
@@ -21,9 +22,9 @@ const USAGE: Usage = Usage {
 
 #[tokio::test]
 async fn what_the_gateways_own_credential_pays_for_is_on_a_bill_whoever_asked() {
-    let upstream = Upstream::with(Script::answer(Answer {
+    let upstream = Upstream::with(Script::answer(ModelAnswer {
         service_tier: Some("default".to_owned()),
-        ..Answer::text("an answer").usage(USAGE)
+        ..ModelAnswer::text("an answer").usage(USAGE)
     }))
     .await;
     let base = upstream.base_url();
@@ -64,7 +65,7 @@ async fn a_tier_that_the_upstream_was_never_asked_for_costs_nothing_more() {
         // Asked for, and the answer does not say: what was asked for counts.
         ("dialect = \"openai\"", 875_000_000),
     ] {
-        let answer = Answer::text("an answer").usage(USAGE);
+        let answer = ModelAnswer::text("an answer").usage(USAGE);
         let (_upstream, gateway) = chat_only(Script::answer(answer), lines).await;
         let mut body = responses_body("what does this cost?");
         body["model"] = json!("gpt-5.5");
@@ -87,16 +88,16 @@ async fn looking_at_a_stored_response_does_not_book_it_again() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Events(vec![event]),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ];
     let script = Script::default()
         .rule(
-            When::path("/resp_1"),
-            Then::Plain(Plain::json(200, stored.clone())),
+            Matcher::path("/resp_1"),
+            Respond::FixedResponse(FixedResponse::json(200, stored.clone())),
         )
-        .rule(When::path("/resp_2"), Then::Steps(stream));
+        .rule(Matcher::path("/resp_2"), Respond::Steps(stream));
     let upstream = Upstream::with(script).await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     for path in [
@@ -157,9 +158,9 @@ async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
             ("/v1/responses", true),
             ("/v1/responses", false),
         ] {
-            let answer = Answer {
+            let answer = ModelAnswer {
                 raw_usage: Some(usage.clone()),
-                ..Answer::text("an answer")
+                ..ModelAnswer::text("an answer")
             };
             let (_upstream, gateway) = chat_only(Script::answer(answer), "").await;
             let body = match path {
@@ -204,7 +205,7 @@ async fn a_stream_of_pictures_ends_with_its_connection_and_is_counted() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Text(events.to_owned()),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         Step::WaitMs(300),
@@ -232,7 +233,10 @@ async fn a_stream_of_pictures_ends_with_its_connection_and_is_counted() {
 #[tokio::test]
 async fn an_answer_too_large_to_be_read_has_not_failed() {
     let large = json!({"created": 1, "data": [{"b64_json": "A".repeat(33 << 20)}]});
-    let upstream = Upstream::with(Script::always(Then::Plain(Plain::json(200, large)))).await;
+    let upstream = Upstream::with(Script::always(Respond::FixedResponse(FixedResponse::json(
+        200, large,
+    ))))
+    .await;
     let gateway = Gateway::start(&Config::to(&upstream)).await;
     let call = gateway.client().post("/v1/images/generations");
     let body = json!({"model": "gpt-image-2", "prompt": "a wall"});
@@ -253,16 +257,16 @@ async fn a_stored_answer_that_is_read_again_is_not_booked_again() {
     let upstream = Upstream::with(
         Script::default()
             .rule(
-                When::path("/responses/resp_1"),
-                Then::Plain(Plain::json(200, stored.clone())),
+                Matcher::path("/responses/resp_1"),
+                Respond::FixedResponse(FixedResponse::json(200, stored.clone())),
             )
             .rule(
-                When::path("/responses/resp_1/cancel"),
-                Then::Plain(Plain::json(200, stored)),
+                Matcher::path("/responses/resp_1/cancel"),
+                Respond::FixedResponse(FixedResponse::json(200, stored)),
             )
             .rule(
-                When::path("/responses"),
-                Then::Plain(Plain::json(
+                Matcher::path("/responses"),
+                Respond::FixedResponse(FixedResponse::json(
                     429,
                     json!({"error": {"message": "slow down", "type": "rate_limit"}}),
                 )),
@@ -314,7 +318,10 @@ async fn a_whole_answer_that_failed_is_booked_with_what_it_used() {
         ),
     ] {
         for stream in [false, true] {
-            let script = Script::always(Then::Plain(Plain::json(200, answer.clone())));
+            let script = Script::always(Respond::FixedResponse(FixedResponse::json(
+                200,
+                answer.clone(),
+            )));
             let (_upstream, gateway) = third_party(script, &format!("\"{wire}\""), "").await;
             let mut body = body.clone();
             body["stream"] = json!(stream);

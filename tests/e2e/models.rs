@@ -2,7 +2,8 @@
 
 use gateway_tests::gateway::{Config, Gateway, Start};
 use gateway_tests::sample::{API_KEY, signed_in};
-use gateway_tests::upstream::{Payload, Plain, Script, Step, Then, Upstream, When};
+use gateway_tests::start;
+use gateway_tests::upstream::{FixedResponse, Matcher, Payload, Respond, Script, Step, Upstream};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -16,15 +17,9 @@ fn entry(slug: &str) -> Value {
         "base_instructions": "Be brief.", "unknown_key": {"kept": [1, 2.50]}})
 }
 
-async fn both(script: Script) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(script).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
-}
-
 #[tokio::test]
 async fn an_ordinary_client_gets_an_openai_list_also_without_a_key_on_loopback() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     for call in [
         gateway.client().get("/v1/models"),
         gateway.client().get("/models").bearer(API_KEY),
@@ -46,7 +41,7 @@ async fn an_ordinary_client_gets_an_openai_list_also_without_a_key_on_loopback()
 #[tokio::test]
 async fn with_chatgpt_sign_in_the_upstreams_own_catalogue_passes() {
     let body = format!("{{ \"models\": [{}],\"x\":1.0}}", entry("gpt-5.5"));
-    let plain = Plain {
+    let plain = FixedResponse {
         status: 200,
         headers: vec![],
         body: Payload::Text(body.clone()),
@@ -54,7 +49,8 @@ async fn with_chatgpt_sign_in_the_upstreams_own_catalogue_passes() {
     .header("content-type", "application/json")
     .header("etag", "W/\"cat-1\"");
     let (upstream, gateway) =
-        both(Script::default().rule(When::path("/models"), Then::Plain(plain))).await;
+        start(Script::default().rule(Matcher::path("/models"), Respond::FixedResponse(plain)))
+            .await;
     let reply = signed_in(gateway.client().get(CODEX))
         .header("if-none-match", "\"old\"")
         .send()
@@ -84,7 +80,8 @@ async fn a_broken_catalogue_of_the_upstream_never_becomes_a_server_error() {
         vec![Step::Stall],
     ] {
         let (_upstream, gateway) =
-            both(Script::default().rule(When::path("/models"), Then::Steps(steps.clone()))).await;
+            start(Script::default().rule(Matcher::path("/models"), Respond::Steps(steps.clone())))
+                .await;
         let reply = signed_in(gateway.client().get(CODEX)).send().await;
         assert!(
             reply.status < 500,
@@ -102,7 +99,7 @@ async fn a_broken_catalogue_of_the_upstream_never_becomes_a_server_error() {
 
 #[tokio::test]
 async fn without_a_catalogue_codex_gets_an_empty_one_by_key() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let reply = gateway.client().get(CODEX).bearer(API_KEY).send().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(
@@ -196,7 +193,7 @@ async fn one_model_can_be_asked_for() {
 
 #[tokio::test]
 async fn every_catalogue_answer_can_be_asked_for_again_and_says_where_it_comes_from() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     for (target, from) in [(CODEX, None), ("/v1/models", Some("openai"))] {
         let call = || gateway.client().get(target).bearer(API_KEY);
         let reply = call().send().await;

@@ -2,10 +2,10 @@
 
 use gateway_tests::client::Reply;
 use gateway_tests::codec;
-use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, by_chatgpt, by_key, responses_body, signed_in};
+use gateway_tests::start;
 use gateway_tests::upstream::{
-    Answer, Cuts, Payload, Plain, ReplyFraming, ReplyHead, Script, Step, Then, Upstream,
+    Chunking, FixedResponse, ModelAnswer, Payload, ReplyFraming, ReplyHead, Respond, Script, Step,
 };
 use serde_json::json;
 
@@ -22,13 +22,7 @@ const ODD_STREAM: &str = concat!(
     "\"new_field\":{}}},\"type\":\"response.completed\"}\n\n",
 );
 
-pub(crate) async fn both(script: Script) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(script).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
-}
-
-fn stream(body: Payload, cuts: Cuts, delay_ms: u64) -> Script {
+fn stream(body: Payload, cuts: Chunking, delay_ms: u64) -> Script {
     Script::steps(vec![
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
@@ -46,14 +40,14 @@ pub(crate) fn assert_whole(reply: &Reply) {
 
 #[tokio::test]
 async fn a_stream_arrives_byte_for_byte_wherever_it_was_cut() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let middle_of_a_character = ODD_STREAM.find('\u{1F600}').unwrap() + 2;
     for cuts in [
-        Cuts::Whole,
-        Cuts::Events,
-        Cuts::Each(1),
-        Cuts::Each(7),
-        Cuts::At(vec![1, middle_of_a_character]),
+        Chunking::Whole,
+        Chunking::Events,
+        Chunking::Each(1),
+        Chunking::Each(7),
+        Chunking::At(vec![1, middle_of_a_character]),
     ] {
         upstream.set_script(stream(
             Payload::Text(ODD_STREAM.to_owned()),
@@ -69,7 +63,8 @@ async fn a_stream_arrives_byte_for_byte_wherever_it_was_cut() {
 #[tokio::test]
 async fn line_ends_of_the_upstream_stay() {
     let text = ODD_STREAM.replace('\n', "\r\n");
-    let (_upstream, gateway) = both(stream(Payload::Text(text.clone()), Cuts::Each(5), 0)).await;
+    let (_upstream, gateway) =
+        start(stream(Payload::Text(text.clone()), Chunking::Each(5), 0)).await;
     assert_eq!(by_key(&gateway.client()).send().await.text(), text);
 }
 
@@ -79,7 +74,7 @@ async fn each_event_is_passed_on_before_the_next_one_exists() {
     let second = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n";
     let step = |text: &str| Step::Send {
         body: Payload::Text(text.to_owned()),
-        cuts: Cuts::Whole,
+        cuts: Chunking::Whole,
         delay_ms: 0,
     };
     let steps = vec![
@@ -88,7 +83,7 @@ async fn each_event_is_passed_on_before_the_next_one_exists() {
         step(second),
         Step::Stall,
     ];
-    let (_upstream, gateway) = both(Script::steps(steps)).await;
+    let (_upstream, gateway) = start(steps).await;
     let mut open = by_key(&gateway.client()).open().await;
     open.until(second).await;
     assert_eq!(open.reply.text(), format!("{first}{second}"));
@@ -99,7 +94,7 @@ async fn events_are_not_gathered_into_fewer_writes() {
     let events: Vec<_> = (0..20)
         .map(|n| json!({"type": "response.output_text.delta", "delta": n.to_string()}))
         .collect();
-    let (_upstream, gateway) = both(stream(Payload::Events(events), Cuts::Events, 15)).await;
+    let (_upstream, gateway) = start(stream(Payload::Events(events), Chunking::Events, 15)).await;
     let reply = by_key(&gateway.client()).send().await;
     assert!(
         reply.pieces.len() >= 20,
@@ -111,13 +106,13 @@ async fn events_are_not_gathered_into_fewer_writes() {
 #[tokio::test]
 async fn a_whole_answer_arrives_byte_for_byte() {
     let body = "{ \"id\":\"resp_1\",\"object\" : \"response\",\"usage\":{\"input_tokens\":1e0,\"x\":1.10}}\n";
-    let plain = Plain {
+    let plain = FixedResponse {
         status: 200,
         headers: vec![],
         body: Payload::Text(body.to_owned()),
     }
     .header("content-type", "application/json; charset=utf-8");
-    let (upstream, gateway) = both(Script::always(Then::Plain(plain))).await;
+    let (upstream, gateway) = start(Script::always(Respond::FixedResponse(plain))).await;
     let sent = r#"{"model": "gpt-5.5", "input" :"hi", "big": 123456789012345678901234567890, "stream":false }"#;
     let call = gateway
         .client()
@@ -135,7 +130,7 @@ async fn a_whole_answer_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn a_large_body_arrives_byte_for_byte() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let body = responses_body(&"lorem ipsum ".repeat(300_000)).to_string();
     let call = gateway
         .client()
@@ -153,7 +148,7 @@ async fn a_large_body_arrives_byte_for_byte() {
 #[tokio::test]
 async fn compressed_bodies_stay_as_they_are_where_the_upstream_takes_them_and_arrive_decoded_elsewhere()
  {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let body = responses_body("hi").to_string();
     for encoding in ["zstd", "gzip", "deflate", "br"] {
         let packed = codec::encode(encoding, body.as_bytes()).unwrap();
@@ -215,7 +210,7 @@ const CODEX_HEADERS: [(&str, &str); 17] = [
 
 #[tokio::test]
 async fn headers_of_codex_reach_the_upstream_and_connection_headers_do_not() {
-    let (upstream, gateway) = both(Script::default()).await;
+    let (upstream, gateway) = start(Script::default()).await;
     let mut call = by_chatgpt(&gateway.client());
     for (name, value) in CODEX_HEADERS {
         call = call.header(name, value);
@@ -275,13 +270,13 @@ async fn headers_that_codex_reads_come_back_and_cookies_do_not() {
         ("openai-processing-ms", "12"),
         ("x-unheard-of", "yes"),
     ];
-    let mut answer = Answer::text("x")
+    let mut answer = ModelAnswer::text("x")
         .header("set-cookie", "s=1")
         .header("x-gateway-upstream", "forged");
     for (name, value) in read {
         answer = answer.header(name, value);
     }
-    let (_upstream, gateway) = both(Script::answer(answer)).await;
+    let (_upstream, gateway) = start(Script::answer(answer)).await;
     let reply = by_key(&gateway.client()).send().await;
     for (name, value) in read {
         assert_eq!(reply.header(name), Some(value), "{name}");
@@ -292,8 +287,8 @@ async fn headers_that_codex_reads_come_back_and_cookies_do_not() {
 
 #[tokio::test]
 async fn the_etag_of_the_models_crosses_only_with_the_upstreams_own_catalogue() {
-    let (_upstream, gateway) = both(Script::answer(
-        Answer::text("x").header("x-models-etag", "\"v1\""),
+    let (_upstream, gateway) = start(Script::answer(
+        ModelAnswer::text("x").header("x-models-etag", "\"v1\""),
     ))
     .await;
     let reply = by_chatgpt(&gateway.client()).send().await;
@@ -312,7 +307,7 @@ async fn the_etag_of_the_models_crosses_only_with_the_upstreams_own_catalogue() 
 
 #[tokio::test]
 async fn every_proxied_answer_says_what_was_decided() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     for (call, route, upstream) in [
         (by_key(&gateway.client()), "api_key", "openai"),
         (by_chatgpt(&gateway.client()), "chatgpt", "chatgpt"),
@@ -348,11 +343,11 @@ async fn interim_answers_of_the_upstream_do_no_harm() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body,
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ];
-    let (_upstream, gateway) = both(Script::steps(steps)).await;
+    let (_upstream, gateway) = start(steps).await;
     assert_eq!(by_key(&gateway.client()).send().await.text(), ODD_STREAM);
 }
 
@@ -365,11 +360,11 @@ async fn a_stream_that_ends_with_the_connection_is_whole() {
         Step::Head(head),
         Step::Send {
             body,
-            cuts: Cuts::Each(100),
+            cuts: Chunking::Each(100),
             delay_ms: 0,
         },
     ];
-    let (_upstream, gateway) = both(Script::steps(steps)).await;
+    let (_upstream, gateway) = start(steps).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_whole(&reply);
     assert_eq!(reply.text(), ODD_STREAM);
@@ -387,7 +382,7 @@ async fn an_event_of_32_mib_passes() {
         Payload::Text(ODD_STREAM.to_owned()),
     ]);
     let expected = huge.bytes();
-    let (_upstream, gateway) = both(stream(huge, Cuts::Each(256 * 1024), 0)).await;
+    let (_upstream, gateway) = start(stream(huge, Chunking::Each(256 * 1024), 0)).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_whole(&reply);
     assert!(

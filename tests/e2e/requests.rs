@@ -3,16 +3,11 @@
 
 use gateway_tests::client::Reply;
 use gateway_tests::codec;
-use gateway_tests::gateway::{Config, Gateway};
+use gateway_tests::gateway::Gateway;
 use gateway_tests::sample::{API_KEY, by_key, responses_body};
-use gateway_tests::upstream::Upstream;
+use gateway_tests::start;
+use gateway_tests::upstream::Script;
 use serde_json::json;
-
-async fn both() -> (Upstream, Gateway) {
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
-}
 
 #[track_caller]
 fn assert_refused(reply: &Reply, status: u16, code: &str) {
@@ -51,7 +46,7 @@ async fn post(gateway: &Gateway, body: impl Into<Vec<u8>>) -> Reply {
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_refused_with_its_position() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     for body in [
         "",
         "[]",
@@ -77,7 +72,7 @@ async fn a_body_that_is_no_json_object_is_refused_with_its_position() {
 
 #[tokio::test]
 async fn two_model_keys_are_refused_wherever_they_stand() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     let late = format!(
         "{{\"model\":\"gpt-5.5\",\"input\":\"{}\",\"model\":\"gpt-5.4\"}}",
         "x".repeat(1_000_000)
@@ -120,7 +115,7 @@ async fn two_model_keys_are_refused_wherever_they_stand() {
 
 #[tokio::test]
 async fn bad_model_ids_are_refused() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     for model in [
         json!(" gpt-5.5"),
         json!("gpt-5.5 "),
@@ -169,7 +164,7 @@ async fn bad_model_ids_are_refused() {
 
 #[tokio::test]
 async fn unknown_paths_methods_and_types_are_refused_in_json() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     let client = gateway.client();
     assert_refused(&client.get("/nothing/here").send().await, 404, "not_found");
     assert_refused(
@@ -202,7 +197,7 @@ async fn unknown_paths_methods_and_types_are_refused_in_json() {
 
 #[tokio::test]
 async fn a_body_that_does_not_decode_is_refused() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     let body = responses_body("hi").to_string();
     for encoding in ["zstd", "gzip", "deflate", "br"] {
         let mut packed = codec::encode(encoding, body.as_bytes()).unwrap();
@@ -219,7 +214,7 @@ async fn a_body_that_does_not_decode_is_refused() {
 
 #[tokio::test]
 async fn malformed_http_is_refused_and_the_connection_closed() {
-    let (upstream, gateway) = both().await;
+    let (upstream, gateway) = start(Script::default()).await;
     let client = gateway.client();
     for bytes in [
         "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: \

@@ -3,7 +3,7 @@
 use gateway_tests::codec;
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, chatgpt_token};
-use gateway_tests::upstream::{Answer, Script, Upstream};
+use gateway_tests::upstream::{ModelAnswer, Script, Upstream};
 
 const RULE: &str = "[[rules]]\nname = \"small\"\nwhen = { model = \"big-model\" }\nthen = { rewrite = \"small-model\" }\n";
 
@@ -66,7 +66,7 @@ async fn only_the_models_value_changes() {
 async fn codex_is_not_told_of_another_model_where_it_would_cry_wolf() {
     // The real Codex shows any other `openai-model` as "flagged for potentially high-risk cyber
     // activity".
-    let answer = Answer::text("x").header("openai-model", "small-model-2026-01-01");
+    let answer = ModelAnswer::text("x").header("openai-model", "small-model-2026-01-01");
     let upstream = Upstream::with(Script::answer(answer)).await;
     let gateway = Gateway::start(&Config::to(&upstream).rest(RULE)).await;
     let ask = |model: &str| {

@@ -3,13 +3,16 @@
 use gateway_tests::client::Client;
 use gateway_tests::gateway::{Config, Gateway, free_address};
 use gateway_tests::sample::by_key;
-use gateway_tests::upstream::{Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream};
+use gateway_tests::upstream::{
+    Chunking, ModelAnswer, Output, Payload, ReplyHead, Script, Step, Upstream,
+};
+use gateway_tests::wait::poll_interval;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
 fn slow_answer() -> Script {
     let words = (0..20).map(|number| format!("word{number} ")).collect();
-    Script::answer(Answer::of(vec![Output::Deltas(words)]).delay_ms(25))
+    Script::answer(ModelAnswer::of(vec![Output::Deltas(words)]).delay_ms(25))
 }
 
 async fn refuses(gateway: &Gateway) -> bool {
@@ -30,7 +33,7 @@ async fn running_streams_finish_while_new_connections_are_refused() {
         gateway.signal(signal);
         while !refuses(&gateway).await {
             assert!(gateway.is_running(), "it ended with streams running");
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            poll_interval().await;
         }
         for open in streams {
             let reply = open.finish().await;
@@ -68,7 +71,7 @@ async fn streams_that_do_not_finish_are_ended_after_the_grace() {
             body: Payload::Text(
                 "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n".to_owned(),
             ),
-            cuts: Cuts::default(),
+            cuts: Chunking::default(),
             delay_ms: 0,
         },
         Step::Stall,
@@ -178,7 +181,7 @@ async fn the_listener_for_administration_says_to_the_end_that_it_is_not_ready() 
     open.until("word1 ").await;
     gateway.signal("TERM");
     while !refuses(&gateway).await {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        poll_interval().await;
     }
     assert_eq!(ask("/readyz").await.status, 503);
     assert_eq!(ask("/healthz").await.status, 200);

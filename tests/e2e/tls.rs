@@ -1,10 +1,11 @@
 //! TLS by certificate files: what is spoken, how a new pair is taken over, and what a slow or wrong
 //! client gets.
 
-use gateway_tests::PATIENCE;
+use gateway_tests::TEST_TIMEOUT;
 use gateway_tests::gateway::{Config, Gateway, Start, run};
 use gateway_tests::sample::{API_KEY, responses_body};
-use gateway_tests::upstream::{Answer, Output, Script, Upstream};
+use gateway_tests::upstream::{ModelAnswer, Output, Script, Upstream};
+use gateway_tests::wait::eventually;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
@@ -63,7 +64,7 @@ fn http(made: &Made, protocols: &[&str]) -> reqwest::Client {
     reqwest::Client::builder()
         .tls_backend_preconfigured(trusting(&[made], protocols))
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(TEST_TIMEOUT)
         .build()
         .expect("a client")
 }
@@ -136,7 +137,7 @@ async fn what_is_no_tls_gets_nothing() {
     let (upstream, made) = (Upstream::start().await, make());
     let gateway = gateway(&upstream, &made).await;
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let answer = gateway.client().raw(request, PATIENCE).await;
+    let answer = gateway.client().raw(request, TEST_TIMEOUT).await;
     let text = String::from_utf8_lossy(&answer);
     assert!(!text.contains("HTTP/1.1") && !text.contains("ok"), "{text}");
     // A certificate that the client does not trust ends the handshake.
@@ -153,28 +154,26 @@ async fn a_new_certificate_is_taken_over_and_a_bad_one_is_not() {
 
     // By itself, when the files change.
     second.write(&place(&gateway));
-    let started = Instant::now();
-    while shown(&gateway, &all).await != second.der.to_vec() {
-        assert!(started.elapsed() < PATIENCE, "{}", gateway.output());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the new certificate is shown", async || {
+        shown(&gateway, &all).await == second.der.to_vec()
+    })
+    .await;
 
     // A key that belongs to no certificate keeps the old pair, and says so once.
     std::fs::write(place(&gateway).join("key.pem"), &third.key).expect("the key can be written");
     gateway
         .wait_for_output("the old certificate stays in force")
         .await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(shown(&gateway, &all).await, second.der.to_vec());
-    let output = gateway.output();
-    let bad = output.matches("does not belong to the certificate").count();
-    assert!((1..=2).contains(&bad), "{output}");
 
     // The other half arrives, and SIGHUP does not wait for the next look.
     std::fs::write(place(&gateway).join("cert.pem"), &third.cert).expect("it can be written");
     gateway.signal("HUP");
     gateway.wait_for_output("is in force").await;
     assert_eq!(shown(&gateway, &all).await, third.der.to_vec());
+    let output = gateway.output();
+    let bad = output.matches("does not belong to the certificate").count();
+    assert!((1..=2).contains(&bad), "{output}");
 }
 
 #[tokio::test]
@@ -190,8 +189,8 @@ async fn a_handshake_that_never_comes_is_ended() {
     // Neither a socket without a handshake nor one without a request stays: each is closed after
     // ten seconds.
     let (silent, idle) = tokio::join!(
-        tokio::time::timeout(PATIENCE, silent.read_u8()),
-        tokio::time::timeout(PATIENCE, idle.read_to_end(&mut seen)),
+        tokio::time::timeout(TEST_TIMEOUT, silent.read_u8()),
+        tokio::time::timeout(TEST_TIMEOUT, idle.read_to_end(&mut seen)),
     );
     assert!(silent.expect("it is closed").is_err());
     drop(idle.expect("it is closed"));
@@ -205,7 +204,7 @@ async fn a_handshake_that_never_comes_is_ended() {
 #[tokio::test]
 async fn a_running_stream_finishes_before_the_end() {
     let words = (0..20).map(|number| format!("word{number} ")).collect();
-    let slow = Script::answer(Answer::of(vec![Output::Deltas(words)]).delay_ms(25));
+    let slow = Script::answer(ModelAnswer::of(vec![Output::Deltas(words)]).delay_ms(25));
     let (upstream, made) = (Upstream::with(slow).await, make());
     let mut gateway = gateway(&upstream, &made).await;
     let answer = ask(&gateway, &http(&made, &["h2"])).await;

@@ -4,7 +4,7 @@
 use gateway_tests::gateway::{Config, Gateway, Start};
 use gateway_tests::sample::{API_KEY, PROMPT_CANARY, by_key};
 use gateway_tests::upstream::{
-    Answer, Plain, Script, Step, Then, Upstream, Usage, refused_address,
+    FixedResponse, ModelAnswer, Respond, Script, Step, Upstream, Usage, refused_address,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -19,7 +19,7 @@ const SPAN_ID: &str = "b7ad6b7169203331";
 
 /// A collector: any server that takes the requests and keeps them.
 async fn collector() -> Upstream {
-    Upstream::with(Script::always(Then::Plain(Plain {
+    Upstream::with(Script::always(Respond::FixedResponse(FixedResponse {
         status: 200,
         headers: vec![(
             "content-type".to_owned(),
@@ -88,15 +88,15 @@ fn text(span: &Span, name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn an_exchange_is_one_span_with_what_it_used_and_nothing_it_said() {
-    let upstream = Upstream::with(Script::answer(Answer::text("the answer's words").usage(
-        Usage {
+    let upstream = Upstream::with(Script::answer(
+        ModelAnswer::text("the answer's words").usage(Usage {
             input: 1_000,
             cached: 400,
             cache_write: 100,
             output: 50,
             reasoning: 20,
-        },
-    )))
+        }),
+    ))
     .await;
     let collector = collector().await;
     let mut gateway = traced(&upstream, collector.address()).await;
@@ -160,7 +160,10 @@ async fn an_exchange_is_one_span_with_what_it_used_and_nothing_it_said() {
 async fn a_failure_says_its_kind_and_an_unsampled_trace_is_left_alone() {
     let error =
         json!({"error": {"message": "no", "type": "server_error", "code": null, "param": null}});
-    let upstream = Upstream::with(Script::always(Then::Plain(Plain::json(500, error)))).await;
+    let upstream = Upstream::with(Script::always(Respond::FixedResponse(FixedResponse::json(
+        500, error,
+    ))))
+    .await;
     let collector = collector().await;
     let mut gateway = traced(&upstream, collector.address()).await;
     assert_eq!(by_key(&gateway.client()).send().await.status, 500);
@@ -186,7 +189,7 @@ async fn a_failure_says_its_kind_and_an_unsampled_trace_is_left_alone() {
 
 #[tokio::test]
 async fn a_collector_that_is_not_there_or_hangs_disturbs_nothing() {
-    let hanging = Upstream::with(Script::always(Then::Steps(vec![Step::Stall]))).await;
+    let hanging = Upstream::with(Script::always(Respond::Steps(vec![Step::Stall]))).await;
     for collector in [refused_address().await, hanging.address()] {
         let upstream = Upstream::start().await;
         let mut gateway = traced(&upstream, collector).await;

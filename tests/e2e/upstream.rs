@@ -3,8 +3,8 @@
 use gateway_tests::client::Client;
 use gateway_tests::codec;
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Outcome, Output, Payload, Plain, ReplyFraming, ReplyHead, Script, Step,
-    Then, Upstream, Usage, When,
+    AnswerEnd, Chunking, Ending, FixedResponse, Matcher, ModelAnswer, Output, Payload,
+    ReplyFraming, ReplyHead, Respond, Script, Step, Upstream, Usage,
 };
 use serde_json::{Value, json};
 
@@ -120,10 +120,10 @@ async fn requests_are_kept_as_they_came() {
 async fn rules_pick_by_model_path_and_turn() {
     let script = Script::default()
         .rule(
-            When::model("gpt-5.5").nth(1),
-            Then::Plain(Plain::json(400, json!({"first": true}))),
+            Matcher::model("gpt-5.5").nth(1),
+            Respond::FixedResponse(FixedResponse::json(400, json!({"first": true}))),
         )
-        .rule(When::path("/echo"), Then::Echo);
+        .rule(Matcher::path("/echo"), Respond::Echo);
     let upstream = Upstream::with(script).await;
     let client = Client::direct(upstream.address());
     let statuses = [
@@ -171,16 +171,16 @@ async fn streams_can_end_in_every_way() {
             Step::Head(ReplyHead::event_stream()),
             Step::Send {
                 body: Payload::Text("data: 1\n\n".to_owned()),
-                cuts: Cuts::Each(1),
+                cuts: Chunking::Each(1),
                 delay_ms: 0,
             },
         ]
     };
     for (last, cut, outcome) in [
-        (Step::End, false, Outcome::Done),
-        (Step::Reset, true, Outcome::Cut),
-        (Step::Close, true, Outcome::Cut),
-        (Step::HalfClose, true, Outcome::Cut),
+        (Step::End, false, AnswerEnd::Done),
+        (Step::Reset, true, AnswerEnd::Cut),
+        (Step::Close, true, AnswerEnd::Cut),
+        (Step::HalfClose, true, AnswerEnd::Cut),
     ] {
         let mut steps = start();
         steps.push(last.clone());
@@ -212,7 +212,7 @@ async fn a_stalled_answer_notices_that_its_client_left() {
         .await;
     open.reset();
     let requests = upstream.wait_until_idle().await;
-    assert_eq!(requests[0].outcome.unwrap().0, Outcome::PeerGone);
+    assert_eq!(requests[0].outcome.unwrap().0, AnswerEnd::PeerGone);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn both_wires_carry_every_kind_of_output() {
         output: 5,
         reasoning: 2,
     };
-    let upstream = Upstream::with(Script::answer(Answer::of(output).usage(usage))).await;
+    let upstream = Upstream::with(Script::answer(ModelAnswer::of(output).usage(usage))).await;
     let client = Client::direct(upstream.address());
     let stream = client
         .post("/v1/responses")
@@ -277,7 +277,7 @@ async fn failures_come_in_stream() {
         code: Some("server_is_overloaded".to_owned()),
         message: "busy".to_owned(),
     };
-    let upstream = Upstream::with(Script::answer(Answer::text("x").ending(ending))).await;
+    let upstream = Upstream::with(Script::answer(ModelAnswer::text("x").ending(ending))).await;
     let reply = Client::direct(upstream.address())
         .post("/v1/responses")
         .json(&ask("hi", true))

@@ -2,7 +2,7 @@
 //! each piece with its time. It checks on every answer of the gateway what must hold for all of
 //! them (`Checks`).
 
-use crate::PATIENCE;
+use crate::TEST_TIMEOUT;
 use crate::http1::{self, BodyReader, Fields, Framing, Head, Reader};
 use crate::secrets::{self, Secrets};
 use bytes::Bytes;
@@ -141,7 +141,7 @@ impl Call {
     /// The whole answer.
     pub async fn send(self) -> Reply {
         let what = format!("{} {}", self.method, self.target);
-        tokio::time::timeout(PATIENCE, async { self.open().await.finish().await })
+        tokio::time::timeout(TEST_TIMEOUT, async { self.open().await.finish().await })
             .await
             .unwrap_or_else(|_| panic!("`{what}` had no complete answer in time"))
     }
@@ -174,7 +174,7 @@ impl Call {
         let mut reader = Reader::new(read);
         let mut interim = Vec::new();
         let (head, status) = loop {
-            let head = tokio::time::timeout(PATIENCE, reader.head())
+            let head = tokio::time::timeout(TEST_TIMEOUT, reader.head())
                 .await
                 .unwrap_or_else(|_| panic!("`{method} {}` had no head in time", self.target))?
                 .ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -253,7 +253,7 @@ pub struct OpenReply {
 impl OpenReply {
     /// The next bytes as they come; `None` at the end, proper or not (`Reply::cut`).
     pub async fn next(&mut self) -> Option<Bytes> {
-        let next = tokio::time::timeout(PATIENCE, self.body.next(&mut self.reader)).await;
+        let next = tokio::time::timeout(TEST_TIMEOUT, self.body.next(&mut self.reader)).await;
         match next.expect("the body goes on or ends in time") {
             Ok(Some(bytes)) => {
                 self.reply.body.extend_from_slice(&bytes);

@@ -6,6 +6,7 @@ mod setup;
 pub use setup::{FAKE_ACCOUNT, SetUp, chatgpt_token};
 
 use crate::normalise::normalise;
+use crate::wait::POLL_INTERVAL;
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -173,7 +174,7 @@ fn wait(child: &mut Child, until: Instant) -> Option<ExitStatus> {
         if let Some(status) = child.try_wait().expect("the child can be waited for") {
             return Some(status);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::park_timeout(POLL_INTERVAL);
     }
     child.kill().expect("the child can be killed");
     child.wait().expect("the child can be waited for");

@@ -1,11 +1,12 @@
 //! The real gateway as a child process with a data directory of its own, killed by its process id
 //! at the end.
 
-use crate::PATIENCE;
+use crate::TEST_TIMEOUT;
 use crate::client::{Checks, Client, Reply};
 use crate::sample;
 use crate::secrets::Secrets;
 use crate::upstream::Upstream;
+use crate::wait::poll_interval;
 use serde_json::Value;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -17,9 +18,6 @@ use std::time::{Duration, Instant};
 mod config;
 
 pub use config::Config;
-
-/// Between two looks at something that cannot be waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The program under test: `CODEX_GATEWAY_BIN`, or the one that cargo built beside the running
 /// test.
@@ -164,7 +162,7 @@ impl Gateway {
 
     async fn wait_until_ready(&mut self) {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < TEST_TIMEOUT {
             if let Some(status) = self
                 .child
                 .try_wait()
@@ -178,10 +176,10 @@ impl Gateway {
             if is_ready(self.address).await {
                 return;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            poll_interval().await;
         }
         panic!(
-            "the gateway is not ready after {PATIENCE:?}:\n{}",
+            "the gateway is not ready after {TEST_TIMEOUT:?}:\n{}",
             self.output()
         );
     }
@@ -294,7 +292,7 @@ impl Gateway {
         let known = || client.get("/v1/models").bearer(&key).send();
         while known().await.status == 401 {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < TEST_TIMEOUT,
                 "the key is never known\n{}",
                 self.output()
             );
@@ -315,11 +313,11 @@ impl Gateway {
         let started = Instant::now();
         while !self.output().contains(text) {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < TEST_TIMEOUT,
                 "the gateway never wrote `{text}`:\n{}",
                 self.output()
             );
-            tokio::time::sleep(LOOK_AGAIN).await;
+            poll_interval().await;
         }
     }
 
@@ -349,7 +347,7 @@ impl Gateway {
                 "the gateway has not ended within {within:?}:\n{}",
                 self.output()
             );
-            tokio::time::sleep(LOOK_AGAIN).await;
+            poll_interval().await;
         }
     }
 

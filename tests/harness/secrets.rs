@@ -16,7 +16,7 @@ const SHORTEST: usize = 12;
 /// Read at once. Preallocated files end in zeros, which are not worth reading.
 const PIECE: usize = 16 * 1024;
 /// How long the gateway may take to tell its metrics.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Request headers that carry credentials, or name an account that is kept as a digest only.
 const FIELDS: [&str; 5] = [
     "authorization",
@@ -142,8 +142,8 @@ fn beginning(path: &Path) -> Option<Vec<u8>> {
 }
 
 fn metrics(address: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, TEST_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).ok()?;
     let ask = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).ok()?;
     let mut text = Vec::new();

@@ -12,12 +12,14 @@ mod play;
 mod record;
 pub mod script;
 
-pub use answer::{Answer, Ending, Output, Usage, Wire};
-pub use record::{Outcome, Recorded, Served};
-pub use script::{Cuts, Payload, Plain, ReplyFraming, ReplyHead, Rule, Script, Step, Then, When};
+pub use answer::{Ending, ModelAnswer, Output, Usage, Wire};
+pub use record::{AnswerEnd, Recorded, Served};
+pub use script::{
+    Chunking, FixedResponse, Matcher, Payload, ReplyFraming, ReplyHead, Respond, Rule, Script, Step,
+};
 
 use crate::http1::{BodyReader, Framing, Head, Reader};
-use crate::{PATIENCE, codec};
+use crate::{TEST_TIMEOUT, codec};
 use answer::Ask;
 use bytes::Bytes;
 use play::{After, play};
@@ -143,7 +145,7 @@ impl Upstream {
                 changes.changed().await.expect("the upstream lives");
             }
         };
-        tokio::time::timeout(PATIENCE, waiting)
+        tokio::time::timeout(TEST_TIMEOUT, waiting)
             .await
             .unwrap_or_else(|_| {
                 panic!(
@@ -317,7 +319,7 @@ impl Shared {
         }
     }
 
-    fn note_outcome(&self, number: usize, outcome: Outcome) {
+    fn note_outcome(&self, number: usize, outcome: AnswerEnd) {
         let now = self.started.elapsed();
         if let Some(request) = self
             .state()
@@ -334,7 +336,7 @@ impl Shared {
 
 impl State {
     fn steps_for(&mut self, request: &Recorded, body: &Value) -> Vec<Step> {
-        let mut then = Then::Model;
+        let mut then = Respond::Model;
         for (rule, fitted) in self.script.rules.iter().zip(&mut self.fitted) {
             if !fits(&rule.when, request, body) {
                 continue;
@@ -353,15 +355,15 @@ impl State {
             number: self.served.len() + 1,
         });
         match (then, ask) {
-            (Then::Steps(steps), _) => steps,
-            (Then::Plain(plain), _) => plain_steps(&plain),
-            (Then::Answer(answer), Some(ask)) => answer.steps(&ask),
-            (Then::Model, Some(ask)) => {
+            (Respond::Steps(steps), _) => steps,
+            (Respond::FixedResponse(plain), _) => plain_steps(&plain),
+            (Respond::ModelAnswer(answer), Some(ask)) => answer.steps(&ask),
+            (Respond::Model, Some(ask)) => {
                 let length = request.decoded.as_ref().map_or(0, Bytes::len);
                 model::answer(&self.script.model, &ask, body, length).steps(&ask)
             }
-            (Then::Echo, _) => plain_steps(&echo(request, body)),
-            (Then::Model | Then::Answer(_), None) => plain_steps(&model::other(
+            (Respond::Echo, _) => plain_steps(&echo(request, body)),
+            (Respond::Model | Respond::ModelAnswer(_), None) => plain_steps(&model::other(
                 request.path(),
                 &request.target,
                 request.wants_upgrade(),
@@ -370,7 +372,7 @@ impl State {
     }
 }
 
-fn fits(when: &When, request: &Recorded, body: &Value) -> bool {
+fn fits(when: &Matcher, request: &Recorded, body: &Value) -> bool {
     when.method
         .as_ref()
         .is_none_or(|method| *method == request.method)
@@ -402,7 +404,7 @@ fn wire_of(method: &str, path: &str) -> Option<Wire> {
     }
 }
 
-fn plain_steps(plain: &Plain) -> Vec<Step> {
+fn plain_steps(plain: &FixedResponse) -> Vec<Step> {
     let body = plain.body.bytes();
     let head = ReplyHead {
         status: plain.status,
@@ -415,20 +417,20 @@ fn plain_steps(plain: &Plain) -> Vec<Step> {
         Step::Head(head),
         Step::Send {
             body,
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         Step::End,
     ]
 }
 
-fn echo(request: &Recorded, body: &Value) -> Plain {
+fn echo(request: &Recorded, body: &Value) -> FixedResponse {
     let text = request
         .decoded
         .as_ref()
         .ok()
         .map(|body| String::from_utf8_lossy(body).into_owned());
-    Plain::json(
+    FixedResponse::json(
         200,
         json!({"method": request.method, "target": request.target, "json": body, "text": text, "at_ms": millis(request.at)}),
     )

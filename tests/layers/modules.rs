@@ -41,11 +41,11 @@ impl Crate {
             source: source.to_owned(),
             macros: BTreeMap::new(),
         };
-        read.read_file(Vec::new(), &source.join("lib.rs"));
+        read.read_file(&Vec::new(), &source.join("lib.rs"));
         read
     }
 
-    fn read_file(&mut self, path: ModulePath, file: &Path) {
+    fn read_file(&mut self, path: &ModulePath, file: &Path) {
         let text = std::fs::read_to_string(file)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed =
@@ -58,7 +58,7 @@ impl Crate {
         self.read_items(path, file, &below, &parsed.items);
     }
 
-    fn read_items(&mut self, path: ModulePath, file: &Path, below: &Path, items: &[Item]) {
+    fn read_items(&mut self, path: &ModulePath, file: &Path, below: &Path, items: &[Item]) {
         let mut module = Module {
             file: file.to_owned(),
             ..Module::default()
@@ -80,8 +80,8 @@ impl Crate {
             let name = item.ident.to_string();
             let child = [path.clone(), vec![name.clone()]].concat();
             match &item.content {
-                Some((_, items)) => self.read_items(child, file, &below.join(&name), items),
-                None => self.read_file(child, &below.join(format!("{name}.rs"))),
+                Some((_, items)) => self.read_items(&child, file, &below.join(&name), items),
+                None => self.read_file(&child, &below.join(format!("{name}.rs"))),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::store::Store;
 use gateway_ledger::{CostSource, LedgerEntry};
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
-use gateway_tests::upstream::{Answer, Script, Upstream, Usage};
+use gateway_tests::upstream::{ModelAnswer, Script, Upstream, Usage};
 use serde_json::json;
 use std::time::Duration;
 
@@ -122,9 +122,9 @@ async fn invoices_are_what_a_hand_makes_of_the_price_table() {
     let upstream = Upstream::start().await;
     let mut gateway = Gateway::start(&Config::to(&upstream)).await;
     for case in &CASES {
-        upstream.set_script(Script::answer(Answer {
+        upstream.set_script(Script::answer(ModelAnswer {
             service_tier: case.served.map(str::to_owned),
-            ..Answer::text("an answer").usage(case.usage)
+            ..ModelAnswer::text("an answer").usage(case.usage)
         }));
         let mut body = responses_body("what does this cost?");
         body["model"] = json!(case.model);

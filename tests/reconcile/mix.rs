@@ -4,7 +4,8 @@
 use gateway_tests::client::{Client, OpenReply, Reply};
 use gateway_tests::sample::{API_KEY, signed_in};
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Output, Payload, Plain, ReplyHead, Script, Step, Then, When, Wire,
+    Chunking, Ending, FixedResponse, Matcher, ModelAnswer, Output, Payload, ReplyHead, Respond,
+    Script, Step, Wire,
 };
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -71,11 +72,11 @@ impl Play {
 /// What the upstream does for each play; whatever is not named here gets the default model's
 /// answer.
 pub(crate) fn script() -> Script {
-    let when = |play: Play| When {
+    let when = |play: Play| Matcher {
         headers: [(PLAY.to_owned(), play.word().to_owned())].into(),
-        ..When::default()
+        ..Matcher::default()
     };
-    let answer = |answer: Answer| Then::Answer(Box::new(answer));
+    let answer = |answer: ModelAnswer| Respond::ModelAnswer(Box::new(answer));
     let refusal = json!({"error": {"message": "The model `gpt-5.5` does not exist or you do not have access to it.",
         "type": "invalid_request_error", "code": "model_not_found", "param": "model"}});
     let failed = Ending::Failed {
@@ -83,7 +84,7 @@ pub(crate) fn script() -> Script {
         message: "something broke".to_owned(),
     };
     let half = json!({"type": "response.created", "response": {"id": "resp_half", "object": "response", "status": "in_progress"}});
-    let refused = When {
+    let refused = Matcher {
         model: Some("gpt-5.5".to_owned()),
         ..when(Play::Refused)
     };
@@ -93,22 +94,22 @@ pub(crate) fn script() -> Script {
     }
     .rule(
         when(Play::Uncounted),
-        answer(Answer {
+        answer(ModelAnswer {
             usage: None,
-            ..Answer::text("nobody counts")
+            ..ModelAnswer::text("nobody counts")
         }),
     )
     .rule(
         when(Play::Truncated),
-        answer(Answer::text("cut").ending(Ending::Missing)),
+        answer(ModelAnswer::text("cut").ending(Ending::Missing)),
     )
     .rule(
         when(Play::Reset),
-        Then::Steps(vec![
+        Respond::Steps(vec![
             Step::Head(ReplyHead::event_stream()),
             Step::Send {
                 body: Payload::Events(vec![half]),
-                cuts: Cuts::Whole,
+                cuts: Chunking::Whole,
                 delay_ms: 0,
             },
             Step::Reset,
@@ -116,15 +117,15 @@ pub(crate) fn script() -> Script {
     )
     .rule(
         when(Play::Left),
-        answer(Answer::of(vec![Output::Deltas(vec!["word ".to_owned(); 40])]).delay_ms(20)),
+        answer(ModelAnswer::of(vec![Output::Deltas(vec!["word ".to_owned(); 40])]).delay_ms(20)),
     )
-    .rule(when(Play::LeftEarly), Then::Steps(vec![Step::Stall]))
-    .rule(refused, Then::Plain(Plain::json(404, refusal)))
+    .rule(when(Play::LeftEarly), Respond::Steps(vec![Step::Stall]))
+    .rule(refused, Respond::FixedResponse(FixedResponse::json(404, refusal)))
     .rule(
         when(Play::Broken),
-        Then::Plain(Plain::json(500, json!({"error": {"message": "broken", "type": "server_error", "code": null, "param": null}}))),
+        Respond::FixedResponse(FixedResponse::json(500, json!({"error": {"message": "broken", "type": "server_error", "code": null, "param": null}}))),
     )
-    .rule(when(Play::Failed), answer(Answer::text("half").ending(failed)))
+    .rule(when(Play::Failed), answer(ModelAnswer::text("half").ending(failed)))
 }
 
 /// One exchange to be made.

@@ -1,7 +1,7 @@
 //! A replica killed with streams open.
 
 use crate::team::{Team, refusal};
-use gateway_tests::upstream::{Cuts, Payload, ReplyHead, Script, Step};
+use gateway_tests::upstream::{Chunking, Payload, ReplyHead, Script, Step};
 use std::time::{Duration, Instant};
 
 /// The lease in docs/ledger.md, the next look of the other replica, and room for a slow machine.
@@ -14,7 +14,7 @@ async fn what_a_killed_replica_held_is_given_back_and_a_live_ones_is_not() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Text(delta.to_owned()),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         Step::Stall,

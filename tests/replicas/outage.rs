@@ -4,7 +4,8 @@
 use crate::team::{KNOWN_WITHIN, Key, Team, database, refusal};
 use gateway_tests::client::Reply;
 use gateway_tests::postgres::Traffic;
-use gateway_tests::upstream::{Answer, Cuts, Script, Then, When};
+use gateway_tests::upstream::{Chunking, Matcher, ModelAnswer, Respond, Script};
+use gateway_tests::wait::poll_interval;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -30,14 +31,14 @@ async fn nothing_is_lost_while_the_network_to_postgres_is_cut() {
 }
 
 async fn outage(how: Traffic) {
-    let slow = When {
+    let slow = Matcher {
         body_contains: Some("slowly".to_owned()),
-        ..When::default()
+        ..Matcher::default()
     };
-    let answer = Answer::text("a paid answer")
-        .cuts(Cuts::Events)
+    let answer = ModelAnswer::text("a paid answer")
+        .cuts(Chunking::Events)
         .delay_ms(SLOW_MS);
-    let script = Script::default().rule(slow, Then::Answer(Box::new(answer)));
+    let script = Script::default().rule(slow, Respond::ModelAnswer(Box::new(answer)));
     let database = database();
     let way = database.way().await;
     let urls = [database.url_through(&way), database.url_through(&way)];
@@ -92,6 +93,7 @@ async fn outage(how: Traffic) {
 /// While the database is away, each request is refused before anything is sent, clearly and soon.
 async fn refused_meanwhile(team: &Team, key: &Key, gone: Instant) {
     let mut count = 0;
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
     while gone.elapsed() < away() / 2 {
         for replica in 0..2 {
             let asked = Instant::now();
@@ -110,7 +112,7 @@ async fn refused_meanwhile(team: &Team, key: &Key, gone: Instant) {
             );
             count += 1;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pace.tick().await;
     }
     for replica in &team.replicas {
         let ready = replica.client().get("/readyz").send().await;
@@ -140,7 +142,7 @@ async fn recovers(team: &Team, [key, leaked]: [&Key; 2]) {
                 last_leak = last_leak.max(asked);
             }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        poll_interval().await;
     }
     println!("served again after {served:?}; the revoked key last worked after {last_leak:?}");
     assert!(last_leak < KNOWN_WITHIN, "{last_leak:?}");

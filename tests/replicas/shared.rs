@@ -2,7 +2,9 @@
 
 use crate::team::{KNOWN_WITHIN, Key, OUTPUT_BOUND, Team, body, refusal};
 use gateway_tests::client::Reply;
-use gateway_tests::upstream::{Cuts, Payload, Plain, ReplyHead, Script, Step, Then, Usage, When};
+use gateway_tests::upstream::{
+    Chunking, FixedResponse, Matcher, Payload, ReplyHead, Respond, Script, Step, Usage,
+};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -79,7 +81,7 @@ async fn places_are_exact_across_replicas_and_free_again_at_once() {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body: Payload::Text(": so far\n\n".to_owned()),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         Step::Stall,
@@ -118,8 +120,8 @@ async fn what_one_replica_learned_the_other_knows() {
     let refused = json!({"error": {"code": "model_not_found", "type": "invalid_request_error",
         "message": "The model `gpt-5.5` does not exist or you do not have access to it."}});
     let script = Script::default().rule(
-        When::model("gpt-5.5"),
-        Then::Plain(Plain::json(404, refused)),
+        Matcher::model("gpt-5.5"),
+        Respond::FixedResponse(FixedResponse::json(404, refused)),
     );
     let team = Team::start(script).await;
     let key = team.key(&["--name", "learner"]).await;

@@ -1,11 +1,12 @@
 //! Two replicas before one upstream and one database, and the command line beside them.
 
-use gateway_tests::PATIENCE;
+use gateway_tests::TEST_TIMEOUT;
 use gateway_tests::client::{Call, Reply};
 use gateway_tests::gateway::{Config, Gateway, Start, command};
 use gateway_tests::postgres::{Database, VARIABLE};
 use gateway_tests::sample::responses_body;
 use gateway_tests::upstream::{Script, Upstream};
+use gateway_tests::wait;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -149,25 +150,18 @@ impl Team {
 
     /// Waits until a query has this answer.
     pub(crate) async fn until(&self, sql: &str, expected: &str, within: Duration) {
-        let started = Instant::now();
-        loop {
-            let found = self.database.query(sql).join("\n");
-            if found == expected {
-                return;
-            }
-            assert!(
-                started.elapsed() < within,
-                "`{sql}` is still `{found}` after {within:?}, not `{expected}`"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let what = format!("`{sql}` gives `{expected}`");
+        wait::within(within, &what, async || {
+            self.database.query(sql).join("\n") == expected
+        })
+        .await;
     }
 
     /// When all is over nothing is in flight, nothing is set aside, and nothing waits in a spool.
     pub(crate) async fn nothing_stays_open(&self) {
         let sql =
             "SELECT (SELECT COUNT(*) FROM intents) + (SELECT COUNT(*) FROM reservations) AS open";
-        self.until(sql, "0", PATIENCE).await;
+        self.until(sql, "0", TEST_TIMEOUT).await;
         for replica in &self.replicas {
             let started = Instant::now();
             loop {
@@ -175,7 +169,7 @@ impl Team {
                 if metrics.contains("codex_gateway_ledger_queue_depth 0") {
                     break;
                 }
-                assert!(started.elapsed() < PATIENCE, "{metrics}");
+                assert!(started.elapsed() < TEST_TIMEOUT, "{metrics}");
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use gateway_tests::gateway::{Gateway, Start};
 use gateway_tests::sample::API_KEY;
-use gateway_tests::upstream::{Answer, Ending, Output, Script, Then, Upstream, When};
+use gateway_tests::upstream::{Ending, Matcher, ModelAnswer, Output, Respond, Script, Upstream};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,12 +24,15 @@ fn script() -> Script {
     };
     let words = Output::Deltas(vec!["Hel".to_owned(), "lo".to_owned()]);
     let answers = [
-        ("m-text", Answer::of(vec![thought, words])),
-        ("m-tool", Answer::of(vec![call])),
-        ("m-json", Answer::text("{\"city\":\"Ulm\",\"degrees\":7}")),
+        ("m-text", ModelAnswer::of(vec![thought, words])),
+        ("m-tool", ModelAnswer::of(vec![call])),
+        (
+            "m-json",
+            ModelAnswer::text("{\"city\":\"Ulm\",\"degrees\":7}"),
+        ),
         (
             "m-fail",
-            Answer::text("half").ending(Ending::Failed {
+            ModelAnswer::text("half").ending(Ending::Failed {
                 code: Some("server_error".to_owned()),
                 message: "out of GPUs".to_owned(),
             }),
@@ -38,7 +41,10 @@ fn script() -> Script {
     answers
         .into_iter()
         .fold(Script::default(), |script, (model, answer)| {
-            script.rule(When::model(model), Then::Answer(Box::new(answer)))
+            script.rule(
+                Matcher::model(model),
+                Respond::ModelAnswer(Box::new(answer)),
+            )
         })
 }
 

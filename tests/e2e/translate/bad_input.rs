@@ -4,7 +4,8 @@
 use super::{call, third_party};
 use gateway_tests::client::Reply;
 use gateway_tests::upstream::{
-    Answer, Cuts, Output, Payload, Plain, Recorded, ReplyHead, Script, Step, Then,
+    Chunking, FixedResponse, ModelAnswer, Output, Payload, Recorded, ReplyHead, Respond, Script,
+    Step,
 };
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ impl Side {
             Step::Head(ReplyHead::event_stream()),
             Step::Send {
                 body: Payload::Events(events),
-                cuts: Cuts::Whole,
+                cuts: Chunking::Whole,
                 delay_ms: 0,
             },
             Step::End,
@@ -75,7 +76,7 @@ impl Side {
 }
 
 fn plain(kind: &str, body: &str) -> Script {
-    Script::always(Then::Plain(Plain {
+    Script::always(Respond::FixedResponse(FixedResponse {
         status: 200,
         headers: vec![("content-type".to_owned(), kind.to_owned())],
         body: Payload::Text(body.to_owned()),
@@ -250,7 +251,7 @@ async fn arguments_that_are_no_json() {
                 arguments: "{\"cmd\": ls}".to_owned(),
                 call_id: "call_1".to_owned(),
             };
-            let script = Script::answer(Answer::of(vec![bad]));
+            let script = Script::answer(ModelAnswer::of(vec![bad]));
             (script, client.body("f", stream))
         },
     )
@@ -311,7 +312,7 @@ async fn a_body_of_the_wrong_wire() {
             Side::Chat => Side::Responses,
         };
         let refusal = json!({"error": {"message": "Missing required parameter", "type": "invalid_request_error", "param": null, "code": "missing_required_parameter"}});
-        (Script::always(Then::Plain(Plain::json(400, refusal))), other.body("f", stream))
+        (Script::always(Respond::FixedResponse(FixedResponse::json(400, refusal))), other.body("f", stream))
     })
     .await;
 }

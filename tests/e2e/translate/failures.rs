@@ -4,14 +4,14 @@
 use super::{call, chat_only, exchange_line, respond, turn, turn_with};
 use gateway_tests::client::Reply;
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Output, Payload, Plain, ReplyHead, Script, Step, Then,
+    Chunking, Ending, FixedResponse, ModelAnswer, Output, Payload, ReplyHead, Respond, Script, Step,
 };
 use serde_json::{Value, json};
 
 fn plain(status: u16, kind: &str, body: &str) -> Script {
     let body = Payload::Text(body.to_owned());
     let headers = vec![("content-type".to_owned(), kind.to_owned())];
-    Script::always(Then::Plain(Plain {
+    Script::always(Respond::FixedResponse(FixedResponse {
         status,
         headers,
         body,
@@ -30,7 +30,7 @@ fn stream(text: &str, end: Step) -> Script {
         Step::Head(ReplyHead::event_stream()),
         Step::Send {
             body,
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         end,
@@ -106,7 +106,7 @@ async fn a_stream_that_goes_wrong_ends_with_one_failure() {
         ),
         (
             "filtered",
-            Script::answer(Answer::text("no").ending(Ending::Incomplete {
+            Script::answer(ModelAnswer::text("no").ending(Ending::Incomplete {
                 reason: "content_filter".to_owned(),
             })),
             "invalid_prompt",
@@ -210,8 +210,9 @@ async fn a_whole_answer_that_goes_wrong_is_an_error() {
 
 #[tokio::test]
 async fn what_helps_a_client_to_wait_crosses_with_an_error() {
-    let refusal = Plain::json(429, json!({"detail": "slow down"})).header("retry-after", "7");
-    let (_upstream, gateway) = chat_only(Script::always(Then::Plain(refusal)), "").await;
+    let refusal =
+        FixedResponse::json(429, json!({"detail": "slow down"})).header("retry-after", "7");
+    let (_upstream, gateway) = chat_only(Script::always(Respond::FixedResponse(refusal)), "").await;
     let reply = respond(&gateway, &turn(true)).await;
     assert_eq!(
         (reply.status, reply.header("retry-after")),
@@ -225,11 +226,11 @@ async fn a_silent_upstream_is_bridged_by_events_that_say_nothing() {
     let begun = chunk(&json!({"role": "assistant", "content": "a"}));
     let script = Script::steps(vec![
         Step::Head(ReplyHead::event_stream()),
-        Step::Send { body: Payload::Text(begun), cuts: Cuts::Whole, delay_ms: 0 },
+        Step::Send { body: Payload::Text(begun), cuts: Chunking::Whole, delay_ms: 0 },
         Step::WaitMs(500),
         Step::Send {
             body: Payload::Text("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n".to_owned()),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
     ]);
@@ -256,7 +257,7 @@ async fn arguments_that_are_no_json_reach_the_client_and_heal_in_the_history() {
         arguments: "{\"cmd\": ls}".to_owned(),
         call_id: "call_1".to_owned(),
     };
-    let (upstream, gateway) = chat_only(Script::answer(Answer::of(vec![bad])), "").await;
+    let (upstream, gateway) = chat_only(Script::answer(ModelAnswer::of(vec![bad])), "").await;
     let tools = json!([{"type": "function", "name": "f", "parameters": {"type": "object"}}]);
     let reply = respond(&gateway, &turn_with(true, &json!({"tools": tools}))).await;
     let last = terminal(&reply);
@@ -299,7 +300,7 @@ async fn a_tool_name_of_200_characters_is_shortened_there_and_whole_here() {
         arguments: "{}".to_owned(),
         call_id: "call_1".to_owned(),
     };
-    upstream.set_script(Script::answer(Answer::of(vec![answer])));
+    upstream.set_script(Script::answer(ModelAnswer::of(vec![answer])));
     let reply = respond(&gateway, &turn_with(true, &json!({"tools": tools}))).await;
     assert_eq!(
         terminal(&reply)["response"]["output"][0]["name"],

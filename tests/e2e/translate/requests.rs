@@ -4,7 +4,7 @@ use super::{
     THIRD_KEY, call, chat_only, exchange_line, metric, respond, start, third_party, turn, turn_with,
 };
 use gateway_tests::sample::API_KEY;
-use gateway_tests::upstream::{Answer, Output, Script, Then, Upstream, When};
+use gateway_tests::upstream::{Matcher, ModelAnswer, Output, Respond, Script, Upstream};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn the_dialect_is_the_named_one_with_single_flags_beside_it() {
     assert_eq!(losses, Some("effort=1,output_limit=1"));
 }
 
-fn calling(id: &str) -> Answer {
+fn calling(id: &str) -> ModelAnswer {
     let thought = Output::Reasoning {
         summary: format!("thought of {id}"),
         encrypted: None,
@@ -203,14 +203,14 @@ fn calling(id: &str) -> Answer {
         arguments: "{}".to_owned(),
         call_id: id.to_owned(),
     };
-    Answer::of(vec![thought, call])
+    ModelAnswer::of(vec![thought, call])
 }
 
 #[tokio::test]
 async fn provider_reasoning_is_given_back_with_its_call_to_the_same_caller_alone() {
     let script = Script::default().rule(
-        When::path("/chat/completions").nth(1),
-        Then::Answer(Box::new(calling("call_1"))),
+        Matcher::path("/chat/completions").nth(1),
+        Respond::ModelAnswer(Box::new(calling("call_1"))),
     );
     let (upstream, gateway) = chat_only(script, "dialect = \"deepseek\"").await;
     let tools = json!([{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}]);
@@ -243,7 +243,7 @@ async fn provider_reasoning_is_given_back_with_its_call_to_the_same_caller_alone
 
 #[tokio::test]
 async fn a_conversation_is_compacted_and_goes_on_anywhere() {
-    let (upstream, gateway) = chat_only(Script::answer(Answer::text("the note")), "").await;
+    let (upstream, gateway) = chat_only(Script::answer(ModelAnswer::text("the note")), "").await;
     let history = turn(false)["input"].clone();
     let compact = json!({"model": "third-a", "instructions": "Be brief.", "input": history});
     let reply = call(&gateway, "/v1/responses/compact", &compact)

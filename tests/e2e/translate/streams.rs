@@ -4,17 +4,17 @@ use super::{call, chat_only, exchange_line, respond, turn, turn_with};
 use gateway_tests::client::Reply;
 use gateway_tests::upstream::answer::Ask;
 use gateway_tests::upstream::{
-    Answer, Cuts, Ending, Output, Plain, Script, Step, Then, When, Wire,
+    Chunking, Ending, FixedResponse, Matcher, ModelAnswer, Output, Respond, Script, Step, Wire,
 };
 use serde_json::{Value, json};
 
-fn text(parts: &[&str]) -> Answer {
+fn text(parts: &[&str]) -> ModelAnswer {
     let deltas = parts.iter().map(|part| (*part).to_owned()).collect();
     let thought = Output::Reasoning {
         summary: "hm".to_owned(),
         encrypted: None,
     };
-    Answer::of(vec![thought, Output::Deltas(deltas)])
+    ModelAnswer::of(vec![thought, Output::Deltas(deltas)])
 }
 
 /// The items that were done, in their order.
@@ -29,7 +29,7 @@ fn items(reply: &Reply) -> Vec<Value> {
 #[tokio::test]
 async fn a_stream_has_every_event_in_openais_order_however_it_is_cut() {
     let mut whole: Option<String> = None;
-    for cuts in [Cuts::Events, Cuts::Each(1), Cuts::Whole] {
+    for cuts in [Chunking::Events, Chunking::Each(1), Chunking::Whole] {
         let (_upstream, gateway) =
             chat_only(Script::answer(text(&["he", "llo"]).cuts(cuts)), "").await;
         let reply = respond(&gateway, &turn(true)).await;
@@ -92,7 +92,7 @@ async fn each_event_leaves_before_the_next_one_exists() {
             body: gateway_tests::upstream::Payload::Events(vec![chunk(
                 json!({"role": "assistant", "content": "first"}),
             )]),
-            cuts: Cuts::Whole,
+            cuts: Chunking::Whole,
             delay_ms: 0,
         },
         Step::Stall,
@@ -111,7 +111,7 @@ async fn tools_of_every_kind_come_back_as_they_were_declared() {
         arguments: arguments.to_owned(),
         call_id: id.to_owned(),
     };
-    let answer = Answer::of(vec![
+    let answer = ModelAnswer::of(vec![
         call("exec_command", "{\"cmd\":\"ls\"}", "call_1"),
         call(
             "apply_patch",
@@ -194,7 +194,7 @@ async fn tools_of_every_kind_come_back_as_they_were_declared() {
 }
 
 /// The steps of an answer for a stream or not, whatever was asked for.
-fn forced(answer: &Answer, stream: bool) -> Script {
+fn forced(answer: &ModelAnswer, stream: bool) -> Script {
     Script::steps(answer.steps(&Ask {
         wire: Wire::Chat,
         model: "third-a",
@@ -271,7 +271,7 @@ async fn usage_comes_in_every_shape() {
     ];
     for (usage, told, cost) in shapes {
         for stream in [true, false] {
-            let answer = Answer {
+            let answer = ModelAnswer {
                 raw_usage: Some(usage.clone()),
                 ..text(&["x"])
             };
@@ -286,7 +286,7 @@ async fn usage_comes_in_every_shape() {
             );
         }
     }
-    let answer = Answer {
+    let answer = ModelAnswer {
         usage: None,
         ..text(&["x"])
     };
@@ -321,12 +321,12 @@ const CHAIN: &str = "[fallback]\n\"third-a\" = [\"third-b\"]\n[routes_end]\n";
 
 #[tokio::test]
 async fn a_model_that_is_refused_is_followed_by_the_next_before_anything_was_said() {
-    let error_first = Answer::of(vec![Output::Event(no_such_model())]).ending(Ending::Missing);
+    let error_first = ModelAnswer::of(vec![Output::Event(no_such_model())]).ending(Ending::Missing);
     for refusal in [
-        Then::Plain(Plain::json(404, no_such_model())),
-        Then::Answer(Box::new(error_first)),
+        Respond::FixedResponse(FixedResponse::json(404, no_such_model())),
+        Respond::ModelAnswer(Box::new(error_first)),
     ] {
-        let script = Script::default().rule(When::model("third-a"), refusal);
+        let script = Script::default().rule(Matcher::model("third-a"), refusal);
         let upstream = gateway_tests::upstream::Upstream::with(script).await;
         let config = format!(
             "[upstreams.third]\nbase_url = \"{}\"\nwire_api = \"chat\"\ncredential = \

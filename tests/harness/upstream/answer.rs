@@ -3,14 +3,14 @@
 pub mod chat;
 pub mod responses;
 
-use super::script::{Cuts, ReplyHead, Step};
+use super::script::{Chunking, ReplyHead, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One answer of a model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Answer {
+pub struct ModelAnswer {
     /// `resp_…` or `chatcmpl-…`; made up from the request's number when absent.
     pub id: Option<String>,
     /// The model in the body; the requested one when absent.
@@ -22,11 +22,11 @@ pub struct Answer {
     pub service_tier: Option<String>,
     pub ending: Ending,
     pub headers: Vec<(String, String)>,
-    pub cuts: Cuts,
+    pub cuts: Chunking,
     pub delay_ms: u64,
 }
 
-impl Default for Answer {
+impl Default for ModelAnswer {
     fn default() -> Self {
         Self {
             id: None,
@@ -37,13 +37,13 @@ impl Default for Answer {
             service_tier: None,
             ending: Ending::Completed,
             headers: Vec::new(),
-            cuts: Cuts::Events,
+            cuts: Chunking::Events,
             delay_ms: 0,
         }
     }
 }
 
-impl Answer {
+impl ModelAnswer {
     pub fn text(text: &str) -> Self {
         Self::of(vec![Output::Text(text.to_owned())])
     }
@@ -62,7 +62,7 @@ impl Answer {
     }
 
     #[must_use]
-    pub fn cuts(mut self, cuts: Cuts) -> Self {
+    pub fn cuts(mut self, cuts: Chunking) -> Self {
         self.cuts = cuts;
         self
     }
@@ -100,7 +100,7 @@ impl Answer {
                 Step::Head(head),
                 Step::Send {
                     body,
-                    cuts: Cuts::Whole,
+                    cuts: Chunking::Whole,
                     delay_ms: 0,
                 },
                 Step::Served(self.usage),

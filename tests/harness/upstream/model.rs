@@ -2,8 +2,8 @@
 //! asks for one and the request offers a tool that runs commands. Works on both wires and for
 //! Codex's ordinary and Lite requests.
 
-use super::answer::{Answer, Ask, Output, Usage, Wire};
-use super::script::{ModelSettings, Payload, Plain};
+use super::answer::{Ask, ModelAnswer, Output, Usage, Wire};
+use super::script::{FixedResponse, ModelSettings, Payload};
 use serde_json::{Value, json};
 
 /// What the model says to one request.
@@ -12,7 +12,7 @@ pub(super) fn answer(
     ask: &Ask<'_>,
     body: &Value,
     body_length: usize,
-) -> Answer {
+) -> ModelAnswer {
     let history = match ask.wire {
         Wire::Responses => &body["input"],
         Wire::Chat => &body["messages"],
@@ -42,19 +42,19 @@ pub(super) fn answer(
             reasoning: 0,
         }
     };
-    Answer {
+    ModelAnswer {
         usage: Some(settings.usage.unwrap_or_else(grown)),
         headers: settings.headers.clone(),
         cuts: settings.cuts.clone(),
         delay_ms: settings.delay_ms,
-        ..Answer::of(output)
+        ..ModelAnswer::of(output)
     }
 }
 
 /// The answer to what is no model request.
-pub(super) fn other(path: &str, target: &str, is_upgrade: bool) -> Plain {
+pub(super) fn other(path: &str, target: &str, is_upgrade: bool) -> FixedResponse {
     if is_upgrade {
-        return Plain {
+        return FixedResponse {
             status: 426,
             headers: vec![("upgrade".to_owned(), "none".to_owned())],
             body: Payload::default(),
@@ -62,11 +62,11 @@ pub(super) fn other(path: &str, target: &str, is_upgrade: bool) -> Plain {
     }
     if path.ends_with("/models") && !target.contains("client_version=") {
         let models = json!([{"id": "gpt-5.5", "object": "model", "created": 1_795_000_000, "owned_by": "sim"}]);
-        return Plain::json(200, json!({"object": "list", "data": models}));
+        return FixedResponse::json(200, json!({"object": "list", "data": models}));
     }
     let error = json!({"message": format!("the scripted upstream has nothing at `{path}`"),
         "type": "invalid_request_error", "code": "not_found", "param": null});
-    Plain::json(404, json!({"error": error}))
+    FixedResponse::json(404, json!({"error": error}))
 }
 
 fn has_tool_output(history: &Value) -> bool {

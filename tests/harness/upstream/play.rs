@@ -1,7 +1,7 @@
 //! Does the steps of an answer on a connection.
 
 use super::answer::Usage;
-use super::record::Outcome;
+use super::record::AnswerEnd;
 use super::script::{ReplyFraming, ReplyHead, Step};
 use crate::http1::{Fields, Reader};
 use std::fmt::Write as _;
@@ -20,14 +20,14 @@ pub(super) enum After {
 
 #[derive(Debug)]
 pub(super) struct Played {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: AnswerEnd,
     pub(super) after: After,
 }
 
 impl Played {
     const fn gone() -> Self {
         Self {
-            outcome: Outcome::PeerGone,
+            outcome: AnswerEnd::PeerGone,
             after: After::Close,
         }
     }
@@ -76,13 +76,13 @@ pub(super) async fn play(
             Step::End => break,
             Step::Reset => {
                 return Played {
-                    outcome: Outcome::Cut,
+                    outcome: AnswerEnd::Cut,
                     after: After::Reset,
                 };
             }
             Step::Close => {
                 return Played {
-                    outcome: Outcome::Cut,
+                    outcome: AnswerEnd::Cut,
                     after: After::Close,
                 };
             }
@@ -91,7 +91,7 @@ pub(super) async fn play(
                     reader.until_closed().await;
                 }
                 return Played {
-                    outcome: Outcome::Cut,
+                    outcome: AnswerEnd::Cut,
                     after: After::Close,
                 };
             }
@@ -107,11 +107,11 @@ pub(super) async fn play(
     match framing {
         ReplyFraming::Chunked if writer.write_all(b"0\r\n\r\n").await.is_err() => Played::gone(),
         ReplyFraming::UntilClose => Played {
-            outcome: Outcome::Done,
+            outcome: AnswerEnd::Done,
             after: After::Close,
         },
         ReplyFraming::Chunked | ReplyFraming::AsHeaders => Played {
-            outcome: Outcome::Done,
+            outcome: AnswerEnd::Done,
             after: After::NextRequest,
         },
     }
@@ -143,6 +143,10 @@ async fn send(
 }
 
 /// Waits, unless the peer goes away meanwhile.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the script says how slow the upstream is"
+)]
 async fn pause(wait: Duration, reader: &mut Reader<OwnedReadHalf>) -> io::Result<()> {
     tokio::select! {
         () = tokio::time::sleep(wait) => Ok(()),

@@ -26,7 +26,7 @@ pub struct Recorded {
     /// The body with its content-encoding undone, or why that failed.
     pub decoded: Result<Bytes, String>,
     /// How the answer ended and when; `None` while it runs.
-    pub outcome: Option<(Outcome, Duration)>,
+    pub outcome: Option<(AnswerEnd, Duration)>,
 }
 
 /// Headers of one connection, of proxies, or of the gateway's own that no upstream may see.
@@ -49,7 +49,7 @@ const BARRED_FAMILIES: [&str; 4] = ["x-gateway-", "x-forwarded-", "sec-websocket
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AnswerEnd {
     /// All steps were done.
     Done,
     /// The peer closed or reset the connection first.

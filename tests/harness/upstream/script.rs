@@ -4,7 +4,7 @@
 //! Requests that no rule fits get the default model (`model.rs`). To add a way of answering: a
 //! variant of `Step`, and its arm in `play.rs`.
 
-use super::answer::{Answer, Usage};
+use super::answer::{ModelAnswer, Usage};
 use crate::codec;
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -24,28 +24,28 @@ pub struct Script {
 
 impl Script {
     /// A script with one rule for every request of a model endpoint.
-    pub fn always(then: Then) -> Self {
+    pub fn always(then: Respond) -> Self {
         Self::default().rule(
-            When {
+            Matcher {
                 method: Some("POST".to_owned()),
-                ..When::default()
+                ..Matcher::default()
             },
             then,
         )
     }
 
     /// A script that gives every model request this answer.
-    pub fn answer(answer: Answer) -> Self {
-        Self::always(Then::Answer(Box::new(answer)))
+    pub fn answer(answer: ModelAnswer) -> Self {
+        Self::always(Respond::ModelAnswer(Box::new(answer)))
     }
 
     /// A script that does these steps for every model request.
     pub fn steps(steps: Vec<Step>) -> Self {
-        Self::always(Then::Steps(steps))
+        Self::always(Respond::Steps(steps))
     }
 
     #[must_use]
-    pub fn rule(mut self, when: When, then: Then) -> Self {
+    pub fn rule(mut self, when: Matcher, then: Respond) -> Self {
         self.rules.push(Rule { when, then });
         self
     }
@@ -55,14 +55,14 @@ impl Script {
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     #[serde(default)]
-    pub when: When,
-    pub then: Then,
+    pub when: Matcher,
+    pub then: Respond,
 }
 
 /// Everything named must fit; an empty `when` fits every request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct When {
+pub struct Matcher {
     pub method: Option<String>,
     /// The end of the path, query left out: `/responses` fits `/v1/responses` and
     /// `/backend-api/codex/responses`.
@@ -77,7 +77,7 @@ pub struct When {
     pub body_contains: Option<String>,
 }
 
-impl When {
+impl Matcher {
     pub fn path(path: &str) -> Self {
         Self {
             path: Some(path.to_owned()),
@@ -101,13 +101,13 @@ impl When {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
+pub enum Respond {
     /// The default model.
     Model,
     /// An answer in the wire that the request speaks, streamed or whole as it asks.
-    Answer(Box<Answer>),
+    ModelAnswer(Box<ModelAnswer>),
     /// A status, headers and a body whose length is told.
-    Plain(Plain),
+    FixedResponse(FixedResponse),
     /// A JSON description of the request.
     Echo,
     /// Exactly these things, one after another, then the connection goes on or closes as framing
@@ -117,7 +117,7 @@ pub enum Then {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plain {
+pub struct FixedResponse {
     pub status: u16,
     #[serde(default)]
     pub headers: Vec<(String, String)>,
@@ -125,7 +125,7 @@ pub struct Plain {
     pub body: Payload,
 }
 
-impl Plain {
+impl FixedResponse {
     pub fn json(status: u16, body: Value) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         Self {
@@ -157,7 +157,7 @@ pub enum Step {
     Send {
         body: Payload,
         #[serde(default)]
-        cuts: Cuts,
+        cuts: Chunking,
         /// Between two writes.
         #[serde(default)]
         delay_ms: u64,
@@ -294,7 +294,7 @@ pub fn sse_frame(event: &Value) -> String {
 /// Where a body is cut into writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cuts {
+pub enum Chunking {
     /// One write.
     #[default]
     Whole,
@@ -306,7 +306,7 @@ pub enum Cuts {
     At(Vec<usize>),
 }
 
-impl Cuts {
+impl Chunking {
     pub fn pieces<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
         match self {
             Self::Whole => vec![bytes],
@@ -352,7 +352,7 @@ pub struct ModelSettings {
     pub usage: Option<Usage>,
     /// Header fields of every answer.
     pub headers: Vec<(String, String)>,
-    pub cuts: Cuts,
+    pub cuts: Chunking,
 }
 
 impl Default for ModelSettings {
@@ -365,7 +365,7 @@ impl Default for ModelSettings {
             delay_ms: 0,
             usage: None,
             headers: Vec::new(),
-            cuts: Cuts::Events,
+            cuts: Chunking::Events,
         }
     }
 }
@@ -378,11 +378,11 @@ mod tests {
     fn cutting_loses_no_byte() {
         let text = b"data: 1\n\ndata: 2\n\nrest";
         let all = [
-            Cuts::Whole,
-            Cuts::Events,
-            Cuts::Each(1),
-            Cuts::Each(0),
-            Cuts::At(vec![3, 3, 9, 99]),
+            Chunking::Whole,
+            Chunking::Events,
+            Chunking::Each(1),
+            Chunking::Each(0),
+            Chunking::At(vec![3, 3, 9, 99]),
         ];
         let counts: Vec<usize> = all.iter().map(|cuts| cuts.pieces(text).len()).collect();
         assert_eq!(counts, [1, 3, text.len(), text.len(), 3]);
@@ -396,7 +396,7 @@ mod tests {
                 "then": {"steps": [{"head": {"status": 200}}, {"send": {"body": {"text": "x"}, "cuts": {"each": 1}}}, "reset"]}}]}"#,
         )
         .unwrap();
-        let Then::Steps(steps) = &script.rules[0].then else {
+        let Respond::Steps(steps) = &script.rules[0].then else {
             panic!("not steps")
         };
         assert_eq!(steps.last(), Some(&Step::Reset));

@@ -1,10 +1,10 @@
 //! An answer in the Chat Completions wire.
 
-use super::{Answer, Ask, Ending, Output, Usage};
+use super::{Ask, Ending, ModelAnswer, Output, Usage};
 use serde_json::{Value, json};
 
 /// The body for a request that does not stream.
-pub fn whole(answer: &Answer, ask: &Ask<'_>) -> Value {
+pub fn whole(answer: &ModelAnswer, ask: &Ask<'_>) -> Value {
     let mut text = String::new();
     let mut reasoning = String::new();
     let mut calls = Vec::new();
@@ -45,7 +45,7 @@ pub fn whole(answer: &Answer, ask: &Ask<'_>) -> Value {
 }
 
 /// The chunks of a stream, `[DONE]` included, without their frames.
-pub fn events(answer: &Answer, ask: &Ask<'_>) -> Vec<Value> {
+pub fn events(answer: &ModelAnswer, ask: &Ask<'_>) -> Vec<Value> {
     let chunk = |delta: Value, finish: Option<&str>| {
         let mut chunk = envelope(answer, ask, "chat.completion.chunk");
         chunk["choices"] = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
@@ -119,7 +119,7 @@ pub fn usage(usage: Usage) -> Value {
     })
 }
 
-fn envelope(answer: &Answer, ask: &Ask<'_>, object: &str) -> Value {
+fn envelope(answer: &ModelAnswer, ask: &Ask<'_>, object: &str) -> Value {
     json!({
         "id": answer.id.clone().unwrap_or_else(|| format!("chatcmpl-sim{}", ask.number)),
         "object": object,
@@ -128,7 +128,7 @@ fn envelope(answer: &Answer, ask: &Ask<'_>, object: &str) -> Value {
     })
 }
 
-fn reported(answer: &Answer) -> Option<Value> {
+fn reported(answer: &ModelAnswer) -> Option<Value> {
     answer.raw_usage.clone().or_else(|| answer.usage.map(usage))
 }
 
@@ -136,7 +136,7 @@ fn call(name: &str, arguments: &str, call_id: &str) -> Value {
     json!({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
 }
 
-fn finish(answer: &Answer) -> &'static str {
+fn finish(answer: &ModelAnswer) -> &'static str {
     let calls = answer
         .output
         .iter()

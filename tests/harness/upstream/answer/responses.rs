@@ -1,10 +1,10 @@
 //! An answer in the Responses wire, with all the events the real service sends.
 
-use super::{Answer, Ask, Ending, Output, Usage};
+use super::{Ask, Ending, ModelAnswer, Output, Usage};
 use serde_json::{Value, json};
 
 /// The body for a request that does not stream.
-pub fn whole(answer: &Answer, ask: &Ask<'_>) -> Value {
+pub fn whole(answer: &ModelAnswer, ask: &Ask<'_>) -> Value {
     let items: Vec<Value> = answer
         .output
         .iter()
@@ -15,7 +15,7 @@ pub fn whole(answer: &Answer, ask: &Ask<'_>) -> Value {
 }
 
 /// The events of a stream, without their frames.
-pub fn events(answer: &Answer, ask: &Ask<'_>) -> Vec<Value> {
+pub fn events(answer: &ModelAnswer, ask: &Ask<'_>) -> Vec<Value> {
     let mut events = vec![
         json!({"type": "response.created", "response": response(answer, ask, "in_progress", &[])}),
         json!({"type": "response.in_progress", "response": response(answer, ask, "in_progress", &[])}),
@@ -57,7 +57,7 @@ fn final_status(ending: &Ending) -> &'static str {
     }
 }
 
-fn response(answer: &Answer, ask: &Ask<'_>, status: &str, items: &[Value]) -> Value {
+fn response(answer: &ModelAnswer, ask: &Ask<'_>, status: &str, items: &[Value]) -> Value {
     let done = status != "in_progress";
     let reported = answer.raw_usage.clone().or_else(|| answer.usage.map(usage));
     let mut response = json!({
@@ -87,7 +87,7 @@ fn response(answer: &Answer, ask: &Ask<'_>, status: &str, items: &[Value]) -> Va
     response
 }
 
-pub fn id(answer: &Answer, ask: &Ask<'_>) -> String {
+pub fn id(answer: &ModelAnswer, ask: &Ask<'_>) -> String {
     answer
         .id
         .clone()

@@ -1,8 +1,8 @@
 //! What stands behind the terminal event of a stream, and what is true of the end of an answer.
 
-use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::by_key;
-use gateway_tests::upstream::{Cuts, Payload, ReplyHead, Script, Step, Upstream};
+use gateway_tests::start;
+use gateway_tests::upstream::{Chunking, Payload, ReplyHead, Step};
 use std::time::Duration;
 
 const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n\
@@ -12,15 +12,9 @@ const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.create
 fn send(text: &str) -> Step {
     Step::Send {
         body: Payload::Text(text.to_owned()),
-        cuts: Cuts::default(),
+        cuts: Chunking::default(),
         delay_ms: 0,
     }
-}
-
-async fn both(steps: Vec<Step>) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(Script::steps(steps)).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
 }
 
 #[tokio::test]
@@ -35,7 +29,7 @@ async fn what_stands_behind_the_terminal_event_arrives_byte_for_byte() {
     ] {
         let head = Step::Head(ReplyHead::event_stream());
         let steps: Vec<Step> = std::iter::once(head).chain(steps).collect();
-        let (_upstream, gateway) = both(steps.clone()).await;
+        let (_upstream, gateway) = start(steps.clone()).await;
         let reply = by_key(&gateway.client()).send().await;
         assert_eq!(reply.text(), whole, "{steps:?}");
         assert_eq!(reply.cut, None);
@@ -47,7 +41,7 @@ async fn what_stands_behind_the_terminal_event_arrives_byte_for_byte() {
 async fn an_upstream_that_does_not_end_its_stream_delays_neither_the_last_event_nor_the_end_for_long()
  {
     let head = Step::Head(ReplyHead::event_stream());
-    let (_upstream, gateway) = both(vec![head, send(STREAM), Step::Stall]).await;
+    let (_upstream, gateway) = start(vec![head, send(STREAM), Step::Stall]).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!((reply.text().as_str(), reply.cut), (STREAM, None));
     let told = reply.time_of("response.completed").unwrap();
@@ -58,7 +52,7 @@ async fn an_upstream_that_does_not_end_its_stream_delays_neither_the_last_event_
 #[tokio::test]
 async fn a_reset_behind_the_terminal_event_is_a_clean_end() {
     let head = Step::Head(ReplyHead::event_stream());
-    let (_upstream, gateway) = both(vec![head, send(STREAM), Step::WaitMs(50), Step::Reset]).await;
+    let (_upstream, gateway) = start(vec![head, send(STREAM), Step::WaitMs(50), Step::Reset]).await;
     let reply = by_key(&gateway.client()).send().await;
     assert_eq!((reply.text().as_str(), reply.cut), (STREAM, None));
 }

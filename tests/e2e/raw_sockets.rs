@@ -3,17 +3,13 @@
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, by_key, responses_body};
-use gateway_tests::upstream::{Answer, Outcome, Output, Script, Step, Upstream};
+use gateway_tests::start;
+use gateway_tests::upstream::{AnswerEnd, ModelAnswer, Output, Script, Step, Upstream};
+use gateway_tests::wait::{poll_interval, read_by_peer};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-async fn both(script: Script) -> (Upstream, Gateway) {
-    let upstream = Upstream::with(script).await;
-    let gateway = Gateway::start(&Config::to(&upstream)).await;
-    (upstream, gateway)
-}
 
 fn head(more: &str) -> String {
     format!(
@@ -80,15 +76,15 @@ async fn an_early_refusal_reaches_a_client_that_writes_all_of_its_body_first() {
     let started = Instant::now();
     while stream.write_all(b"x").await.is_ok() {
         assert!(started.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        poll_interval().await;
     }
 }
 
 #[tokio::test]
 async fn a_client_that_closes_its_own_side_gets_its_answer() {
     let words = (0..10).map(|number| format!("word{number} ")).collect();
-    let script = Script::answer(Answer::of(vec![Output::Deltas(words)]).delay_ms(30));
-    let (upstream, gateway) = both(script).await;
+    let script = Script::answer(ModelAnswer::of(vec![Output::Deltas(words)]).delay_ms(30));
+    let (upstream, gateway) = start(script).await;
     let body = responses_body("hi").to_string();
     for version in ["1.1", "1.0"] {
         let mut stream = gateway.client().connect().await;
@@ -108,7 +104,7 @@ async fn a_client_that_closes_its_own_side_gets_its_answer() {
     assert!(
         requests
             .iter()
-            .all(|request| request.outcome.unwrap().0 == Outcome::Done)
+            .all(|request| request.outcome.unwrap().0 == AnswerEnd::Done)
     );
     assert!(!gateway.output().contains("client_gone"));
     // The same for an answer that is there at once.
@@ -121,8 +117,8 @@ async fn a_client_that_closes_its_own_side_gets_its_answer() {
 
 #[tokio::test]
 async fn requests_sent_together_are_all_answered_though_the_client_closed_its_side() {
-    let script = Script::answer(Answer::text("hello").delay_ms(30));
-    let (_upstream, gateway) = both(script).await;
+    let script = Script::answer(ModelAnswer::text("hello").delay_ms(30));
+    let (_upstream, gateway) = start(script).await;
     let body = responses_body("hi").to_string();
     let ask = head(&format!(
         "authorization: Bearer {API_KEY}\r\ncontent-length: {}\r\n",
@@ -145,7 +141,7 @@ async fn requests_sent_together_are_all_answered_though_the_client_closed_its_si
 
 #[tokio::test]
 async fn half_a_request_is_no_half_closed_client() {
-    let (upstream, gateway) = both(Script::steps(vec![Step::Stall])).await;
+    let (upstream, gateway) = start(Script::steps(vec![Step::Stall])).await;
     let full = head(&format!(
         "authorization: Bearer {API_KEY}\r\ncontent-length: 500\r\n"
     ));
@@ -165,7 +161,7 @@ async fn half_a_request_is_no_half_closed_client() {
 
 #[tokio::test]
 async fn what_is_no_http_gets_words_and_an_id() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let many = "x: 1\r\n".repeat(600);
     for (request, status, code) in [
         (
@@ -226,7 +222,7 @@ async fn what_is_no_http_gets_words_and_an_id() {
 
 #[tokio::test]
 async fn a_method_that_a_path_does_not_take_is_told_which_it_takes() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     for (method, path, allow) in [
         ("GET", "/v1/responses", "POST"),
         ("PUT", "/v1/responses", "POST"),
@@ -257,8 +253,8 @@ async fn a_method_that_a_path_does_not_take_is_told_which_it_takes() {
 #[tokio::test]
 async fn while_it_drains_it_lives_but_is_not_ready() {
     let words = (0..40).map(|number| format!("word{number} ")).collect();
-    let script = Script::answer(Answer::of(vec![Output::Deltas(words)]).delay_ms(50));
-    let (_upstream, gateway) = both(script).await;
+    let script = Script::answer(ModelAnswer::of(vec![Output::Deltas(words)]).delay_ms(50));
+    let (_upstream, gateway) = start(script).await;
     let mut open = by_key(&gateway.client()).open().await;
     open.until("word1 ").await;
     // The listener closes at once, so both have begun to ask before.
@@ -271,7 +267,9 @@ async fn while_it_drains_it_lives_but_is_not_ready() {
     }
     // Until both were read, the gateway would close them as idle.
     assert_eq!(gateway.client().get("/readyz").send().await.status, 200);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    for stream in &asking {
+        read_by_peer(stream).await;
+    }
     gateway.signal("TERM");
     gateway.wait_for_output("stopping").await;
     let mut answers = Vec::new();
@@ -286,7 +284,7 @@ async fn while_it_drains_it_lives_but_is_not_ready() {
 
 #[tokio::test]
 async fn a_connection_may_rest_but_a_head_that_has_begun_may_not() {
-    let (_upstream, gateway) = both(Script::default()).await;
+    let (_upstream, gateway) = start(Script::default()).await;
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut resting = gateway.client().connect().await;
     let mut dribbling = gateway.client().connect().await;

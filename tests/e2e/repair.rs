@@ -4,7 +4,9 @@
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::by_key;
-use gateway_tests::upstream::{Answer, Cuts, Output, Payload, ReplyHead, Script, Step, Upstream};
+use gateway_tests::upstream::{
+    Chunking, ModelAnswer, Output, Payload, ReplyHead, Script, Step, Upstream,
+};
 use serde_json::{Value, json};
 
 fn good_events(text: &str) -> String {
@@ -28,7 +30,7 @@ async fn answer_to(head: ReplyHead, body: Payload) -> Reply {
         Step::Head(head),
         Step::Send {
             body,
-            cuts: Cuts::Each(11),
+            cuts: Chunking::Each(11),
             delay_ms: 0,
         },
     ];
@@ -112,7 +114,7 @@ async fn usage_that_is_not_integers_becomes_integers() {
             "output_tokens",
         ),
     ] {
-        let mut answer = Answer::of(vec![Output::Text("hi".to_owned())]);
+        let mut answer = ModelAnswer::of(vec![Output::Text("hi".to_owned())]);
         answer.raw_usage = Some(bad.clone());
         let upstream = Upstream::with(Script::answer(answer)).await;
         let gateway = Gateway::start(&Config::to(&upstream)).await;
