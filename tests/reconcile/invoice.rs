@@ -153,7 +153,7 @@ async fn invoices_are_what_a_hand_makes_of_the_price_table() {
         let entry = books
             .entries
             .iter()
-            .find(|entry| entry.session_id.as_deref() == Some(case.name))
+            .find(|entry| entry.intent.turn.session_id.as_deref() == Some(case.name))
             .unwrap_or_else(|| panic!("{}: no entry", case.name));
         case.check(entry);
     }
@@ -173,23 +173,27 @@ async fn invoices_are_what_a_hand_makes_of_the_price_table() {
 impl Case {
     fn check(&self, entry: &LedgerEntry) {
         let name = self.name;
-        assert_eq!(entry.cost_nanos, self.cost, "{name}: {entry:?}");
+        assert_eq!(entry.result.cost.nanos, self.cost, "{name}: {entry:?}");
         let source = match self.cost {
             Some(_) => CostSource::Calculated,
             None => CostSource::Unpriced,
         };
-        assert_eq!(entry.cost_source, source, "{name}");
-        assert_eq!(entry.price_version.is_some(), self.cost.is_some(), "{name}");
-        let billing = if self.is_chatgpt { "plan" } else { "metered" };
-        assert_eq!(entry.billing.as_str(), billing, "{name}");
+        assert_eq!(entry.result.cost.source, source, "{name}");
         assert_eq!(
-            entry.service_tier_requested.as_deref(),
+            entry.result.cost.price_version.is_some(),
+            self.cost.is_some(),
+            "{name}"
+        );
+        let billing = if self.is_chatgpt { "plan" } else { "metered" };
+        assert_eq!(entry.intent.dispatch.billing.as_str(), billing, "{name}");
+        assert_eq!(
+            entry.intent.service_tier_requested.as_deref(),
             self.asked,
             "{name}"
         );
-        assert_eq!(entry.service_tier.as_deref(), self.served, "{name}");
-        assert!(!entry.cost_estimated, "{name}");
-        let usage = entry.usage.expect("the upstream reported it");
+        assert_eq!(entry.result.service_tier.as_deref(), self.served, "{name}");
+        assert!(!entry.result.cost.is_estimated, "{name}");
+        let usage = entry.result.usage.expect("the upstream reported it");
         assert_eq!(usage.input(), self.usage.input, "{name}");
         assert_eq!(usage.output(), self.usage.output, "{name}");
     }

@@ -46,12 +46,12 @@ pub(crate) fn compare(
     }
     let mut ids = HashSet::new();
     for entry in &books.entries {
-        if !ids.insert(entry.id.as_str()) {
-            mismatches.push(format!("entry {} is there twice", entry.id));
+        if !ids.insert(entry.id().as_str()) {
+            mismatches.push(format!("entry {} is there twice", entry.id()));
         }
-        match &entry.session_id {
+        match &entry.intent.turn.session_id {
             Some(tag) => cases.entry(tag).or_default().entries.push(entry),
-            None => mismatches.push(format!("entry {} has no session", entry.id)),
+            None => mismatches.push(format!("entry {} has no session", entry.id())),
         }
     }
     let mut exact = 0;
@@ -71,7 +71,7 @@ pub(crate) fn compare(
         books
             .open
             .iter()
-            .map(|entry| format!("intent {} was left open", entry.id)),
+            .map(|entry| format!("intent {} was left open", entry.id())),
     );
     mismatches.extend(sums_differ(books));
     Verdict {
@@ -92,23 +92,25 @@ impl Case<'_> {
             entries => return Err(vec![format!("{} entries", entries.len())]),
         };
         if let Some(id) = self.seen.and_then(|seen| seen.id.as_deref())
-            && id != entry.id.as_str()
+            && id != entry.id().as_str()
         {
             problems.push(format!("the client was told the id {id}"));
         }
         let called = entry
+            .intent
+            .dispatch
             .attempts
             .iter()
             .filter(|attempt| attempt.sent != SendState::NotSent)
             .count();
-        if self.calls.len() > called && entry.outcome != Outcome::Interrupted {
+        if self.calls.len() > called && entry.result.outcome != Outcome::Interrupted {
             problems.push(format!(
                 "{} calls upstream, {called} of them in the entry",
                 self.calls.len()
             ));
         }
         let answered = self.calls.iter().rev().find(|call| call.completed);
-        let booked = entry.usage.map(booked);
+        let booked = entry.result.usage.map(booked);
         let has_end = self.seen.is_some_and(|seen| seen.has_end);
         let mut is_exact = false;
         if let (Some(call), true) = (answered, has_end) {
@@ -116,19 +118,19 @@ impl Case<'_> {
                 Some(_) => UsageSource::Reported,
                 None => UsageSource::Unknown,
             };
-            is_exact = booked == call.usage && entry.usage_source == source;
+            is_exact = booked == call.usage && entry.result.usage_source == source;
             if !is_exact {
                 problems.push(format!(
                     "served {:?}, booked {booked:?} ({})",
-                    call.usage, entry.usage_source
+                    call.usage, entry.result.usage_source
                 ));
             }
-        } else if entry.usage_source == UsageSource::Reported
+        } else if entry.result.usage_source == UsageSource::Reported
             && answered.is_some_and(|call| booked != call.usage)
         {
             problems.push(format!("booked {booked:?} as reported"));
         }
-        if has_end && entry.outcome == Outcome::Interrupted {
+        if has_end && entry.result.outcome == Outcome::Interrupted {
             problems.push("the client has the end of what is booked as interrupted".to_owned());
         }
         if problems.is_empty() {
@@ -145,7 +147,10 @@ impl Case<'_> {
             .map(|entry| {
                 format!(
                     "{} {} {:?} attempts {:?}",
-                    entry.id, entry.outcome, entry.status, entry.attempts
+                    entry.id(),
+                    entry.result.outcome,
+                    entry.result.status,
+                    entry.intent.dispatch.attempts
                 )
             })
             .collect();
@@ -173,7 +178,7 @@ fn sums_differ(books: &Books) -> Option<String> {
         books
             .entries
             .iter()
-            .filter_map(|entry| entry.usage)
+            .filter_map(|entry| entry.result.usage)
             .map(|usage| i64::try_from(count(usage)).expect("a count fits"))
             .sum::<i64>()
     };
@@ -198,7 +203,7 @@ fn summary(seen: &[Seen], served: &[Served], books: &Books, exact: usize) -> Str
     let ends = seen.iter().filter(|one| one.has_end).count();
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in &books.entries {
-        *outcomes.entry(entry.outcome.as_str()).or_default() += 1;
+        *outcomes.entry(entry.result.outcome.as_str()).or_default() += 1;
     }
     let mut statuses: BTreeMap<Option<u16>, usize> = BTreeMap::new();
     for one in seen {

@@ -1,6 +1,9 @@
 //! The ledger as the request path sees it: an intent before, an entry after.
 
-use gateway_ledger::{InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled};
+use gateway_ledger::{
+    Attribution, DispatchRecord, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled,
+    TurnRecord,
+};
 use gateway_policy::DecisionKind;
 
 use crate::error::{ErrorCode, GatewayError};
@@ -49,7 +52,7 @@ impl Books {
 
     /// Books an entry. Returns when it is as durable as configured.
     pub async fn settle(&self, entry: LedgerEntry) {
-        let id = entry.id.clone();
+        let id = entry.id().clone();
         match self.ledger.settle(entry).await {
             Settled::Committed | Settled::Queued => {}
             Settled::Spooled => {
@@ -72,29 +75,35 @@ impl Books {
         Some(Intent {
             id: exchange.id.entry().clone(),
             started_at: exchange.started_at,
-            route: caller.route,
-            caller: Some(caller.label.clone()),
-            key: caller.key.as_ref().map(|key| key.id.clone()),
-            team: caller.key.as_ref().and_then(|key| key.team.clone()),
-            session_id: exchange.turn.session_id.clone(),
-            thread_id: exchange.turn.thread_id.clone(),
-            turn_id: exchange.turn.turn_id.clone(),
-            request_kind: Some(exchange.kind().as_str().to_owned()),
-            endpoint: exchange.endpoint.as_str().to_owned(),
-            upstream: exchange.upstream.clone(),
-            model_requested: exchange.model_requested.as_ref().map(ToString::to_string),
-            model_served: exchange.model_served.as_ref().map(ToString::to_string),
-            decision: match exchange.decision {
-                None | Some(DecisionKind::Passed) => ModelDecision::Passed,
-                Some(DecisionKind::Sent) => ModelDecision::Sent,
-                Some(DecisionKind::Rewritten) => ModelDecision::Rewritten,
-                Some(DecisionKind::FellBack) => ModelDecision::FellBack,
-                Some(DecisionKind::Rejected) => ModelDecision::Rejected,
+            attribution: Attribution {
+                route: caller.route,
+                caller: Some(caller.label.clone()),
+                key: caller.key.as_ref().map(|key| key.id.clone()),
+                team: caller.key.as_ref().and_then(|key| key.team.clone()),
             },
-            rule: exchange.rule.clone(),
-            attempts: exchange.attempts.clone(),
+            turn: TurnRecord {
+                session_id: exchange.turn.session_id.clone(),
+                thread_id: exchange.turn.thread_id.clone(),
+                turn_id: exchange.turn.turn_id.clone(),
+                request_kind: Some(exchange.kind().as_str().to_owned()),
+            },
+            endpoint: exchange.endpoint.as_str().to_owned(),
+            model_requested: exchange.model_requested.as_ref().map(ToString::to_string),
             service_tier_requested: exchange.service_tier_requested.clone(),
-            billing: exchange.billing,
+            dispatch: DispatchRecord {
+                upstream: exchange.upstream.clone(),
+                model_served: exchange.model_served.as_ref().map(ToString::to_string),
+                decision: match exchange.decision {
+                    None | Some(DecisionKind::Passed) => ModelDecision::Passed,
+                    Some(DecisionKind::Sent) => ModelDecision::Sent,
+                    Some(DecisionKind::Rewritten) => ModelDecision::Rewritten,
+                    Some(DecisionKind::FellBack) => ModelDecision::FellBack,
+                    Some(DecisionKind::Rejected) => ModelDecision::Rejected,
+                },
+                rule: exchange.rule.clone(),
+                attempts: exchange.attempts.clone(),
+                billing: exchange.billing,
+            },
         })
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use gateway_ledger::{CostSource, EntryId, InstanceId, Intent, LedgerEntry, ModelDecision};
+use gateway_ledger::{
+    Attribution, CostSource, DispatchRecord, EntryId, InstanceId, Intent, LedgerEntry,
+    ModelDecision, TurnRecord,
+};
 use gateway_ledger::{Outcome, UsageSource};
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
@@ -139,31 +142,37 @@ pub(crate) fn entry(started_at: Timestamp, route: AuthRoute, model: &str) -> Led
     let intent = Intent {
         id: EntryId::at(started_at),
         started_at,
-        route,
-        caller: Some("caller".to_owned()),
-        key: None,
-        team: None,
-        session_id: Some("session-1".to_owned()),
-        thread_id: None,
-        turn_id: None,
-        request_kind: Some("turn".to_owned()),
+        attribution: Attribution {
+            route,
+            caller: Some("caller".to_owned()),
+            key: None,
+            team: None,
+        },
+        turn: TurnRecord {
+            session_id: Some("session-1".to_owned()),
+            request_kind: Some("turn".to_owned()),
+            ..TurnRecord::default()
+        },
         endpoint: "responses".to_owned(),
-        upstream: Some("openai".to_owned()),
         model_requested: Some(model.to_owned()),
-        model_served: Some(model.to_owned()),
-        decision: ModelDecision::Passed,
-        rule: None,
-        attempts: Vec::new(),
         service_tier_requested: None,
-        billing,
+        dispatch: DispatchRecord {
+            upstream: Some("openai".to_owned()),
+            model_served: Some(model.to_owned()),
+            decision: ModelDecision::Passed,
+            rule: None,
+            attempts: Vec::new(),
+            billing,
+        },
     };
     let mut entry = LedgerEntry::interrupted(intent, started_at, InstanceId::new("test"));
-    entry.status = Some(200);
-    entry.outcome = Outcome::Completed;
-    entry.usage_source = UsageSource::Reported;
-    entry.usage = Some(Usage::new(100, 40, 0, 10, 0).unwrap());
-    entry.cost_source = CostSource::Calculated;
-    entry.cost_nanos = Some(1000);
+    let result = &mut entry.result;
+    result.status = Some(200);
+    result.outcome = Outcome::Completed;
+    result.usage_source = UsageSource::Reported;
+    result.usage = Some(Usage::new(100, 40, 0, 10, 0).unwrap());
+    result.cost.source = CostSource::Calculated;
+    result.cost.nanos = Some(1000);
     entry
 }
 

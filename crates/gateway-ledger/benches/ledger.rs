@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    Clock, CostSource, Durability, EntryId, ExchangeQuery, Filters, GroupBy, InstanceId, Intent,
-    Ledger, LedgerEntry, ModelDecision, OpenOptions, Opened, Outcome, UsageQuery, UsageSource,
+    Attribution, Clock, Cost, CostSource, DispatchRecord, Durability, EntryId, EntryResult,
+    ExchangeQuery, Filters, GroupBy, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision,
+    OpenOptions, Opened, Outcome, TurnRecord, UsageQuery, UsageSource,
 };
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
@@ -306,40 +307,52 @@ fn intent() -> Intent {
     Intent {
         id: EntryId::at(at),
         started_at: at,
-        route: AuthRoute::GatewayKey,
-        caller: text("alice"),
-        key: text("k1"),
-        team: text("red"),
-        session_id: text("0199f0c5-7b1c-7000-8000-0123456789ab"),
-        thread_id: text("0199f0c5-7b1c-7000-8000-0123456789ab"),
-        turn_id: text("0199f0c5-7b1c-7000-8000-0123456789ac"),
-        request_kind: text("turn"),
+        attribution: Attribution {
+            route: AuthRoute::GatewayKey,
+            caller: text("alice"),
+            key: text("k1"),
+            team: text("red"),
+        },
+        turn: TurnRecord {
+            session_id: text("0199f0c5-7b1c-7000-8000-0123456789ab"),
+            thread_id: text("0199f0c5-7b1c-7000-8000-0123456789ab"),
+            turn_id: text("0199f0c5-7b1c-7000-8000-0123456789ac"),
+            request_kind: text("turn"),
+        },
         endpoint: "responses".to_owned(),
-        upstream: text("openai"),
         model_requested: text("gpt-5.5"),
-        model_served: text("gpt-5.5"),
-        decision: ModelDecision::Passed,
-        rule: None,
-        attempts: Vec::new(),
         service_tier_requested: None,
-        billing: Billing::Metered,
+        dispatch: DispatchRecord {
+            upstream: text("openai"),
+            model_served: text("gpt-5.5"),
+            decision: ModelDecision::Passed,
+            rule: None,
+            attempts: Vec::new(),
+            billing: Billing::Metered,
+        },
     }
 }
 
 fn entry() -> LedgerEntry {
     let intent = intent();
-    let at = intent.started_at;
-    LedgerEntry {
+    let result = EntryResult {
+        finished_at: intent.started_at,
         status: Some(200),
         outcome: Outcome::Completed,
         usage_source: UsageSource::Reported,
         usage: Usage::new(9_000, 7_000, 0, 600, 400).ok(),
-        price_version: Some("0123456789ab".to_owned()),
-        cost_source: CostSource::Calculated,
-        cost_nanos: Some(31_000_000),
+        service_tier: None,
+        cost: Cost {
+            price_version: Some("0123456789ab".to_owned()),
+            source: CostSource::Calculated,
+            nanos: Some(31_000_000),
+            is_estimated: false,
+        },
         ttft_ms: Some(900),
         duration_ms: 9_000,
         upstream_response_id: Some("resp_0123456789abcdef".to_owned()),
-        ..LedgerEntry::interrupted(intent, at, InstanceId::new("bench"))
-    }
+        instance: InstanceId::new("bench"),
+        corrects: None,
+    };
+    LedgerEntry { intent, result }
 }

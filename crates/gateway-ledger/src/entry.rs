@@ -144,21 +144,22 @@ pub struct AttemptRecord {
     pub sent: SendState,
 }
 
-/// What is written before a request goes upstream, so that a crash leaves a trace of it.
+/// Whose usage it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// The id that the settled entry will have.
-    pub id: EntryId,
-    /// When the request arrived.
-    pub started_at: Timestamp,
+pub struct Attribution {
     /// How the caller is authenticated.
     pub route: AuthRoute,
-    /// Whom the usage is booked on.
+    /// The caller's label.
     pub caller: Option<String>,
     /// The gateway key's id.
     pub key: Option<String>,
     /// The team's name.
     pub team: Option<String>,
+}
+
+/// What Codex says about the turn that a request belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnRecord {
     /// Codex's session.
     pub session_id: Option<String>,
     /// Codex's thread.
@@ -167,88 +168,98 @@ pub struct Intent {
     pub turn_id: Option<String>,
     /// Turn, subagent, review, compaction, memory.
     pub request_kind: Option<String>,
-    /// Which endpoint was called.
-    pub endpoint: String,
-    /// Where it goes.
+}
+
+/// Where a request goes, and why. Changes when it falls back to another model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DispatchRecord {
+    /// The upstream's name.
     pub upstream: Option<String>,
-    /// The model asked for.
-    pub model_requested: Option<String>,
-    /// The model that is sent.
+    /// The model that is sent; in an entry, the one that answered.
     pub model_served: Option<String>,
-    /// What became of the model.
+    /// What became of the model that was asked for.
     pub decision: ModelDecision,
     /// The rule that decided.
     pub rule: Option<String>,
-    /// Upstream calls so far.
+    /// The upstream calls so far, in order.
     pub attempts: Vec<AttemptRecord>,
-    /// The service tier asked for.
-    pub service_tier_requested: Option<String>,
-    /// Which kind of money.
+    /// Which kind of money pays for it.
     pub billing: Billing,
 }
 
-/// The durable record of one exchange.
+/// What is written before a request goes upstream, so that a crash leaves a trace of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "EntryJson", into = "EntryJson")]
-pub struct LedgerEntry {
-    /// Chosen before the exchange began; writing it twice is one row.
+pub struct Intent {
+    /// Identifies the exchange and its entry: writing it twice is one row.
     pub id: EntryId,
     /// When the request arrived.
     pub started_at: Timestamp,
-    /// When the exchange was settled.
-    pub finished_at: Timestamp,
-    /// How the caller is authenticated.
-    pub route: AuthRoute,
-    /// Whom the usage is booked on.
-    pub caller: Option<String>,
-    /// The gateway key's id.
-    pub key: Option<String>,
-    /// The team's name.
-    pub team: Option<String>,
-    /// Codex's session.
-    pub session_id: Option<String>,
-    /// Codex's thread.
-    pub thread_id: Option<String>,
-    /// Codex's turn.
-    pub turn_id: Option<String>,
-    /// Turn, subagent, review, compaction, memory.
-    pub request_kind: Option<String>,
+    /// Whose usage it is.
+    #[serde(flatten)]
+    pub attribution: Attribution,
+    /// The turn it belongs to.
+    #[serde(flatten)]
+    pub turn: TurnRecord,
     /// Which endpoint was called.
     pub endpoint: String,
-    /// Where it went.
-    pub upstream: Option<String>,
     /// The model asked for.
     pub model_requested: Option<String>,
-    /// The model that answered.
-    pub model_served: Option<String>,
-    /// What became of the model.
-    pub decision: ModelDecision,
-    /// The rule that decided.
-    pub rule: Option<String>,
-    /// Each upstream call, in order.
-    pub attempts: Vec<AttemptRecord>,
+    /// The service tier asked for.
+    pub service_tier_requested: Option<String>,
+    /// Where it goes.
+    #[serde(flatten)]
+    pub dispatch: DispatchRecord,
+}
+
+/// What an exchange cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The price table that priced it.
+    pub price_version: Option<String>,
+    /// Where the cost comes from.
+    #[serde(rename = "cost_source")]
+    pub source: CostSource,
+    /// USD × 10⁻⁹; `None`: unpriced.
+    #[serde(rename = "cost_nanos")]
+    pub nanos: Option<i64>,
+    /// Whether a substitute rate was used because the table has none for exactly this case.
+    #[serde(
+        rename = "cost_estimated",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_estimated: bool,
+}
+
+impl Cost {
+    /// Without a price, or without usage to price.
+    pub const UNPRICED: Self = Self {
+        price_version: None,
+        source: CostSource::Unpriced,
+        nanos: None,
+        is_estimated: false,
+    };
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryResult {
+    /// When the exchange was settled.
+    pub finished_at: Timestamp,
     /// The status the client got.
     pub status: Option<u16>,
     /// How it ended.
     pub outcome: Outcome,
     /// Where the counts come from.
     pub usage_source: UsageSource,
-    /// The counts; `None`: unknown.
+    /// The token counts; `None`: unknown.
+    #[serde(flatten, with = "token_counts")]
     pub usage: Option<Usage>,
-    /// The service tier asked for.
-    pub service_tier_requested: Option<String>,
     /// The service tier that served.
     pub service_tier: Option<String>,
-    /// The price table that priced it.
-    pub price_version: Option<String>,
-    /// Where the cost comes from.
-    pub cost_source: CostSource,
-    /// USD × 10⁻⁹; `None`: unpriced.
-    pub cost_nanos: Option<i64>,
-    /// Whether a stand-in rate was used since the table has none for exactly this case.
-    pub cost_estimated: bool,
-    /// Which kind of money.
-    pub billing: Billing,
+    /// What it cost.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Milliseconds to the first token.
     pub ttft_ms: Option<u64>,
     /// Milliseconds from arrival to the end.
@@ -257,9 +268,22 @@ pub struct LedgerEntry {
     pub upstream_response_id: Option<String>,
     /// The gateway that wrote it.
     pub instance: InstanceId,
-    /// Set on a correcting entry only: the entry whose cost this one changes by `cost_nanos`. It
-    /// counts as no request.
+    /// Set on a correcting entry only: the entry whose cost this one changes by its own. A
+    /// correcting entry counts as no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<EntryId>,
+}
+
+/// The durable record of one exchange. In JSON all fields are side by side, whatever struct they
+/// are in here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// What was known when it was sent last.
+    #[serde(flatten)]
+    pub intent: Intent,
+    /// How it ended.
+    #[serde(flatten)]
+    pub result: EntryResult,
 }
 
 /// Endpoints whose answers cost nothing of their own: tokens counted in advance, stored answers
@@ -267,116 +291,58 @@ pub struct LedgerEntry {
 const FREE_ENDPOINTS: [&str; 2] = ["input_tokens", "stored_response"];
 
 impl LedgerEntry {
+    /// The id of the exchange.
+    pub const fn id(&self) -> &EntryId {
+        &self.intent.id
+    }
+
     /// Whether its tokens are known and have no price. What was never used up is not missing a
     /// price.
     pub const fn is_unpriced(&self) -> bool {
-        self.corrects.is_none() && self.usage.is_some() && self.cost_nanos.is_none()
+        let result = &self.result;
+        result.corrects.is_none() && result.usage.is_some() && result.cost.nanos.is_none()
     }
 
     /// Whether an upstream did, or may have done, work of which neither tokens nor cost are known.
     /// An upstream that refused did none.
     pub fn is_unknown(&self) -> bool {
-        let is_blank = self.corrects.is_none() && self.usage.is_none() && self.cost_nanos.is_none();
-        let may_have_worked = self.outcome == Outcome::Interrupted
-            || self.attempts.iter().any(|attempt| match attempt.status {
+        let (intent, result) = (&self.intent, &self.result);
+        let is_blank =
+            result.corrects.is_none() && result.usage.is_none() && result.cost.nanos.is_none();
+        let mut attempts = intent.dispatch.attempts.iter();
+        let may_have_worked = result.outcome == Outcome::Interrupted
+            || attempts.any(|attempt| match attempt.status {
                 Some(status) => status < 400,
                 None => attempt.sent == SendState::Ambiguous,
             });
         is_blank
-            && self.outcome != Outcome::Rejected
+            && result.outcome != Outcome::Rejected
             && may_have_worked
-            && !FREE_ENDPOINTS.contains(&self.endpoint.as_str())
+            && !FREE_ENDPOINTS.contains(&intent.endpoint.as_str())
     }
 
     /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost.
-    /// Also a start for callers that fill in the rest.
     pub fn interrupted(intent: Intent, finished_at: Timestamp, instance: InstanceId) -> Self {
         let elapsed = finished_at
             .as_millisecond()
             .saturating_sub(intent.started_at.as_millisecond());
-        Self {
-            id: intent.id,
-            started_at: intent.started_at,
+        let result = EntryResult {
             finished_at,
-            route: intent.route,
-            caller: intent.caller,
-            key: intent.key,
-            team: intent.team,
-            session_id: intent.session_id,
-            thread_id: intent.thread_id,
-            turn_id: intent.turn_id,
-            request_kind: intent.request_kind,
-            endpoint: intent.endpoint,
-            upstream: intent.upstream,
-            model_requested: intent.model_requested,
-            model_served: intent.model_served,
-            decision: intent.decision,
-            rule: intent.rule,
-            attempts: intent.attempts,
             status: None,
             outcome: Outcome::Interrupted,
             usage_source: UsageSource::Unknown,
             usage: None,
-            service_tier_requested: intent.service_tier_requested,
             service_tier: None,
-            price_version: None,
-            cost_source: CostSource::Unpriced,
-            cost_nanos: None,
-            cost_estimated: false,
-            billing: intent.billing,
+            cost: Cost::UNPRICED,
             ttft_ms: None,
             // A clock set back between the two must not make a negative duration.
             duration_ms: u64::try_from(elapsed).unwrap_or(0),
             upstream_response_id: None,
             instance,
             corrects: None,
-        }
+        };
+        Self { intent, result }
     }
-}
-
-/// The entry as JSON spells it: token counts side by side with the rest.
-#[derive(Serialize, Deserialize)]
-struct EntryJson {
-    id: EntryId,
-    started_at: Timestamp,
-    finished_at: Timestamp,
-    route: AuthRoute,
-    caller: Option<String>,
-    key: Option<String>,
-    team: Option<String>,
-    session_id: Option<String>,
-    thread_id: Option<String>,
-    turn_id: Option<String>,
-    request_kind: Option<String>,
-    endpoint: String,
-    upstream: Option<String>,
-    model_requested: Option<String>,
-    model_served: Option<String>,
-    decision: ModelDecision,
-    rule: Option<String>,
-    attempts: Vec<AttemptRecord>,
-    status: Option<u16>,
-    outcome: Outcome,
-    usage_source: UsageSource,
-    input_tokens: Option<u64>,
-    cached_input_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-    service_tier_requested: Option<String>,
-    service_tier: Option<String>,
-    price_version: Option<String>,
-    cost_source: CostSource,
-    cost_nanos: Option<i64>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    cost_estimated: bool,
-    billing: Billing,
-    ttft_ms: Option<u64>,
-    duration_ms: u64,
-    upstream_response_id: Option<String>,
-    instance: InstanceId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    corrects: Option<EntryId>,
 }
 
 /// Counts that contradict each other cannot come from [`Usage`]; they read back as unknown.
@@ -392,96 +358,48 @@ pub(crate) fn usage_from(counts: [Option<u64>; 5]) -> Option<Usage> {
     .ok()
 }
 
-impl From<EntryJson> for LedgerEntry {
-    fn from(json: EntryJson) -> Self {
-        let usage = usage_from([
-            json.input_tokens,
-            json.cached_input_tokens,
-            json.cache_write_tokens,
-            json.output_tokens,
-            json.reasoning_tokens,
-        ]);
-        Self {
-            id: json.id,
-            started_at: json.started_at,
-            finished_at: json.finished_at,
-            route: json.route,
-            caller: json.caller,
-            key: json.key,
-            team: json.team,
-            session_id: json.session_id,
-            thread_id: json.thread_id,
-            turn_id: json.turn_id,
-            request_kind: json.request_kind,
-            endpoint: json.endpoint,
-            upstream: json.upstream,
-            model_requested: json.model_requested,
-            model_served: json.model_served,
-            decision: json.decision,
-            rule: json.rule,
-            attempts: json.attempts,
-            status: json.status,
-            outcome: json.outcome,
-            usage_source: json.usage_source,
-            usage,
-            service_tier_requested: json.service_tier_requested,
-            service_tier: json.service_tier,
-            price_version: json.price_version,
-            cost_source: json.cost_source,
-            cost_nanos: json.cost_nanos,
-            cost_estimated: json.cost_estimated,
-            billing: json.billing,
-            ttft_ms: json.ttft_ms,
-            duration_ms: json.duration_ms,
-            upstream_response_id: json.upstream_response_id,
-            instance: json.instance,
-            corrects: json.corrects,
-        }
-    }
-}
+/// Token counts as JSON has them: five fields beside the others, all absent or `null` when unknown.
+mod token_counts {
+    use gateway_wire::Usage;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl From<LedgerEntry> for EntryJson {
-    fn from(entry: LedgerEntry) -> Self {
-        let usage = entry.usage;
-        Self {
-            id: entry.id,
-            started_at: entry.started_at,
-            finished_at: entry.finished_at,
-            route: entry.route,
-            caller: entry.caller,
-            key: entry.key,
-            team: entry.team,
-            session_id: entry.session_id,
-            thread_id: entry.thread_id,
-            turn_id: entry.turn_id,
-            request_kind: entry.request_kind,
-            endpoint: entry.endpoint,
-            upstream: entry.upstream,
-            model_requested: entry.model_requested,
-            model_served: entry.model_served,
-            decision: entry.decision,
-            rule: entry.rule,
-            attempts: entry.attempts,
-            status: entry.status,
-            outcome: entry.outcome,
-            usage_source: entry.usage_source,
+    #[derive(Serialize, Deserialize)]
+    struct TokenCounts {
+        input_tokens: Option<u64>,
+        cached_input_tokens: Option<u64>,
+        cache_write_tokens: Option<u64>,
+        output_tokens: Option<u64>,
+        reasoning_tokens: Option<u64>,
+    }
+
+    #[expect(
+        clippy::ref_option,
+        reason = "serde hands a field over by this reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        usage: &Option<Usage>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let counts = TokenCounts {
             input_tokens: usage.map(Usage::input),
             cached_input_tokens: usage.map(Usage::cached_input),
             cache_write_tokens: usage.map(Usage::cache_write),
             output_tokens: usage.map(Usage::output),
             reasoning_tokens: usage.map(Usage::reasoning),
-            service_tier_requested: entry.service_tier_requested,
-            service_tier: entry.service_tier,
-            price_version: entry.price_version,
-            cost_source: entry.cost_source,
-            cost_nanos: entry.cost_nanos,
-            cost_estimated: entry.cost_estimated,
-            billing: entry.billing,
-            ttft_ms: entry.ttft_ms,
-            duration_ms: entry.duration_ms,
-            upstream_response_id: entry.upstream_response_id,
-            instance: entry.instance,
-            corrects: entry.corrects,
-        }
+        };
+        counts.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Usage>, D::Error> {
+        let counts = TokenCounts::deserialize(deserializer)?;
+        Ok(super::usage_from([
+            counts.input_tokens,
+            counts.cached_input_tokens,
+            counts.cache_write_tokens,
+            counts.output_tokens,
+            counts.reasoning_tokens,
+        ]))
     }
 }

@@ -102,8 +102,8 @@ impl Ledger {
 fn cursor_of(entry: &LedgerEntry) -> String {
     format!(
         "{:x}_{}",
-        entry.started_at.as_microsecond().max(0),
-        entry.id
+        entry.intent.started_at.as_microsecond().max(0),
+        entry.id()
     )
 }
 

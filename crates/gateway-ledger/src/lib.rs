@@ -50,8 +50,8 @@ pub use admission::{Admission, Claim, Standing};
 pub use audit::{Actor, AuditRecord};
 pub use directory::{Directory, KeyCheck, KeyRecord, TeamRecord};
 pub use entry::{
-    AttemptRecord, CostSource, EntryId, EntryIdError, InstanceId, Intent, LedgerEntry,
-    ModelDecision, Outcome, UsageSource,
+    AttemptRecord, Attribution, Cost, CostSource, DispatchRecord, EntryId, EntryIdError,
+    EntryResult, InstanceId, Intent, LedgerEntry, ModelDecision, Outcome, TurnRecord, UsageSource,
 };
 pub use error::{LedgerError, LedgerErrorKind};
 pub use exchanges::{ExchangeQuery, MAX_PAGE, Page};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::db::{Link, Statement};
-use crate::entry::{CostSource, EntryId, LedgerEntry};
+use crate::entry::{Cost, CostSource, EntryId, EntryResult, LedgerEntry};
 use crate::error::LedgerError;
 use crate::filter::{Filters, Source};
 use crate::ledger::Ledger;
@@ -88,7 +88,7 @@ impl Ledger {
         loop {
             let page = read(&mut connection.link(), query, after.as_ref()).await?;
             let Some(last) = page.last() else { break };
-            after = Some((last.entry.started_at, last.entry.id.clone()));
+            after = Some((last.entry.intent.started_at, last.entry.id().clone()));
             let mut corrections = Vec::new();
             for known in page {
                 corrections.extend(self.compare(&known, prices, &mut rows));
@@ -116,18 +116,20 @@ impl Ledger {
         rows: &mut BTreeMap<(String, Billing), RepriceRow>,
     ) -> Option<Stored> {
         let entry = &known.entry;
-        let usage = entry.usage?;
-        let model = entry.model_served.as_deref()?;
+        let (intent, result) = (&entry.intent, &entry.result);
+        let usage = result.usage?;
+        let model = intent.dispatch.model_served.as_deref()?;
+        let billing = intent.dispatch.billing;
         // On the plan's route answers name no tier that could be trusted; elsewhere the served one
         // is what is billed.
-        let tier = match entry.billing {
-            Billing::Plan => entry.service_tier_requested.as_deref(),
-            Billing::Metered => entry
+        let tier = match billing {
+            Billing::Plan => intent.service_tier_requested.as_deref(),
+            Billing::Metered => result
                 .service_tier
                 .as_deref()
-                .or(entry.service_tier_requested.as_deref()),
+                .or(intent.service_tier_requested.as_deref()),
         };
-        let day = entry.started_at.to_zoned(self.time_zone().clone()).date();
+        let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
         let pricing = ModelId::new(model)
             .ok()
             .map(|model| prices.cost(&model, usage, tier, day));
@@ -138,10 +140,10 @@ impl Ledger {
             Some(Pricing::Unpriced { .. }) | None => (None, false),
         };
         let row = rows
-            .entry((model.to_owned(), entry.billing))
+            .entry((model.to_owned(), billing))
             .or_insert_with(|| RepriceRow {
                 model: model.to_owned(),
-                billing: entry.billing.as_str().to_owned(),
+                billing: billing.as_str().to_owned(),
                 ..RepriceRow::default()
             });
         row.requests += 1;
@@ -177,21 +179,25 @@ impl Ledger {
         version: &str,
     ) -> LedgerEntry {
         let now = self.timestamp();
-        LedgerEntry {
-            id: EntryId::at(now),
+        let mut intent = entry.intent.clone();
+        intent.id = EntryId::at(now);
+        intent.dispatch.attempts = Vec::new();
+        let result = EntryResult {
             finished_at: now,
-            attempts: Vec::new(),
             usage: None,
-            price_version: Some(version.to_owned()),
-            cost_source: CostSource::Calculated,
-            cost_nanos: Some(delta),
-            cost_estimated: is_estimated,
+            cost: Cost {
+                price_version: Some(version.to_owned()),
+                source: CostSource::Calculated,
+                nanos: Some(delta),
+                is_estimated,
+            },
             ttft_ms: None,
             duration_ms: 0,
             instance: self.instance().clone(),
-            corrects: Some(entry.id.clone()),
-            ..entry.clone()
-        }
+            corrects: Some(entry.id().clone()),
+            ..entry.result.clone()
+        };
+        LedgerEntry { intent, result }
     }
 }
 
@@ -231,7 +237,7 @@ async fn read(
     let known = |row: &crate::db::Row| {
         let entry = entry_of(row)?;
         let corrected = row.int(CORRECTED)?;
-        let cost = match (entry.cost_nanos, corrected) {
+        let cost = match (entry.result.cost.nanos, corrected) {
             (None, None) => None,
             (cost, corrected) => Some(cost.unwrap_or(0).saturating_add(corrected.unwrap_or(0))),
         };

@@ -11,7 +11,8 @@ use jiff::tz::TimeZone;
 
 use crate::db::{Cell, Kind, Row, Table};
 use crate::entry::{
-    CostSource, EntryId, InstanceId, LedgerEntry, ModelDecision, Outcome, UsageSource, usage_from,
+    Attribution, Cost, CostSource, DispatchRecord, EntryId, EntryResult, InstanceId, Intent,
+    LedgerEntry, ModelDecision, Outcome, TurnRecord, UsageSource, usage_from,
 };
 use crate::error::{LedgerError, LedgerErrorKind};
 
@@ -226,14 +227,14 @@ fn count(tokens: u64) -> i64 {
 
 impl Stored {
     pub(crate) fn sums(&self) -> Sums {
-        let entry = &self.entry;
-        let usage = entry.usage.unwrap_or_default();
-        let is_request = entry.corrects.is_none();
+        let result = &self.entry.result;
+        let usage = result.usage.unwrap_or_default();
+        let is_request = result.corrects.is_none();
         let takes_back = self
             .correction
             .is_some_and(|correction| correction.takes_unpriced_back);
-        let is_estimated =
-            is_request && (entry.usage_source == UsageSource::Estimated || entry.cost_estimated);
+        let is_estimated = is_request
+            && (result.usage_source == UsageSource::Estimated || result.cost.is_estimated);
         Sums {
             requests: i64::from(is_request),
             input: count(usage.input()),
@@ -241,60 +242,66 @@ impl Stored {
             cache_write: count(usage.cache_write()),
             output: count(usage.output()),
             reasoning: count(usage.reasoning()),
-            cost_nanos: entry.cost_nanos.unwrap_or(0),
-            unpriced: i64::from(entry.is_unpriced()) - i64::from(takes_back),
+            cost_nanos: result.cost.nanos.unwrap_or(0),
+            unpriced: i64::from(self.entry.is_unpriced()) - i64::from(takes_back),
             estimated: i64::from(is_estimated),
-            unknown: i64::from(entry.is_unknown()),
+            unknown: i64::from(self.entry.is_unknown()),
         }
     }
 
     pub(crate) fn cells(&self) -> Vec<Cell> {
-        let entry = &self.entry;
+        let LedgerEntry { intent, result } = &self.entry;
+        let Intent {
+            attribution,
+            turn,
+            dispatch,
+            ..
+        } = intent;
         let sums = self.sums();
         let tokens =
-            |read: fn(Usage) -> u64| Cell::Int(entry.usage.map(|usage| count(read(usage))));
+            |read: fn(Usage) -> u64| Cell::Int(result.usage.map(|usage| count(read(usage))));
         vec![
-            entry.id.as_str().into(),
-            entry.started_at.as_microsecond().into(),
-            entry.finished_at.as_microsecond().into(),
-            entry.route.as_str().into(),
-            entry.caller.as_deref().into(),
-            entry.key.as_deref().into(),
-            entry.team.as_deref().into(),
-            entry.session_id.as_deref().into(),
-            entry.thread_id.as_deref().into(),
-            entry.turn_id.as_deref().into(),
-            entry.request_kind.as_deref().into(),
-            entry.endpoint.as_str().into(),
-            entry.upstream.as_deref().into(),
-            entry.model_requested.as_deref().into(),
-            entry.model_served.as_deref().into(),
-            entry.decision.as_str().into(),
-            entry.rule.as_deref().into(),
-            // Plain structs of strings and numbers always serialise.
-            serde_json::to_string(&entry.attempts)
+            intent.id.as_str().into(),
+            intent.started_at.as_microsecond().into(),
+            result.finished_at.as_microsecond().into(),
+            attribution.route.as_str().into(),
+            attribution.caller.as_deref().into(),
+            attribution.key.as_deref().into(),
+            attribution.team.as_deref().into(),
+            turn.session_id.as_deref().into(),
+            turn.thread_id.as_deref().into(),
+            turn.turn_id.as_deref().into(),
+            turn.request_kind.as_deref().into(),
+            intent.endpoint.as_str().into(),
+            dispatch.upstream.as_deref().into(),
+            intent.model_requested.as_deref().into(),
+            dispatch.model_served.as_deref().into(),
+            dispatch.decision.as_str().into(),
+            dispatch.rule.as_deref().into(),
+            // Plain strings and numbers always serialise.
+            serde_json::to_string(&dispatch.attempts)
                 .unwrap_or_default()
                 .into(),
-            entry.status.map(i64::from).into(),
-            entry.outcome.as_str().into(),
-            entry.usage_source.as_str().into(),
+            result.status.map(i64::from).into(),
+            result.outcome.as_str().into(),
+            result.usage_source.as_str().into(),
             tokens(Usage::input),
             tokens(Usage::cached_input),
             tokens(Usage::cache_write),
             tokens(Usage::output),
             tokens(Usage::reasoning),
-            entry.service_tier_requested.as_deref().into(),
-            entry.service_tier.as_deref().into(),
-            entry.price_version.as_deref().into(),
-            entry.cost_source.as_str().into(),
-            entry.cost_nanos.into(),
-            i64::from(entry.cost_estimated).into(),
-            entry.billing.as_str().into(),
-            entry.ttft_ms.map(count).into(),
-            count(entry.duration_ms).into(),
-            entry.upstream_response_id.as_deref().into(),
-            entry.instance.as_str().into(),
-            entry.corrects.as_ref().map(EntryId::as_str).into(),
+            intent.service_tier_requested.as_deref().into(),
+            result.service_tier.as_deref().into(),
+            result.cost.price_version.as_deref().into(),
+            result.cost.source.as_str().into(),
+            result.cost.nanos.into(),
+            i64::from(result.cost.is_estimated).into(),
+            dispatch.billing.as_str().into(),
+            result.ttft_ms.map(count).into(),
+            count(result.duration_ms).into(),
+            result.upstream_response_id.as_deref().into(),
+            result.instance.as_str().into(),
+            result.corrects.as_ref().map(EntryId::as_str).into(),
             self.correction.map(|correction| correction.number).into(),
             sums.requests.into(),
             sums.unpriced.into(),
@@ -306,67 +313,95 @@ impl Stored {
 
 /// Reads a row of [`ENTRY_COLUMNS`].
 pub(crate) fn entry_of(row: &Row) -> Result<LedgerEntry, LedgerError> {
-    let corrupt = |context| LedgerError::bare(LedgerErrorKind::Corrupt, context);
-    let time = |index| {
-        let micros = row.some_int(index)?;
-        Timestamp::from_microsecond(micros).map_err(|_| corrupt("a stored time is out of range"))
-    };
-    let id = |text: String| EntryId::parse(&text).map_err(|_| corrupt("a stored id is no UUID"));
-    let tokens = |index| {
-        Ok::<_, LedgerError>(
-            row.int(index)?
-                .and_then(|number| u64::try_from(number).ok()),
-        )
-    };
-    let word = |index| row.some_text(index);
-    let attempts = word(17)?;
     Ok(LedgerEntry {
-        id: id(word(0)?)?,
-        started_at: time(1)?,
-        finished_at: time(2)?,
-        route: AuthRoute::parse(&word(3)?).ok_or_else(|| corrupt("a stored route is unknown"))?,
-        caller: row.text(4)?,
-        key: row.text(5)?,
-        team: row.text(6)?,
-        session_id: row.text(7)?,
-        thread_id: row.text(8)?,
-        turn_id: row.text(9)?,
-        request_kind: row.text(10)?,
+        intent: intent_of(row)?,
+        result: result_of(row)?,
+    })
+}
+
+fn corrupt(context: &'static str) -> LedgerError {
+    LedgerError::bare(LedgerErrorKind::Corrupt, context)
+}
+
+fn time_of(row: &Row, index: usize) -> Result<Timestamp, LedgerError> {
+    let micros = row.some_int(index)?;
+    Timestamp::from_microsecond(micros).map_err(|_| corrupt("a stored time is out of range"))
+}
+
+fn id_of(text: &str) -> Result<EntryId, LedgerError> {
+    EntryId::parse(text).map_err(|_| corrupt("a stored id is not a UUID"))
+}
+
+fn count_of(row: &Row, index: usize) -> Result<Option<u64>, LedgerError> {
+    Ok(row
+        .int(index)?
+        .and_then(|number| u64::try_from(number).ok()))
+}
+
+fn intent_of(row: &Row) -> Result<Intent, LedgerError> {
+    let word = |index| row.some_text(index);
+    Ok(Intent {
+        id: id_of(&word(0)?)?,
+        started_at: time_of(row, 1)?,
+        attribution: Attribution {
+            route: AuthRoute::parse(&word(3)?)
+                .ok_or_else(|| corrupt("a stored route is unknown"))?,
+            caller: row.text(4)?,
+            key: row.text(5)?,
+            team: row.text(6)?,
+        },
+        turn: TurnRecord {
+            session_id: row.text(7)?,
+            thread_id: row.text(8)?,
+            turn_id: row.text(9)?,
+            request_kind: row.text(10)?,
+        },
         endpoint: word(11)?,
-        upstream: row.text(12)?,
         model_requested: row.text(13)?,
-        model_served: row.text(14)?,
-        decision: ModelDecision::parse(&word(15)?)
-            .ok_or_else(|| corrupt("a stored decision is unknown"))?,
-        rule: row.text(16)?,
-        attempts: serde_json::from_str(&attempts)
-            .map_err(|_| corrupt("stored attempts cannot be read"))?,
+        service_tier_requested: row.text(26)?,
+        dispatch: DispatchRecord {
+            upstream: row.text(12)?,
+            model_served: row.text(14)?,
+            decision: ModelDecision::parse(&word(15)?)
+                .ok_or_else(|| corrupt("a stored decision is unknown"))?,
+            rule: row.text(16)?,
+            attempts: serde_json::from_str(&word(17)?)
+                .map_err(|_| corrupt("stored attempts cannot be read"))?,
+            billing: Billing::parse(&word(32)?)
+                .ok_or_else(|| corrupt("a stored billing is unknown"))?,
+        },
+    })
+}
+
+fn result_of(row: &Row) -> Result<EntryResult, LedgerError> {
+    let word = |index| row.some_text(index);
+    Ok(EntryResult {
+        finished_at: time_of(row, 2)?,
         status: row.int(18)?.and_then(|status| u16::try_from(status).ok()),
         outcome: Outcome::parse(&word(19)?)
             .ok_or_else(|| corrupt("a stored outcome is unknown"))?,
         usage_source: UsageSource::parse(&word(20)?)
             .ok_or_else(|| corrupt("a stored usage source is unknown"))?,
         usage: usage_from([
-            tokens(21)?,
-            tokens(22)?,
-            tokens(23)?,
-            tokens(24)?,
-            tokens(25)?,
+            count_of(row, 21)?,
+            count_of(row, 22)?,
+            count_of(row, 23)?,
+            count_of(row, 24)?,
+            count_of(row, 25)?,
         ]),
-        service_tier_requested: row.text(26)?,
         service_tier: row.text(27)?,
-        price_version: row.text(28)?,
-        cost_source: CostSource::parse(&word(29)?)
-            .ok_or_else(|| corrupt("a stored cost source is unknown"))?,
-        cost_nanos: row.int(30)?,
-        cost_estimated: row.some_int(31)? != 0,
-        billing: Billing::parse(&word(32)?)
-            .ok_or_else(|| corrupt("a stored billing is unknown"))?,
-        ttft_ms: tokens(33)?,
-        duration_ms: tokens(34)?.unwrap_or(0),
+        cost: Cost {
+            price_version: row.text(28)?,
+            source: CostSource::parse(&word(29)?)
+                .ok_or_else(|| corrupt("a stored cost source is unknown"))?,
+            nanos: row.int(30)?,
+            is_estimated: row.some_int(31)? != 0,
+        },
+        ttft_ms: count_of(row, 33)?,
+        duration_ms: count_of(row, 34)?.unwrap_or(0),
         upstream_response_id: row.text(35)?,
         instance: InstanceId::new(word(36)?),
-        corrects: row.text(37)?.map(id).transpose()?,
+        corrects: row.text(37)?.map(|id| id_of(&id)).transpose()?,
     })
 }
 
@@ -402,24 +437,29 @@ impl Additions {
     }
 
     fn apply(&mut self, stored: &Stored, sums: Sums, zone: &TimeZone) {
-        let entry = &stored.entry;
+        let LedgerEntry { intent, result } = &stored.entry;
+        let Intent {
+            attribution,
+            dispatch,
+            ..
+        } = intent;
         let text =
             |text: &Option<String>| text.clone().unwrap_or_default().replace('\0', "\u{fffd}");
         let dimensions = [
-            entry.instance.as_str().to_owned(),
-            entry.route.as_str().to_owned(),
-            text(&entry.upstream),
-            text(&entry.model_served),
-            text(&entry.key),
-            text(&entry.team),
-            text(&entry.request_kind),
-            entry.endpoint.clone(),
-            entry.decision.as_str().to_owned(),
-            entry.outcome.as_str().to_owned(),
-            entry.billing.as_str().to_owned(),
+            result.instance.as_str().to_owned(),
+            attribution.route.as_str().to_owned(),
+            text(&dispatch.upstream),
+            text(&dispatch.model_served),
+            text(&attribution.key),
+            text(&attribution.team),
+            text(&intent.turn.request_kind),
+            intent.endpoint.clone(),
+            dispatch.decision.as_str().to_owned(),
+            result.outcome.as_str().to_owned(),
+            dispatch.billing.as_str().to_owned(),
         ];
         for (level, micros) in LEVELS {
-            let bucket = entry.started_at.as_microsecond().div_euclid(micros);
+            let bucket = intent.started_at.as_microsecond().div_euclid(micros);
             self.rollup
                 .entry((level, bucket, dimensions.clone()))
                 .or_default()
@@ -428,19 +468,19 @@ impl Additions {
         if sums.cost_nanos == 0 {
             return;
         }
-        let day = local_day(entry.started_at, zone);
+        let day = local_day(intent.started_at, zone);
         let scopes = [
             Some(Scope::Gateway),
-            entry.key.clone().map(Scope::Key),
-            entry.team.clone().map(Scope::Team),
+            attribution.key.clone().map(Scope::Key),
+            attribution.team.clone().map(Scope::Team),
         ];
         for scope in scopes.into_iter().flatten().map(|scope| scope.as_text()) {
             for day in [0, day] {
                 let key = (
                     scope.clone(),
-                    entry.billing.as_str(),
+                    dispatch.billing.as_str(),
                     day,
-                    entry.instance.as_str().to_owned(),
+                    result.instance.as_str().to_owned(),
                 );
                 let nanos = self.spend.entry(key).or_default();
                 *nanos = nanos.saturating_add(sums.cost_nanos);

@@ -150,7 +150,7 @@ impl Writer {
                 if let Err(error) = self.commit(std::slice::from_ref(&stored)).await {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        id = %stored.entry.id,
+                        id = %stored.entry.id(),
                         "the store refuses an entry"
                     );
                     outcome = Err(error);
@@ -247,8 +247,9 @@ struct Group {
 fn done(stored: &Stored) -> (EntryId, Option<u64>) {
     let entry = &stored.entry;
     (
-        entry.id.clone(),
+        entry.id().clone(),
         entry
+            .result
             .usage
             .map(|usage| usage.input().saturating_add(usage.output())),
     )
@@ -272,14 +273,14 @@ pub(crate) async fn write(
     let mut seen = HashSet::new();
     let entries: Vec<&Stored> = entries
         .iter()
-        .filter(|stored| seen.insert(&stored.entry.id))
+        .filter(|stored| seen.insert(stored.entry.id()))
         .collect();
     link.begin().await?;
     let rows = entries.iter().map(|stored| stored.cells()).collect();
     let mut inserted: HashSet<String> = link.insert(&ENTRIES, rows).await?.into_iter().collect();
     let mut additions = Additions::default();
     for stored in entries {
-        let id = stored.entry.id.as_str();
+        let id = stored.entry.id().as_str();
         if inserted.contains(id) {
             additions.add(stored, zone);
         } else if replace_guess(link, stored, zone, &mut additions).await? {
@@ -299,10 +300,11 @@ async fn replace_guess(
     zone: &jiff::tz::TimeZone,
     additions: &mut Additions,
 ) -> Result<bool, LedgerError> {
-    if stored.entry.outcome == Outcome::Interrupted || stored.entry.corrects.is_some() {
+    if stored.entry.result.outcome == Outcome::Interrupted || stored.entry.result.corrects.is_some()
+    {
         return Ok(false);
     }
-    let id = stored.entry.id.as_str();
+    let id = stored.entry.id().as_str();
     let sql = format!(
         "SELECT {ENTRY_COLUMNS} FROM entries WHERE id = $1 AND outcome = 'interrupted' AND corrects IS NULL"
     );

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use gateway_ledger::{AttemptRecord, CostSource, LedgerEntry, Outcome, UsageSource};
+use gateway_ledger::{
+    AttemptRecord, Cost, CostSource, EntryResult, LedgerEntry, Outcome, UsageSource,
+};
 use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
 use gateway_wire::reply::ReplySummary;
@@ -231,25 +233,31 @@ fn price(live: &ActiveConfig, exchange: &Exchange) -> Money {
 /// The entry; `None` where nobody is known whom it could be booked on.
 fn entry(app: &App, exchange: &Exchange, money: &Money, duration: Duration) -> Option<LedgerEntry> {
     let intent = app.books.intent(exchange)?;
-    let mut entry = LedgerEntry::interrupted(intent, app.clock.now(), app.books.instance().clone());
-    entry.status = exchange.status;
-    entry.outcome = exchange.outcome;
-    (entry.usage_source, entry.usage) = match exchange.counted {
+    let (usage_source, usage) = match exchange.counted {
         Counted::Reported(usage) => (UsageSource::Reported, Some(usage)),
         Counted::Estimated(usage) => (UsageSource::Estimated, Some(usage)),
         Counted::Unknown => (UsageSource::Unknown, None),
     };
-    entry.service_tier.clone_from(&exchange.service_tier);
-    entry.price_version.clone_from(&money.price_version);
-    entry.cost_source = money.source;
-    entry.cost_nanos = money.nanos;
-    entry.cost_estimated = money.is_estimated;
-    entry.ttft_ms = exchange.first_token.map(millis);
-    entry.duration_ms = millis(duration);
-    entry
-        .upstream_response_id
-        .clone_from(&exchange.upstream_response_id);
-    Some(entry)
+    let result = EntryResult {
+        finished_at: app.clock.now(),
+        status: exchange.status,
+        outcome: exchange.outcome,
+        usage_source,
+        usage,
+        service_tier: exchange.service_tier.clone(),
+        cost: Cost {
+            price_version: money.price_version.clone(),
+            source: money.source,
+            nanos: money.nanos,
+            is_estimated: money.is_estimated,
+        },
+        ttft_ms: exchange.first_token.map(millis),
+        duration_ms: millis(duration),
+        upstream_response_id: exchange.upstream_response_id.clone(),
+        instance: app.books.instance().clone(),
+        corrects: None,
+    };
+    Some(LedgerEntry { intent, result })
 }
 
 fn millis(duration: Duration) -> u64 {

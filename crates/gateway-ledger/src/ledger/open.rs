@@ -187,13 +187,13 @@ async fn settle_own(
         let entries = keeper::interrupted(found.intents, shared, &shared.instance);
         let stored: Vec<Stored> = entries.iter().cloned().map(Stored::from).collect();
         let new = writer::write(&mut writer.link().await?, &stored, &shared.time_zone).await?;
-        live::delete_intents(&mut link, entries.iter().map(|entry| &entry.id)).await?;
+        live::delete_intents(&mut link, entries.iter().map(LedgerEntry::id)).await?;
         // An entry that was there already: the process died between its commit and the end of its
         // intent.
         settled.extend(
             entries
                 .into_iter()
-                .filter(|entry| new.contains(entry.id.as_str())),
+                .filter(|entry| new.contains(entry.id().as_str())),
         );
     }
 }

@@ -373,7 +373,7 @@ async fn budgets_say_where_they_stand(store: Arc<Store>) {
     let gateway = store.open("a").await;
     let scope = Scope::Key("k1".to_owned());
     let mut new = intent(store.now());
-    new.key = Some("k1".to_owned());
+    new.attribution.key = Some("k1".to_owned());
     gateway.ledger.settle(entry(new, "a")).await;
     let limits = gateway_policy::limit::ScopeLimits {
         scope: scope.clone(),

@@ -135,13 +135,13 @@ async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
         Limits::default(),
     )];
     let mut first = intent(store.now());
-    first.key = Some("k1".to_owned());
+    first.attribution.key = Some("k1".to_owned());
     let mut reserved = claim(&store, 9 * CENT, &scopes);
     reserved.id = first.id.clone();
     assert!(is_granted(&gateway.ledger.reserve(reserved).await.unwrap()));
     gateway.ledger.begin(&first).await.unwrap();
     let mut settled = entry(first, "a");
-    settled.cost_nanos = Some(2 * CENT);
+    settled.result.cost.nanos = Some(2 * CENT);
     gateway.ledger.settle(settled).await;
     // The lane works in order: what was settled before this claim is released before it, or the
     // moment after.

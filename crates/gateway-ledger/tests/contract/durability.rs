@@ -65,7 +65,7 @@ fn child_process() {
                     matches!(settled, Settled::Committed | Settled::Spooled),
                     "{settled:?}"
                 );
-                say("settled", &entry.id);
+                say("settled", entry.id());
             }
         });
         join_all(workers).await;
@@ -127,7 +127,7 @@ async fn kill_nine_loses_no_acknowledged_entry_and_no_intent(store: Arc<Store>) 
     for id in &settled {
         let entry = gateway.ledger.exchange(id).await.unwrap();
         assert_eq!(
-            entry.map(|entry| entry.outcome),
+            entry.map(|entry| entry.result.outcome),
             Some(Outcome::Completed),
             "{id} was acknowledged"
         );
@@ -140,7 +140,10 @@ async fn kill_nine_loses_no_acknowledged_entry_and_no_intent(store: Arc<Store>) 
             .unwrap()
             .unwrap_or_else(|| panic!("{id} is nowhere"));
         assert!(
-            matches!(entry.outcome, Outcome::Completed | Outcome::Interrupted),
+            matches!(
+                entry.result.outcome,
+                Outcome::Completed | Outcome::Interrupted
+            ),
             "{entry:?}"
         );
     }
@@ -162,7 +165,9 @@ async fn kill_nine_loses_no_acknowledged_entry_and_no_intent(store: Arc<Store>) 
     assert_eq!(usage.total.requests, i64::try_from(all.len()).unwrap());
     assert_eq!(
         usage.total.cost_nanos_metered,
-        all.iter().filter_map(|entry| entry.cost_nanos).sum::<i64>()
+        all.iter()
+            .filter_map(|entry| entry.result.cost.nanos)
+            .sum::<i64>()
     );
     gateway.close().await;
 }
@@ -210,7 +215,7 @@ async fn a_live_replica_is_not_swept_before_its_lease_is_over(store: Arc<Store>)
     .await;
     let swept = seen(&of_dead.id).await.unwrap();
     assert_eq!(
-        (swept.outcome, swept.instance.as_str()),
+        (swept.result.outcome, swept.result.instance.as_str()),
         (Outcome::Interrupted, "dead")
     );
     // Neither the one whose lease is not over nor its own.
@@ -244,16 +249,22 @@ async fn a_late_entry_from_a_spool_replaces_the_sweeps_guess(store: Arc<Store>) 
     store.advance(Duration::from_secs(61));
     let b = store.open_with(leased(&store, "b", 300)).await;
     until("the guess is there", async || {
-        b.ledger.exchange(&truth.id).await.unwrap().is_some()
+        b.ledger.exchange(truth.id()).await.unwrap().is_some()
     })
     .await;
     assert_eq!(
-        b.ledger.exchange(&truth.id).await.unwrap().unwrap().outcome,
+        b.ledger
+            .exchange(truth.id())
+            .await
+            .unwrap()
+            .unwrap()
+            .result
+            .outcome,
         Outcome::Interrupted
     );
     let a = store.open("a").await;
     assert_eq!((a.interrupted.len(), a.ledger.health().spool_depth), (0, 0));
-    assert_eq!(b.ledger.exchange(&truth.id).await.unwrap(), Some(truth));
+    assert_eq!(b.ledger.exchange(truth.id()).await.unwrap(), Some(truth));
     let total = b.ledger.usage(&UsageQuery::default()).await.unwrap().total;
     assert_eq!(
         (
@@ -272,7 +283,7 @@ async fn retention_deletes_entries_and_keeps_sums_in_step(store: Arc<Store>) {
     let mut old = Vec::new();
     for _ in 0..3_000 {
         let mut entry = entry(intent(store.now()), "a");
-        entry.upstream_response_id = Some("x".repeat(500));
+        entry.result.upstream_response_id = Some("x".repeat(500));
         old.push(entry);
     }
     for wave in old.chunks(250) {
@@ -447,7 +458,7 @@ fn a_crash_with_a_full_spool_loses_nothing() {
         let entries: Vec<_> = (0..200)
             .map(|_| {
                 let mut entry = entry(intent(store.now()), "a");
-                entry.upstream_response_id = Some("x".repeat(100_000));
+                entry.result.upstream_response_id = Some("x".repeat(100_000));
                 entry
             })
             .collect();
@@ -509,10 +520,10 @@ fn a_torn_spool_is_read_up_to_the_tear() {
         drop(ledger);
         let gateway = store.open("a").await;
         assert_eq!(
-            gateway.ledger.exchange(&whole.id).await.unwrap(),
+            gateway.ledger.exchange(whole.id()).await.unwrap(),
             Some(whole)
         );
-        assert_eq!(gateway.ledger.exchange(&torn.id).await.unwrap(), None);
+        assert_eq!(gateway.ledger.exchange(torn.id()).await.unwrap(), None);
         gateway.close().await;
     });
 }
@@ -528,7 +539,10 @@ fn a_damaged_file_of_intents_does_not_keep_the_ledger_from_opening() {
         let live = file.with_file_name("ledger-live.db");
         std::fs::write(&live, vec![7; 40_000]).unwrap();
         let gateway = store.open("a").await;
-        assert_eq!(gateway.ledger.exchange(&kept.id).await.unwrap(), Some(kept));
+        assert_eq!(
+            gateway.ledger.exchange(kept.id()).await.unwrap(),
+            Some(kept)
+        );
         gateway.ledger.begin(&intent(store.now())).await.unwrap();
         assert!(file.with_file_name("ledger-live.db.damaged").exists());
         gateway.close().await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ledger::{
-    AttemptRecord, CostSource, ExchangeQuery, GroupBy, LedgerEntry, Outcome, RepriceQuery,
-    UsageQuery, UsageSource, UsageSums,
+    AttemptRecord, Cost, CostSource, EntryResult, ExchangeQuery, GroupBy, LedgerEntry, Outcome,
+    RepriceQuery, UsageQuery, UsageSource, UsageSums,
 };
 use gateway_policy::{Billing, PriceTable};
 use gateway_wire::SendState;
@@ -35,11 +35,14 @@ fn entries(store: &Store) -> [LedgerEntry; 5] {
     let (mut priced, mut unpriced, mut plan, mut unknown, mut reported) =
         (new(), new(), new(), new(), new());
     // The client asked for priority and got standard: standard is what the API bills.
-    priced.service_tier_requested = Some("priority".to_owned());
-    (unpriced.cost_nanos, unpriced.cost_source) = (None, CostSource::Unpriced);
-    (plan.billing, plan.service_tier_requested) = (Billing::Plan, Some("priority".to_owned()));
-    unknown.model_served = Some("mystery".to_owned());
-    reported.cost_source = CostSource::ProviderReported;
+    priced.intent.service_tier_requested = Some("priority".to_owned());
+    unpriced.result.cost = Cost::UNPRICED;
+    (
+        plan.intent.dispatch.billing,
+        plan.intent.service_tier_requested,
+    ) = (Billing::Plan, Some("priority".to_owned()));
+    unknown.intent.dispatch.model_served = Some("mystery".to_owned());
+    reported.result.cost.source = CostSource::ProviderReported;
     [priced, unpriced, plan, unknown, reported]
 }
 
@@ -114,7 +117,7 @@ async fn check_entries(gateway: &Gateway, entries: &[LedgerEntry], expected: Usa
     assert_eq!(ledger.usage(&by_session).await.unwrap().total, expected);
     for entry in entries {
         assert_eq!(
-            ledger.exchange(&entry.id).await.unwrap().as_ref(),
+            ledger.exchange(entry.id()).await.unwrap().as_ref(),
             Some(entry)
         );
     }
@@ -128,14 +131,11 @@ async fn check_entries(gateway: &Gateway, entries: &[LedgerEntry], expected: Usa
     let corrections: Vec<_> = page
         .items
         .iter()
-        .filter(|entry| entry.corrects.is_some())
+        .filter(|entry| entry.result.corrects.is_some())
         .collect();
     assert_eq!(corrections.len(), 7);
-    assert!(
-        corrections
-            .iter()
-            .all(|entry| entry.usage.is_none() && entry.price_version.as_deref() != Some("v1"))
-    );
+    assert!(corrections.iter().all(|entry| entry.result.usage.is_none()
+        && entry.result.cost.price_version.as_deref() != Some("v1")));
 }
 
 async fn two_repricings_at_once_correct_once(store: Arc<Store>) {
@@ -163,33 +163,34 @@ fn blank(store: &Store, outcome: Outcome, status: Option<u16>, sent: SendState) 
         failure: None,
         sent,
     };
-    LedgerEntry {
+    let mut entry = entry(intent(store.now()), "a");
+    entry.intent.dispatch.attempts = vec![attempt];
+    entry.result = EntryResult {
         usage: None,
         usage_source: UsageSource::Unknown,
-        cost_nanos: None,
-        cost_source: CostSource::Unpriced,
+        cost: Cost::UNPRICED,
         status,
         outcome,
-        attempts: vec![attempt],
-        ..entry(intent(store.now()), "a")
-    }
+        ..entry.result
+    };
+    entry
 }
 
 /// Two without a price, four unknown, and six of neither kind.
 fn mixed(store: &Store) -> Vec<LedgerEntry> {
     let blank = |outcome, status, sent| blank(store, outcome, status, sent);
     let [priced, unpriced, _, mut mystery, reported] = entries(store);
-    mystery.cost_nanos = None;
-    mystery.cost_source = CostSource::Unpriced;
+    mystery.result.cost = Cost::UNPRICED;
     let interrupted = LedgerEntry::interrupted(
         intent(store.now()),
         store.now(),
         gateway_ledger::InstanceId::new("a"),
     );
     let mut free = blank(Outcome::Completed, Some(200), SendState::Sent);
-    free.endpoint = "input_tokens".to_owned();
+    free.intent.endpoint = "input_tokens".to_owned();
     let mut told_cost = blank(Outcome::Completed, Some(200), SendState::Sent);
-    (told_cost.cost_nanos, told_cost.cost_source) = (Some(7), CostSource::ProviderReported);
+    (told_cost.result.cost.nanos, told_cost.result.cost.source) =
+        (Some(7), CostSource::ProviderReported);
     vec![
         unpriced,
         mystery,

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_ledger::{
-    Clock, CostSource, Durability, EntryId, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision,
-    OpenOptions, Opened, Outcome, UsageSource,
+    Attribution, Clock, Cost, CostSource, DispatchRecord, Durability, EntryId, EntryResult,
+    InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, OpenOptions, Opened, Outcome,
+    TurnRecord, UsageSource,
 };
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::Usage;
@@ -231,45 +232,57 @@ impl Gateway {
 }
 
 pub(crate) fn intent(at: Timestamp) -> Intent {
+    let text = |text: &str| Some(text.to_owned());
     Intent {
         id: EntryId::at(at),
         started_at: at,
-        route: AuthRoute::ApiKey,
-        caller: Some("alice".to_owned()),
-        key: Some("k1".to_owned()),
-        team: Some("red".to_owned()),
-        session_id: Some("s1".to_owned()),
-        thread_id: Some("th1".to_owned()),
-        turn_id: Some("t1".to_owned()),
-        request_kind: Some("turn".to_owned()),
+        attribution: Attribution {
+            route: AuthRoute::ApiKey,
+            caller: text("alice"),
+            key: text("k1"),
+            team: text("red"),
+        },
+        turn: TurnRecord {
+            session_id: text("s1"),
+            thread_id: text("th1"),
+            turn_id: text("t1"),
+            request_kind: text("turn"),
+        },
         endpoint: "responses".to_owned(),
-        upstream: Some("openai".to_owned()),
-        model_requested: Some("gpt-5.5".to_owned()),
-        model_served: Some("gpt-5.4".to_owned()),
-        decision: ModelDecision::FellBack,
-        rule: None,
-        attempts: Vec::new(),
-        service_tier_requested: Some("auto".to_owned()),
-        billing: Billing::Metered,
+        model_requested: text("gpt-5.5"),
+        service_tier_requested: text("auto"),
+        dispatch: DispatchRecord {
+            upstream: text("openai"),
+            model_served: text("gpt-5.4"),
+            decision: ModelDecision::FellBack,
+            rule: None,
+            attempts: Vec::new(),
+            billing: Billing::Metered,
+        },
     }
 }
 
 /// A completed entry: 1000 input tokens of which 400 cached and 100 written, 50 output of which 20
 /// reasoning, 1.5 millidollars.
 pub(crate) fn entry(intent: Intent, instance: &str) -> LedgerEntry {
-    let finished_at = intent.started_at;
-    LedgerEntry {
+    let result = EntryResult {
+        finished_at: intent.started_at,
         status: Some(200),
         outcome: Outcome::Completed,
         usage_source: UsageSource::Reported,
         usage: Some(Usage::new(1_000, 400, 100, 50, 20).unwrap()),
         service_tier: Some("default".to_owned()),
-        price_version: Some("v1".to_owned()),
-        cost_source: CostSource::Calculated,
-        cost_nanos: Some(1_500_000),
+        cost: Cost {
+            price_version: Some("v1".to_owned()),
+            source: CostSource::Calculated,
+            nanos: Some(1_500_000),
+            is_estimated: false,
+        },
         ttft_ms: Some(12),
         duration_ms: 345,
         upstream_response_id: Some("resp_1".to_owned()),
-        ..LedgerEntry::interrupted(intent, finished_at, InstanceId::new(instance))
-    }
+        instance: InstanceId::new(instance),
+        corrects: None,
+    };
+    LedgerEntry { intent, result }
 }

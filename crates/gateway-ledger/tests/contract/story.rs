@@ -31,7 +31,7 @@ async fn an_entry_reads_back_as_it_was_written(store: Arc<Store>) {
     let intent = intent(store.now());
     gateway.ledger.begin(&intent).await.unwrap();
     let mut entry = entry(intent, "a");
-    entry.attempts = vec![AttemptRecord {
+    entry.intent.dispatch.attempts = vec![AttemptRecord {
         model: "gpt-5.5".to_owned(),
         upstream: "openai".to_owned(),
         status: Some(400),
@@ -43,7 +43,7 @@ async fn an_entry_reads_back_as_it_was_written(store: Arc<Store>) {
         Settled::Committed
     ));
     assert_eq!(
-        gateway.ledger.exchange(&entry.id).await.unwrap(),
+        gateway.ledger.exchange(entry.id()).await.unwrap(),
         Some(entry.clone())
     );
     let page = gateway
@@ -116,23 +116,29 @@ async fn a_crash_leaves_interrupted_entries_and_loses_nothing(store: Arc<Store>)
 
     store.advance(Duration::from_secs(5));
     let gateway = store.open("a").await;
-    let ids: Vec<&EntryId> = gateway.interrupted.iter().map(|entry| &entry.id).collect();
+    let ids: Vec<&EntryId> = gateway.interrupted.iter().map(|entry| entry.id()).collect();
     assert_eq!(ids, [&open.id]);
     let interrupted = gateway.ledger.exchange(&open.id).await.unwrap().unwrap();
-    assert_eq!(interrupted.outcome, Outcome::Interrupted);
-    assert_eq!(interrupted.usage_source, UsageSource::Unknown);
-    assert_eq!((interrupted.usage, interrupted.cost_nanos), (None, None));
-    assert_eq!(interrupted.cost_source, CostSource::Unpriced);
-    assert_eq!(interrupted.duration_ms, 5_000);
+    assert_eq!(interrupted.result.outcome, Outcome::Interrupted);
+    assert_eq!(interrupted.result.usage_source, UsageSource::Unknown);
     assert_eq!(
-        gateway.ledger.exchange(&settled.id).await.unwrap(),
+        (interrupted.result.usage, interrupted.result.cost.nanos),
+        (None, None)
+    );
+    assert_eq!(interrupted.result.cost.source, CostSource::Unpriced);
+    assert_eq!(interrupted.result.duration_ms, 5_000);
+    assert_eq!(
+        gateway.ledger.exchange(settled.id()).await.unwrap(),
         Some(settled)
     );
 
     // The truth, when it turns up late, takes the place of the guess, and the sums follow.
     let late = entry(open, "a");
     gateway.ledger.settle(late.clone()).await;
-    assert_eq!(gateway.ledger.exchange(&late.id).await.unwrap(), Some(late));
+    assert_eq!(
+        gateway.ledger.exchange(late.id()).await.unwrap(),
+        Some(late)
+    );
     let usage = gateway.ledger.usage(&UsageQuery::default()).await.unwrap();
     assert_eq!(
         (usage.total.requests, usage.total.unpriced_requests),
@@ -173,13 +179,13 @@ async fn pages_show_every_entry_once(store: Arc<Store>) {
         }
         let mut entry = entry(intent(store.now()), "a");
         if index % 5 == 0 {
-            entry.outcome = Outcome::Failed;
-            entry.session_id = Some("s2".to_owned());
+            entry.result.outcome = Outcome::Failed;
+            entry.intent.turn.session_id = Some("s2".to_owned());
         }
         gateway.ledger.settle(entry.clone()).await;
         expected.push(entry);
     }
-    expected.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
+    expected.sort_by(|a, b| (b.intent.started_at, b.id()).cmp(&(a.intent.started_at, a.id())));
     for limit in [1, 7, 25, 1000] {
         let mut query = ExchangeQuery {
             limit,
@@ -235,15 +241,15 @@ async fn usage_is_exact_on_every_edge(store: Arc<Store>) {
     let mut entries = Vec::new();
     for index in 0..120_i64 {
         let mut entry = entry(intent(store.now()), "a");
-        entry.billing = if index % 3 == 0 {
+        entry.intent.dispatch.billing = if index % 3 == 0 {
             Billing::Plan
         } else {
             Billing::Metered
         };
-        entry.model_served = (index % 4 != 0).then(|| format!("m{}", index % 2));
-        entry.cost_nanos = (index % 7 != 0).then_some(index + 1);
+        entry.intent.dispatch.model_served = (index % 4 != 0).then(|| format!("m{}", index % 2));
+        entry.result.cost.nanos = (index % 7 != 0).then_some(index + 1);
         if index % 10 == 0 {
-            entry.usage_source = UsageSource::Estimated;
+            entry.result.usage_source = UsageSource::Estimated;
         }
         entries.push(entry);
         store.advance(Duration::from_secs(240));
@@ -306,14 +312,22 @@ async fn usage_is_exact_on_every_edge(store: Arc<Store>) {
 fn check_usage(query: &UsageQuery, report: &UsageReport, entries: &[LedgerEntry]) {
     let inside: Vec<_> = entries
         .iter()
-        .filter(|entry| query.since.is_none_or(|since| entry.started_at >= since))
-        .filter(|entry| query.until.is_none_or(|until| entry.started_at < until))
+        .filter(|entry| {
+            query
+                .since
+                .is_none_or(|since| entry.intent.started_at >= since)
+        })
+        .filter(|entry| {
+            query
+                .until
+                .is_none_or(|until| entry.intent.started_at < until)
+        })
         .collect();
     let cost = |billing| {
         inside
             .iter()
-            .filter(|entry| entry.billing == billing)
-            .filter_map(|entry| entry.cost_nanos)
+            .filter(|entry| entry.intent.dispatch.billing == billing)
+            .filter_map(|entry| entry.result.cost.nanos)
             .sum::<i64>()
     };
     let count = |test: &dyn Fn(&LedgerEntry) -> bool| {
@@ -329,8 +343,8 @@ fn check_usage(query: &UsageQuery, report: &UsageReport, entries: &[LedgerEntry]
         reasoning_tokens: 20 * requests,
         cost_nanos_metered: cost(Billing::Metered),
         cost_nanos_plan: cost(Billing::Plan),
-        unpriced_requests: count(&|entry| entry.cost_nanos.is_none()),
-        estimated_requests: count(&|entry| entry.usage_source == UsageSource::Estimated),
+        unpriced_requests: count(&|entry| entry.result.cost.nanos.is_none()),
+        estimated_requests: count(&|entry| entry.result.usage_source == UsageSource::Estimated),
         unknown_requests: 0,
     };
     assert_eq!(report.total, expected, "{query:?}");
@@ -352,8 +366,8 @@ fn check_usage(query: &UsageQuery, report: &UsageReport, entries: &[LedgerEntry]
         let expected = count(&|entry| {
             let is_day = day
                 .as_ref()
-                .is_none_or(|day| entry.started_at.to_string().starts_with(day));
-            entry.model_served == model && is_day
+                .is_none_or(|day| entry.intent.started_at.to_string().starts_with(day));
+            entry.intent.dispatch.model_served == model && is_day
         });
         assert_eq!(row.sums.requests, expected, "{query:?} {row:?}");
     }
@@ -362,16 +376,19 @@ fn check_usage(query: &UsageQuery, report: &UsageReport, entries: &[LedgerEntry]
 async fn text_with_a_nul_does_not_stop_the_ledger(store: Arc<Store>) {
     let gateway = store.open("a").await;
     let mut entry = entry(intent(store.now()), "a");
-    entry.model_served = Some("a\0b".to_owned());
-    entry.endpoint = "\u{10ffff}'; DROP TABLE entries; --".to_owned();
-    entry.session_id = Some(String::new());
+    entry.intent.dispatch.model_served = Some("a\0b".to_owned());
+    entry.intent.endpoint = "\u{10ffff}'; DROP TABLE entries; --".to_owned();
+    entry.intent.turn.session_id = Some(String::new());
     assert!(matches!(
         gateway.ledger.settle(entry.clone()).await,
         Settled::Committed
     ));
-    let read = gateway.ledger.exchange(&entry.id).await.unwrap().unwrap();
-    assert_eq!(read.model_served.as_deref(), Some("a\u{fffd}b"));
-    assert_eq!(read.endpoint, entry.endpoint);
+    let read = gateway.ledger.exchange(entry.id()).await.unwrap().unwrap();
+    assert_eq!(
+        read.intent.dispatch.model_served.as_deref(),
+        Some("a\u{fffd}b")
+    );
+    assert_eq!(read.intent.endpoint, entry.intent.endpoint);
     let usage = gateway
         .ledger
         .usage(&UsageQuery {

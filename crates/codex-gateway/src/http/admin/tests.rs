@@ -48,8 +48,8 @@ async fn with_entries() -> Process {
         ),
     ] {
         let mut entry = entry(at(time), route, model);
-        entry.outcome = outcome;
-        entry.status = Some(status);
+        entry.result.outcome = outcome;
+        entry.result.status = Some(status);
         process.app.books.settle(entry).await;
     }
     process
