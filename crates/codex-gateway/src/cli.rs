@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Overrides, Places, Settings};
+use crate::config::{self, Overrides, Settings, SourceMap};
 use gateway_policy::problem::Severity;
 
 /// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful
@@ -136,12 +136,12 @@ fn say_json(answer: &impl serde::Serialize) -> ExitCode {
 
 /// The configuration for a command that only asks; what is wrong with it is said here. Warnings are
 /// `check`'s to tell.
-fn settings(overrides: &Overrides) -> Result<(Settings, Places), ExitCode> {
+fn settings(overrides: &Overrides) -> Result<(Settings, SourceMap), ExitCode> {
     let mut loaded = config::load(overrides).map_err(|error| {
         complain(&format!("error: {error}"));
         ExitCode::from(EXIT_CONFIG)
     })?;
-    let places = Places::new(&loaded.source);
+    let places = SourceMap::new(&loaded.source);
     if let Some(settings) = loaded.settings.take() {
         return Ok((settings, places));
     }

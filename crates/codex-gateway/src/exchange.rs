@@ -43,7 +43,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
         .get::<RequestId>()
         .cloned()
         .unwrap_or_else(RequestId::generate);
-    let limit = app.live.load().settings.limits.max_concurrent;
+    let limit = app.live.load().settings.server.max_concurrent;
     let Some(place) = app.slots.take(limit) else {
         return overloaded(&app, endpoint, &id);
     };
@@ -120,7 +120,7 @@ async fn walk(
 ) {
     let live = app.live.load_full();
     let (parts, body) = request.into_parts();
-    let cancels = live.settings.on_disconnect == OnDisconnect::Cancel;
+    let cancels = live.settings.server.on_disconnect == OnDisconnect::Cancel;
     let reached = tokio::select! {
         reached = toward_upstream(app, &live, &mut exchange, &parts, body, sent) => reached,
         () = answer.client_gone(), if cancels => {

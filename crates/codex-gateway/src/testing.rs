@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::cli::serve;
 use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
-use crate::config::{self, Overrides, Places, Settings};
+use crate::config::{self, Overrides, Settings, SourceMap};
 use crate::data_dir::DataDir;
 use crate::http::router::{Serves, router};
 use crate::http::state::HttpState;
@@ -36,7 +36,7 @@ pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 20);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration that is called `gateway.toml`.
-pub(crate) fn configured(text: &str) -> (Settings, Places) {
+pub(crate) fn configured(text: &str) -> (Settings, SourceMap) {
     let source = config::Source {
         path: "gateway.toml".to_owned(),
         text: text.to_owned(),
@@ -44,7 +44,7 @@ pub(crate) fn configured(text: &str) -> (Settings, Places) {
     };
     let loaded = config::check(source, &Overrides::default());
     let report = loaded.report(false);
-    let places = Places::new(&loaded.source);
+    let places = SourceMap::new(&loaded.source);
     (loaded.settings.expect(&report), places)
 }
 

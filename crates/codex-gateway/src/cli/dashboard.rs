@@ -49,17 +49,17 @@ fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitC
 
 /// Where the configuration serves the dashboard.
 fn base(settings: &Settings) -> String {
-    let address = settings.admin.listen.unwrap_or(settings.listen);
-    let scheme = if settings.tls.is_some() {
+    let address = settings.admin.listen.unwrap_or(settings.server.listen);
+    let scheme = if settings.server.tls.is_some() {
         "https"
     } else {
         "http"
     };
     let port = address.port();
-    match settings.hosts.first() {
+    match settings.server.hosts.first() {
         // A certificate is for a name, and others than loopback addresses are what a person off
         // this machine opens.
-        Some(name) if settings.tls.is_some() || !address.ip().is_loopback() => {
+        Some(name) if settings.server.tls.is_some() || !address.ip().is_loopback() => {
             format!("{scheme}://{name}:{port}")
         }
         _ if address.ip().is_unspecified() => format!("{scheme}://127.0.0.1:{port}"),

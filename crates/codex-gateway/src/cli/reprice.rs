@@ -44,7 +44,7 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
         since,
         ..RepriceQuery::default()
     };
-    let (prices, is_applied) = (settings.prices.clone(), args.apply);
+    let (prices, is_applied) = (settings.prices.table.clone(), args.apply);
     let report = with_ledger(&settings, |ledger| async move {
         let report = ledger.reprice(&query, &prices, is_applied).await?;
         if is_applied {

@@ -13,14 +13,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-mod restart;
-
 use crate::admin_auth::Gate;
 use crate::app::App;
 use crate::cli::{EXIT_CONFIG, complain, say};
 use crate::clock::Clock;
 use crate::config::active::{ActiveConfig, SharedConfig};
-use crate::config::{self, Loaded, Overrides, Places};
+use crate::config::{self, Loaded, Overrides, SourceMap};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
 use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
 use crate::http::router::{Serves, router};
@@ -68,7 +66,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
         complain(&loaded.report(std::io::stderr().is_terminal()));
     }
     let path = loaded.source.path.clone();
-    let places = Places::new(&loaded.source);
+    let places = SourceMap::new(&loaded.source);
     let Some(settings) = loaded.settings else {
         let errors = loaded
             .problems
@@ -79,7 +77,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
         return ExitCode::from(EXIT_CONFIG);
     };
     telemetry::init(
-        settings.log_format,
+        settings.log.format,
         config::environment("RUST_LOG").as_deref(),
     );
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -127,7 +125,7 @@ async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> a
         let certificate = Arc::clone(&app);
         app.tasks.spawn_background("certificate", async move {
             if let Some(tls) = &certificate.tls {
-                tls.follow(|| certificate.live.load().settings.tls.clone())
+                tls.follow(|| certificate.live.load().settings.server.tls.clone())
                     .await;
             }
         });
@@ -174,12 +172,16 @@ async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> a
 
 /// How long running streams may take, by the configuration that is in force when the process stops.
 fn grace(app: &App) -> Duration {
-    app.live.load().settings.limits.shutdown_grace
+    app.live.load().settings.server.shutdown_grace
 }
 
 /// Everything the process shares, and the sockets.
 async fn build(live: ActiveConfig, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, Vec<Door>)> {
-    let main = bind(live.settings.listen, "--listen takes another address").await?;
+    let main = bind(
+        live.settings.server.listen,
+        "--listen takes another address",
+    )
+    .await?;
     let apart = match live.settings.admin.listen {
         Some(address) => Some(bind(address, "it is `listen` in [admin]").await?),
         None => None,
@@ -253,8 +255,8 @@ pub(crate) async fn assemble(
         Some(token) => token.secret.clone(),
         None => data_dir.admin_token()?,
     };
-    let tls = settings.tls.as_ref().map(Tls::open).transpose()?;
-    let (learned, to_keep) = Learned::new(clock.clone(), settings.limits.learned_ttl);
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let (learned, to_keep) = Learned::new(clock.clone(), settings.models.learned_ttl);
     let keeper = Keeper::open(ledger.clone(), to_keep, &learned)
         .await
         .context("cannot read what was learned")?;
@@ -378,7 +380,7 @@ fn reload(app: &App, overrides: &Overrides) {
     // really listens.
     let old = app.live.load();
     let here = Overrides {
-        listen: Some(old.settings.listen.to_string()),
+        listen: Some(old.settings.server.listen.to_string()),
         ..overrides.clone()
     };
     let loaded = match config::load(&here) {
@@ -400,7 +402,7 @@ fn reload(app: &App, overrides: &Overrides) {
         tracing::warn!("reload: {}\n{report}", source.path);
     }
     let path = source.path.clone();
-    let places = Places::new(source);
+    let places = SourceMap::new(source);
     let Some(mut settings) = loaded.settings else {
         return tracing::error!("reload: {path} cannot be used; {kept}");
     };
@@ -410,19 +412,19 @@ fn reload(app: &App, overrides: &Overrides) {
     // The file as it will be read at the next start; where only that fails, it is compared as it is
     // read now.
     let waiting = match &wished {
-        Some(wished) => restart::keep_started(&old.settings, wished, &mut settings),
-        None => vec!["server.listen"],
+        Some(wished) => config::reload::keep_next_start(&old.settings, wished, &mut settings),
+        None => vec!["server.listen".to_owned()],
     };
     if !waiting.is_empty() {
         let keys = waiting.join("`, `");
         tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
     }
-    if let (Some(tls), Some(files)) = (&app.tls, &settings.tls) {
+    if let (Some(tls), Some(files)) = (&app.tls, &settings.server.tls) {
         tls.look(files);
     }
     match ActiveConfig::new(settings, places) {
         Ok(live) => {
-            app.learned.believe_for(live.settings.limits.learned_ttl);
+            app.learned.believe_for(live.settings.models.learned_ttl);
             app.live.replace(live);
             tracing::info!("reload: {path} is in force");
         }

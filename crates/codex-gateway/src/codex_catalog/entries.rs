@@ -239,9 +239,11 @@ mod tests {
         entries: Vec<EntrySpec>,
     }
 
+    const MODELS: &str = include_str!("../../../../config/models.toml");
+
     fn compiled(text: &str) -> (Vec<Value>, Vec<String>) {
         let file: File = toml::from_str(text).unwrap();
-        let catalog = Catalog::read(crate::config::settings::MODELS).unwrap();
+        let catalog = Catalog::read(MODELS).unwrap();
         let mut problems = Vec::new();
         let entries = compile(
             &file.entries,

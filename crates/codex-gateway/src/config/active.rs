@@ -8,13 +8,13 @@ use arc_swap::{ArcSwap, Guard};
 use gateway_policy::{Asker, AuthRoute, ModelId, NoMemory};
 
 use crate::codex_catalog::file::CatalogFile;
-use crate::config::{Places, Settings};
+use crate::config::{Settings, SourceMap};
 
 /// A configuration in force.
 pub struct ActiveConfig {
     pub settings: Settings,
     /// Where its rules stand, for explanations.
-    pub places: Places,
+    pub places: SourceMap,
     /// The Codex catalogue of the operator.
     pub catalog: Option<CatalogFile>,
     /// The operator's own entries, where there is nothing to lay them behind.
@@ -28,15 +28,16 @@ impl ActiveConfig {
     ///
     /// # Errors
     /// When the catalogue file cannot be used; the text says why.
-    pub fn new(settings: Settings, places: Places) -> Result<Self, String> {
+    pub fn new(settings: Settings, places: SourceMap) -> Result<Self, String> {
         let catalog = settings
-            .catalog_file
+            .catalog
+            .file
             .as_deref()
             .map(CatalogFile::read)
             .transpose()?
-            .map(|file| file.with_entries(&settings.catalog_entries))
+            .map(|file| file.with_entries(&settings.catalog.entries))
             .transpose()?;
-        let own_entries = CatalogFile::of_entries(&settings.catalog_entries);
+        let own_entries = CatalogFile::of_entries(&settings.catalog.entries);
         let labels = labels(&settings);
         Ok(Self {
             settings,
@@ -68,6 +69,7 @@ fn labels(settings: &Settings) -> HashSet<String> {
         .map(|id| id.folded().to_owned());
     let priced = settings
         .prices
+        .table
         .rows()
         .flat_map(|row| std::iter::once(&row.model).chain(&row.snapshots));
     named

@@ -13,7 +13,7 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Reads `text`, completed by `fill` with what it leaves out; what cannot be read is reported and
 /// left out. `None` only when nothing sensible remains.
-pub fn read<'t, T: DeserializeOwned>(
+pub(super) fn read<'t, T: DeserializeOwned>(
     text: &'t str,
     fill: impl FnOnce(&mut DeTable<'t>),
 ) -> (Option<T>, Vec<Problem>) {

@@ -1,33 +1,57 @@
-//! What a reload cannot change: the keys that were read once, when the process started.
+//! What a reload changes and what waits for the next start, by the rows of each section.
 
-use crate::config::Settings;
+use super::key::Reload;
+use super::sections::{admin, catalog, log, models, prices, server, storage};
+use super::settings::Settings;
 
-/// The keys in which a new configuration differs from the running process and that wait for the
-/// next start. Takes the old values over, so that nobody believes the new ones are in force.
-pub(super) fn keep_started(
-    old: &Settings,
-    wished: &Settings,
-    new: &mut Settings,
-) -> Vec<&'static str> {
-    let (was, wish) = (&old.storage, &wished.storage);
-    let differs = [
-        ("server.listen", wished.listen != old.listen),
-        ("server.tls", wished.tls.is_some() != old.tls.is_some()),
-        ("admin.listen", wished.admin.listen != old.admin.listen),
-        ("storage.url", wish.url != was.url),
-        ("storage.durability", wish.durability != was.durability),
-        ("storage.retention", wish.retention != was.retention),
-        ("storage.time_zone", wish.time_zone != was.time_zone),
-        ("log.format", wished.log_format != old.log_format),
-    ];
-    new.storage = old.storage.clone();
-    new.log_format = old.log_format;
-    new.admin.listen = old.admin.listen;
-    if new.tls.is_some() != old.tls.is_some() {
-        new.tls.clone_from(&old.tls);
+/// Applies a macro to every section that has rows. `[upstreams.*]` and the tables of the policy
+/// have none: a reload replaces all of them.
+macro_rules! each_section {
+    ($visit:ident) => {
+        $visit!(server);
+        $visit!(admin);
+        $visit!(storage);
+        $visit!(catalog);
+        $visit!(log);
+        $visit!(models);
+        $visit!(prices);
+    };
+}
+
+/// Keeps what cannot change while the process runs: copies the running values into `new`, so that
+/// it never claims what is not in force. `wanted` is the configuration as the next start will read
+/// it.
+///
+/// Returns the keys that differ and therefore wait, such as `storage.url`.
+pub fn keep_next_start(running: &Settings, wanted: &Settings, new: &mut Settings) -> Vec<String> {
+    let mut waiting = Vec::new();
+    macro_rules! keep_section {
+        ($table:ident) => {
+            for key in $table::KEYS {
+                if let Reload::NextStart { differs, keep } = key.reload {
+                    if differs(&running.$table, &wanted.$table) {
+                        waiting.push(format!("{}.{}", stringify!($table), key.name));
+                    }
+                    keep(&running.$table, &mut new.$table);
+                }
+            }
+        };
     }
-    differs
-        .into_iter()
-        .filter_map(|(key, differs)| differs.then_some(key))
-        .collect()
+    each_section!(keep_section);
+    waiting
+}
+
+/// Every key that has a row, such as `storage.url`, and whether it waits for the next start.
+pub fn keys() -> Vec<(String, bool)> {
+    let mut keys = Vec::new();
+    macro_rules! list_section {
+        ($table:ident) => {
+            keys.extend($table::KEYS.iter().map(|key| {
+                let waits = matches!(key.reload, Reload::NextStart { .. });
+                (format!("{}.{}", stringify!($table), key.name), waits)
+            }));
+        };
+    }
+    each_section!(list_section);
+    keys
 }

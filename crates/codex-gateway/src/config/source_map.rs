@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use crate::config::Source;
+use super::source::Source;
 
 /// The file's name, and where its lines begin.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct SourceMap {
     path: String,
     /// Offsets of the line feeds, ascending.
     line_ends: Vec<usize>,
 }
 
-impl Places {
+impl SourceMap {
     /// Reads where the lines of a configuration end.
     pub fn new(source: &Source) -> Self {
         let line_ends = line_ends(source.text.as_bytes());
@@ -45,14 +45,14 @@ mod tests {
 
     #[test]
     fn a_range_is_named_by_the_line_it_begins_on() {
-        let places = Places::new(&Source {
+        let map = SourceMap::new(&Source {
             path: "a.toml".to_owned(),
             text: "x = 1\n\n[[rules]]\nname = \"r\"".to_owned(),
             file: None,
         });
         for (start, line) in [(0, 1), (5, 1), (6, 2), (7, 3), (16, 3), (17, 4), (900, 4)] {
             assert_eq!(
-                places.name(&(start..start + 1)),
+                map.name(&(start..start + 1)),
                 format!("a.toml:{line}"),
                 "{start}"
             );

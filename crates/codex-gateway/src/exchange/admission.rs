@@ -153,6 +153,7 @@ fn likely(app: &App, exchange: &Exchange) -> Likely {
         let tier = exchange.service_tier_requested.as_deref();
         live.settings
             .prices
+            .table
             .cost(model, usage, tier, app.clock.date())
             .nanos()
     });
@@ -179,7 +180,7 @@ fn unpriced(app: &App, exchange: &Exchange, grant: &Grant) -> Result<(), Gateway
         return Ok(());
     };
     let whose = app.keys.describe(&counting.scope);
-    if app.live.load().settings.unpriced == Unpriced::Refuse {
+    if app.live.load().settings.prices.unpriced == Unpriced::Refuse {
         app.metrics
             .limit_rejections
             .with_label_values(&["unpriced"])

@@ -349,8 +349,8 @@ impl Walk<'_> {
         // whether the model is served.
         let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
         let hold = is_judged.then_some(Hold {
-            time: self.live.settings.limits.hold_timeout,
-            bytes: self.live.settings.limits.hold_bytes,
+            time: self.live.settings.server.hold_timeout,
+            bytes: self.live.settings.server.hold_bytes,
         });
         let view = open::View {
             app: self.app,

@@ -136,7 +136,7 @@ async fn deliver_stream(
             outlet: &outlet,
             wire: stream.wire,
             times: stream.times,
-            on_disconnect: live.settings.on_disconnect,
+            on_disconnect: live.settings.server.on_disconnect,
             deadline: &app.deadline,
             keepalive_first: !parts.headers.contains_key("x-stainless-lang"),
         };

@@ -103,7 +103,7 @@ pub async fn what(
     parts: &Parts,
     body: Body,
 ) -> Result<Content, GatewayError> {
-    let max = live.settings.limits.max_request_body;
+    let max = live.settings.server.max_request_body;
     if !exchange.endpoint.names_a_model() {
         let bytes = request_body::read_opaque(body, max).await?;
         exchange.request_bytes = bytes.len() as u64;

@@ -215,7 +215,7 @@ fn price(live: &ActiveConfig, exchange: &Exchange) -> Money {
     // without a new price.
     let zone = live.settings.storage.time_zone.clone();
     let day = exchange.started_at.to_zoned(zone).date();
-    let prices = &live.settings.prices;
+    let prices = &live.settings.prices.table;
     match prices.cost(model, usage, tier, day) {
         Pricing::Priced {
             nanos, estimated, ..

@@ -124,7 +124,7 @@ fn filtered(
     if reply.status != StatusCode::OK {
         return reply.into_response();
     }
-    let entries = &live.settings.catalog_entries;
+    let entries = &live.settings.catalog.entries;
     let merged = (!entries.is_empty()).then(|| entries::merged(&reply.body, entries));
     let text = merged
         .clone()
@@ -183,7 +183,7 @@ fn who(app: &App, live: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayE
         key.is_none()
     } else {
         presented.route == AuthRoute::Anonymous
-            && !(is_local(parts) && live.settings.listen.ip().is_loopback())
+            && !(is_local(parts) && live.settings.server.listen.ip().is_loopback())
             && live
                 .settings
                 .policy
@@ -248,7 +248,7 @@ async fn ask(
     }
     // A place like any other call's. Without one the gateway answers by itself: a refusal makes
     // Codex ask again and again.
-    let _place = app.slots.take(live.settings.limits.max_concurrent)?;
+    let _place = app.slots.take(live.settings.server.max_concurrent)?;
     let mut out = outgoing::headers(
         app,
         live,

@@ -44,7 +44,7 @@ pub async fn metrics(
     request: Request,
 ) -> Response {
     let is_open = serves == Serves::Administration
-        || visitor.is_local && app.live.load().settings.listen.ip().is_loopback();
+        || visitor.is_local && app.live.load().settings.server.listen.ip().is_loopback();
     if !is_open && let Err(error) = app.admin.admit_token(&app, request.headers(), visitor) {
         return error.into_response();
     }

@@ -148,10 +148,11 @@ async fn guard(State(config): State<SharedConfig>, mut request: Request, next: N
         let peer = request.extensions().get::<Peer>();
         let visitor = live
             .settings
+            .server
             .trusted_proxies
             .visitor(peer, request.headers());
         request.extensions_mut().insert(visitor);
-        let hosts = &live.settings.hosts;
+        let hosts = &live.settings.server.hosts;
         hosts.check(request.uri(), request.headers())
     };
     match checked {

@@ -6,7 +6,7 @@ use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, R
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::config::{Places, Settings};
+use crate::config::{Settings, SourceMap};
 use crate::reports::price_tag::PriceTag;
 
 mod key_report;
@@ -84,7 +84,12 @@ impl Explained {
 }
 
 /// Explains. `day` is the day whose prices hold.
-pub fn explain(settings: &Settings, places: &Places, question: &Question, day: Date) -> Explained {
+pub fn explain(
+    settings: &Settings,
+    places: &SourceMap,
+    question: &Question,
+    day: Date,
+) -> Explained {
     let ask = Ask {
         endpoint: question.endpoint,
         effort: question.effort.as_deref(),
@@ -102,7 +107,7 @@ pub fn explain(settings: &Settings, places: &Places, question: &Question, day: D
     let price = explanation
         .model_served
         .as_ref()
-        .map(|model| PriceTag::of(&settings.prices, model, day));
+        .map(|model| PriceTag::of(&settings.prices.table, model, day));
     Explained {
         explanation,
         price,

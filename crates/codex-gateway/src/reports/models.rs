@@ -74,7 +74,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
             }
             let card = view.card;
             models.push(ModelLine {
-                price: PriceTag::of(&settings.prices, &view.model, day),
+                price: PriceTag::of(&settings.prices.table, &view.model, day),
                 standing: card.and_then(|card| card.standing.current()).copied(),
                 surfaces: card.map(surfaces).unwrap_or_default(),
                 context: card.and_then(|card| card.context.current()).copied(),
@@ -89,7 +89,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
         routes,
         sources: policy.catalog().sources(),
         facts: policy.facts(),
-        price_version: settings.prices.version().to_owned(),
+        price_version: settings.prices.table.version().to_owned(),
     }
 }
 

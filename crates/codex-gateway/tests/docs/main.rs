@@ -9,3 +9,5 @@ mod errors;
 mod examples;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod reload;

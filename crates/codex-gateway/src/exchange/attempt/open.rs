@@ -233,7 +233,7 @@ fn begin_stream(
 ) -> OpenStream {
     let View { live, upstream, .. } = view;
     let wire = exchange.endpoint.wire();
-    let max_event = live.settings.limits.max_event;
+    let max_event = live.settings.server.max_event;
     let mut machine = if let Some(plan) = view.plan {
         let translator = StreamTranslator::new(plan.clone(), max_event);
         Machine::Translator(Box::new(translator))
@@ -262,7 +262,7 @@ fn begin_stream(
     let times = PumpTimes {
         idle: upstream.stream_idle_timeout,
         keepalive: upstream.keepalive,
-        drain: live.settings.limits.drain_timeout,
+        drain: live.settings.server.drain_timeout,
     };
     OpenStream {
         status,

@@ -73,7 +73,7 @@ pub(super) async fn collected(
     headers: HeaderMap,
     mut body: ReplyBody,
 ) -> Result<Opened, Unusable> {
-    let max_event = view.live.settings.limits.max_event;
+    let max_event = view.live.settings.server.max_event;
     let mut collector = Collector::new(plan.upstream_wire(), max_event, MAX_WHOLE);
     let idle = view.upstream.stream_idle_timeout;
     while collector.summary().terminal.is_none() {

@@ -455,7 +455,7 @@ async fn what_was_just_booked_is_not_repriced() {
     let report = ledger
         .reprice(
             &gateway_ledger::RepriceQuery::default(),
-            &live.settings.prices,
+            &live.settings.prices.table,
             false,
         )
         .await

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::administration::{self, AdminError, BudgetLine};
-use crate::config::{Places, Settings};
+use crate::config::{Settings, SourceMap};
 use crate::error::ErrorCode;
 use crate::identity::keys::Grant;
 use crate::reports::explain::{Explained, Question, explain};
@@ -70,7 +70,7 @@ pub struct SpeedLine {
 pub async fn explain_with_key(
     ledger: &Ledger,
     settings: &Settings,
-    places: &Places,
+    places: &SourceMap,
     question: &Question,
     (day, now): (Date, Timestamp),
 ) -> Result<Explained, AdminError> {

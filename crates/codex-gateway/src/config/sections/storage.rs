@@ -1,0 +1,111 @@
+//! `[storage]`: where and how the ledger is kept. All of it waits for the next start, as the ledger
+//! is opened once.
+
+use std::time::Duration;
+
+use gateway_ledger::Durability;
+use gateway_policy::problem::Problem;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::config::key::{Key, next_start};
+use crate::config::values;
+
+/// Default of `url`: a file in the data directory.
+pub const URL: &str = "sqlite";
+/// Default of `durability`.
+pub const DURABILITY: Durability = Durability::Committed;
+/// Default of `retention`.
+pub const RETENTION: Duration = Duration::from_hours(400 * 24);
+
+/// When a change of each key takes effect.
+pub const KEYS: &[Key<StorageSettings>] = &[
+    next_start!(url),
+    next_start!(durability),
+    next_start!(retention),
+    next_start!(time_zone),
+];
+
+/// The table as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSpec {
+    pub url: Option<Spanned<String>>,
+    pub durability: Option<Spanned<String>>,
+    pub retention: Option<Spanned<String>>,
+    pub time_zone: Option<Spanned<String>>,
+}
+
+/// The checked values.
+#[derive(Clone, PartialEq)]
+pub struct StorageSettings {
+    pub url: String,
+    pub durability: Durability,
+    pub retention: Option<Duration>,
+    /// Where a day begins, for reports and budgets; the machine's zone by default.
+    pub time_zone: TimeZone,
+}
+
+/// Checks the table and fills in the defaults.
+pub fn compile(spec: &StorageSpec, problems: &mut Vec<Problem>) -> StorageSettings {
+    StorageSettings {
+        url: url(spec.url.as_ref(), problems),
+        durability: durability(spec.durability.as_ref(), problems),
+        retention: Some(values::duration(
+            spec.retention.as_ref(),
+            RETENTION,
+            problems,
+        )),
+        time_zone: time_zone(spec.time_zone.as_ref(), problems),
+    }
+}
+
+fn url(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
+    let Some(spec) = spec else {
+        return URL.to_owned();
+    };
+    let url = spec.get_ref();
+    let is_known = url == "sqlite"
+        || ["sqlite://", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
+    if !is_known {
+        // The text may hold a password, so it is not repeated.
+        problems.push(Problem::error(spec.span(), "this is no storage url").with_hint(
+            "`sqlite` (in the data directory), `sqlite:///path/file.db` or `postgres://user@host/database`".to_owned(),
+        ));
+    }
+    url.clone()
+}
+
+fn durability(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Durability {
+    match spec.map(|spec| (spec.get_ref().as_str(), spec.span())) {
+        None => DURABILITY,
+        Some(("committed", _)) => Durability::Committed,
+        Some(("queued", _)) => Durability::Queued,
+        Some((other, span)) => {
+            problems.push(
+                Problem::error(span, format!("unknown durability `{other}`"))
+                    .with_hint("`committed` or `queued`".to_owned()),
+            );
+            DURABILITY
+        }
+    }
+}
+
+fn time_zone(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> TimeZone {
+    let Some(spec) = spec else {
+        return TimeZone::system();
+    };
+    TimeZone::get(spec.get_ref()).unwrap_or_else(|_| {
+        problems.push(
+            Problem::error(
+                spec.span(),
+                format!("unknown time zone `{}`", spec.get_ref()),
+            )
+            .with_hint("a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned()),
+        );
+        TimeZone::UTC
+    })
+}
