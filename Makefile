@@ -15,16 +15,16 @@ build: ## Build the release binary, target/release/codex-gateway
 	cargo build --locked --release -p codex-gateway
 
 test: ## Every test that needs nothing but the Rust toolchain
-	cargo test --locked --workspace
+	@scripts/timed.sh cargo test --locked --workspace
 
 test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL and Prometheus, which it installs
-	scripts/install-test-tools.sh node codex sdk
-	cargo test --locked --workspace --test codex --test sdk
-	scripts/with-postgres.sh cargo test --locked --workspace --test contract
-	scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
-	CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
-	scripts/try-openapi.sh
-	scripts/check-deploy.sh
+	@scripts/timed.sh scripts/install-test-tools.sh node codex sdk
+	@scripts/timed.sh cargo test --locked --workspace --test codex --test sdk
+	@scripts/timed.sh scripts/with-postgres.sh cargo test --locked --workspace --test contract
+	@scripts/timed.sh scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
+	@scripts/timed.sh env CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
+	@scripts/timed.sh scripts/try-openapi.sh
+	@scripts/timed.sh scripts/check-deploy.sh
 
 check: ## Exactly what CI runs
 	.ci/run
