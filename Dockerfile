@@ -1,10 +1,11 @@
-# A static binary, the certificates it checks upstreams by, and nothing else: no shell, no package manager, no root.
+# A static binary and the root certificates for upstreams, and nothing else: no shell, no package manager, no root.
 #
 #   docker build -t codex-gateway .
-#   docker run --read-only -v data:/data -v ./gateway.toml:/etc/codex-gateway/gateway.toml:ro -p 127.0.0.1:8787:8787 codex-gateway
+#   docker run --read-only -v data:/data -v ./gateway.toml:/etc/codex-gateway/gateway.toml:ro \
+#     -p 127.0.0.1:8787:8787 codex-gateway
 #
-# Inside a container the gateway has to listen on 0.0.0.0 (`[server] listen`), which is off loopback: the configuration has to
-# say who may use it. config/examples/team-postgres.toml does.
+# Inside a container, the gateway must listen on 0.0.0.0 (`[server] listen`). That is off loopback, so the configuration
+# must say who may use it; config/examples/team-postgres.toml does.
 FROM rust:1.95-alpine AS build
 RUN apk add --no-cache musl-dev gcc make busybox-static ca-certificates
 WORKDIR /src
@@ -24,7 +25,7 @@ USER 65532:65532
 WORKDIR /data
 VOLUME /data
 EXPOSE 8787
-# By IP address, which the Host check accepts.
+# Uses the IP address, which the Host check accepts.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8787/readyz"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bin/codex-gateway"]
