@@ -175,7 +175,7 @@ async fn guesses_wait_and_a_right_token_from_elsewhere_does_not() {
     assert_eq!(ask("198.51.100.9", &right).await.status, 200);
     let seen = gateway.output();
     assert!(
-        seen.contains("tried to administer") && !seen.contains("wrong\""),
+        seen.contains("refused an administrator's credential") && !seen.contains("wrong\""),
         "{seen}"
     );
 }

@@ -1,125 +1,179 @@
-//! Who may administer: holders of the admin token, and sessions of the dashboard. Denies by
-//! default, and slows guessing down.
+//! Who may administer: holders of the admin token, and dashboard sessions. Denies by default, and
+//! limits the rate of wrong guesses. Serves no endpoint.
 
-pub mod throttle;
+pub mod session_cookie;
+mod throttle;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gateway_ledger::{Actor, Session};
+use axum_extra::headers::HeaderMapExt as _;
+use axum_extra::headers::authorization::{Authorization, Bearer};
+use gateway_ledger::{Actor, Ledger, NewSession, Session};
 use http::{HeaderMap, Method, header};
 
 use crate::access::client_address::Visitor;
-use crate::admin_auth::throttle::{Guess, Throttle};
-use crate::app::App;
-use crate::config;
-use crate::config::active::ActiveConfig;
+use crate::admin_auth::throttle::{SecretKind, Throttle};
+use crate::clock::Clock;
+use crate::config::active::SharedConfig;
+use crate::config::{self, AdminToken};
 use crate::error::{ErrorCode, GatewayError};
-use crate::http::admin::session;
+use crate::http::admin::params::ledger_error;
 use crate::secret::Secret;
 
-/// How often the token's file is looked at. A rotated token must be in force within two seconds.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often the token's file is read. A rotated token must be in force within two seconds.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a dashboard session lasts.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The admin token in force, and who guessed wrong lately.
-pub struct Gate {
+/// Checks the credentials of administrators.
+pub struct AdminAuth {
     token: ArcSwap<Secret>,
-    /// Where the token is when the configuration names none.
-    kept: PathBuf,
+    /// The file that holds the token unless the configuration names another place.
+    default_file: PathBuf,
     throttle: Throttle,
+    ledger: Ledger,
+    clock: Clock,
 }
 
-/// Whoever was let in.
+/// An administrator whose credential was accepted.
 #[derive(Debug, Clone)]
-pub struct Admitted {
-    /// As the audit log calls them.
+pub struct AdminPrincipal {
+    /// The name and address that the audit log records.
     pub actor: Actor,
-    /// Set when they came with a session.
+    /// Set when the credential was a session.
     pub session: Option<Session>,
 }
 
-impl Gate {
-    /// `kept` is the file of the data directory that holds the token unless the configuration names
-    /// another place.
-    pub fn new(token: Secret, kept: PathBuf) -> Self {
+impl AdminAuth {
+    /// `token` is in force until [`Self::follow`] reads another one. `default_file` is the file of
+    /// the data directory that holds the token unless the configuration names another place.
+    pub fn new(token: Secret, default_file: PathBuf, ledger: Ledger, clock: Clock) -> Self {
         Self {
             token: ArcSwap::from_pointee(token),
-            kept,
+            default_file,
             throttle: Throttle::default(),
+            ledger,
+            clock,
         }
     }
 
-    /// Lets in who has the token or a session. A session of a browser has to show that its request
-    /// comes from the dashboard.
-    pub async fn admit(
+    /// Accepts the admin token, or a session whose request comes from the dashboard's own pages.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AdminRequired`] without a valid credential, [`ErrorCode::OriginNotAllowed`] for
+    /// a session used by another page, [`ErrorCode::RateLimitExceeded`] after too many wrong
+    /// guesses, and whatever the ledger reports.
+    pub async fn authorize(
         &self,
-        app: &App,
         method: &Method,
         headers: &HeaderMap,
-        visitor: Visitor,
-    ) -> Result<Admitted, GatewayError> {
-        let Some(secret) = session::cookie(headers) else {
-            return self.admit_token(app, headers, visitor);
+        client: Visitor,
+    ) -> Result<AdminPrincipal, GatewayError> {
+        // A program that sends a token means it, whatever cookies it has collected.
+        let has_authorization = headers.contains_key(header::AUTHORIZATION);
+        let secret = session_cookie::read(headers).filter(|_| !has_authorization);
+        let Some(secret) = secret else {
+            return self.authorize_token(headers, client);
         };
-        // A program that was given a token means it, whatever cookies it collected.
-        if headers.contains_key(header::AUTHORIZATION) {
-            return self.admit_token(app, headers, visitor);
-        }
-        session::check_sender(method, headers)?;
-        self.check(app, Guess::Session, visitor.address)?;
-        let found = app.books.ledger().session(secret).await;
-        let found = found.map_err(|error| crate::http::admin::params::ledger_error(&error))?;
-        let Some(session) = found else {
-            self.failed(app, Guess::Session, visitor.address);
+        session_cookie::check_sender(method, headers)?;
+        self.check_rate(SecretKind::Session, client)?;
+        let session = self.ledger.session(&secret).await;
+        let Some(session) = session.map_err(|error| ledger_error(&error))? else {
+            self.record_failure(SecretKind::Session, client);
             return Err(GatewayError::new(
                 ErrorCode::AdminRequired,
                 "this session has ended; `codex-gateway dashboard` prints a new sign-in link",
             ));
         };
-        Ok(Admitted {
+        Ok(AdminPrincipal {
             actor: Actor {
                 name: session.name.clone(),
-                address: visitor.address,
+                address: client.address,
             },
             session: Some(session),
         })
     }
 
-    /// Lets in who has the token.
-    pub fn admit_token(
+    /// Accepts the admin token only.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AdminRequired`] without the token, [`ErrorCode::RateLimitExceeded`] after too
+    /// many wrong ones.
+    pub fn authorize_token(
         &self,
-        app: &App,
         headers: &HeaderMap,
-        visitor: Visitor,
-    ) -> Result<Admitted, GatewayError> {
+        client: Visitor,
+    ) -> Result<AdminPrincipal, GatewayError> {
         let refused = || {
             GatewayError::new(
                 ErrorCode::AdminRequired,
-                "send the admin token as bearer token; it is in the file `admin-token` of the gateway's data directory, \
-                 or where `[admin] token` says",
+                "send the admin token as a bearer token; it is in the file `admin-token` of the \
+                 gateway's data directory, or where `[admin] token` says",
             )
         };
-        let token = bearer(headers).ok_or_else(refused)?;
-        self.check(app, Guess::Token, visitor.address)?;
-        if !self.token.load().matches(token) {
-            self.failed(app, Guess::Token, visitor.address);
+        let bearer: Option<Authorization<Bearer>> = headers.typed_get();
+        let bearer = bearer.filter(|bearer| !bearer.token().is_empty());
+        let bearer = bearer.ok_or_else(refused)?;
+        self.check_rate(SecretKind::Token, client)?;
+        if !self.token.load().matches(bearer.token()) {
+            self.record_failure(SecretKind::Token, client);
             return Err(refused());
         }
-        Ok(Admitted {
+        Ok(AdminPrincipal {
             actor: Actor {
                 name: "admin".to_owned(),
-                address: visitor.address,
+                address: client.address,
             },
             session: None,
         })
     }
 
-    /// Refuses whoever guessed wrong too often.
-    pub fn check(&self, app: &App, kind: Guess, from: Option<IpAddr>) -> Result<(), GatewayError> {
-        let now = app.clock.instant();
-        self.throttle.check(kind, from, now).map_err(|seconds| {
+    /// Exchanges the secret of a one-time sign-in link for a session.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AdminRequired`] when the link is unknown, used or expired,
+    /// [`ErrorCode::RateLimitExceeded`] after too many wrong ones, and whatever the ledger reports.
+    pub async fn sign_in(&self, link: &str, client: Visitor) -> Result<NewSession, GatewayError> {
+        self.check_rate(SecretKind::SignInLink, client)?;
+        let actor = Actor {
+            name: "sign-in link".to_owned(),
+            address: client.address,
+        };
+        let session = self.ledger.redeem_sign_in(link, SESSION_LIFETIME, &actor);
+        let session = session.await.map_err(|error| ledger_error(&error))?;
+        session.ok_or_else(|| {
+            self.record_failure(SecretKind::SignInLink, client);
+            GatewayError::new(
+                ErrorCode::AdminRequired,
+                "this sign-in link is unknown, was used or is older than ten minutes; \
+                 `codex-gateway dashboard` prints another one",
+            )
+        })
+    }
+
+    /// Ends the session that the request was authorized with. Returns whether there was one.
+    ///
+    /// # Errors
+    /// Whatever the ledger reports.
+    pub async fn sign_out(
+        &self,
+        principal: &AdminPrincipal,
+        headers: &HeaderMap,
+    ) -> Result<bool, GatewayError> {
+        let (Some(_), Some(secret)) = (&principal.session, session_cookie::read(headers)) else {
+            return Ok(false);
+        };
+        let actor = &principal.actor;
+        let ended = self.ledger.end_sessions(Some(&secret), actor).await;
+        Ok(ended.map_err(|error| ledger_error(&error))? > 0)
+    }
+
+    fn check_rate(&self, kind: SecretKind, client: Visitor) -> Result<(), GatewayError> {
+        let now = self.clock.instant();
+        let checked = self.throttle.check(kind, client.address, now);
+        checked.map_err(|seconds| {
             let mut error = GatewayError::new(
                 ErrorCode::RateLimitExceeded,
                 format!("too many wrong attempts to sign in; try again in {seconds} s"),
@@ -129,36 +183,34 @@ impl Gate {
         })
     }
 
-    /// Notes a wrong guess.
-    pub fn failed(&self, app: &App, kind: Guess, from: Option<IpAddr>) {
+    fn record_failure(&self, kind: SecretKind, client: Visitor) {
         tracing::warn!(
-            client.address = from.map(tracing::field::display),
+            client.address = client.address.map(tracing::field::display),
             kind = ?kind,
-            "somebody tried to administer with a wrong secret"
+            "refused an administrator's credential"
         );
-        self.throttle.failed(kind, from, app.clock.instant());
+        let now = self.clock.instant();
+        self.throttle.record_failure(kind, client.address, now);
     }
 
-    /// Keeps the token up to date: its file can be written anew, and a reload can name another
-    /// place.
-    pub async fn follow(&self, app: &App) {
-        let mut is_bad = false;
+    /// Keeps the token up to date: its file can be rewritten, and a reload can name another place.
+    /// Never returns.
+    pub async fn follow(&self, config: &SharedConfig) {
+        let mut is_failing = false;
         loop {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            match self.present(&app.live.load_full()) {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            match self.current_token(config.load().settings.admin.token.as_ref()) {
                 Ok(token) => {
-                    is_bad = false;
+                    is_failing = false;
                     if !self.token.load().matches(token.expose()) {
                         self.token.store(token.into());
-                        tracing::info!(
-                            "the admin token has changed; the old one opens nothing any more"
-                        );
+                        tracing::info!("the admin token has changed; the old one no longer works");
                     }
                 }
-                Err(why) if !is_bad => {
-                    is_bad = true;
+                Err(problem) if !is_failing => {
+                    is_failing = true;
                     tracing::error!(
-                        "the admin token cannot be read again, the old one stays in force: {why}"
+                        "cannot read the admin token again, the old one stays in force: {problem}"
                     );
                 }
                 Err(_) => {}
@@ -166,15 +218,13 @@ impl Gate {
         }
     }
 
-    fn present(&self, live: &ActiveConfig) -> Result<Secret, String> {
-        let path = match &live.settings.admin.token {
-            None => &self.kept,
-            Some(token) => match &token.file {
-                None => return Ok(token.secret.clone()),
-                Some(path) => path,
-            },
+    fn current_token(&self, configured: Option<&AdminToken>) -> Result<Secret, String> {
+        let file = match configured.map(|token| (&token.secret, &token.file)) {
+            None => &self.default_file,
+            Some((secret, None)) => return Ok(secret.clone()),
+            Some((_, Some(file))) => file,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
         let token = Secret::new(text.trim());
         config::is_hard_to_guess(&token)?;
         Ok(token)
@@ -184,13 +234,4 @@ impl Gate {
     pub(crate) fn token(&self) -> Secret {
         Secret::clone(&self.token.load())
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::admin_auth::Gate;
+use crate::admin_auth::AdminAuth;
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
 use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
@@ -44,8 +44,8 @@ pub struct App {
     pub slots: Slots,
     /// Id of this data directory: marks forwarded requests and ledger entries.
     pub instance: String,
-    /// Opens `/api`.
-    pub admin: Arc<Gate>,
+    /// Who may use `/api`.
+    pub admin: Arc<AdminAuth>,
     /// The certificate in force.
     pub tls: Option<Tls>,
     /// Cancelled when running streams may not go on.

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin_auth::Gate;
+use crate::admin_auth::AdminAuth;
 use crate::app::App;
 use crate::cli::{EXIT_CONFIG, complain, say};
 use crate::clock::Clock;
@@ -117,9 +117,9 @@ async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> a
     app.tasks.spawn_background("keys", async move {
         keys.keys.follow(keys.books.ledger()).await;
     });
-    let gate = Arc::clone(&app);
+    let (admin, config) = (Arc::clone(&app.admin), app.live.clone());
     app.tasks.spawn_background("admin token", async move {
-        gate.admin.follow(&gate).await;
+        admin.follow(&config).await;
     });
     if app.tls.is_some() {
         let certificate = Arc::clone(&app);
@@ -264,6 +264,8 @@ pub(crate) async fn assemble(
     let stored = ledger.plan_limits().await;
     plan_limits.restore(&stored.context("cannot read the plan limits")?);
     tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), told));
+    let token_file = data_dir.path().join(ADMIN_TOKEN);
+    let admin = AdminAuth::new(admin_token, token_file, ledger.clone(), clock.clone());
     let app = App {
         learned: Arc::new(learned),
         plan_limits: Arc::new(plan_limits),
@@ -280,7 +282,7 @@ pub(crate) async fn assemble(
         traces: Traces::from_environment(&instance)?,
         slots: Slots::default(),
         instance,
-        admin: Arc::new(Gate::new(admin_token, data_dir.path().join(ADMIN_TOKEN))),
+        admin: Arc::new(admin),
         tls,
         deadline: CancellationToken::new(),
         live: SharedConfig::new(live),

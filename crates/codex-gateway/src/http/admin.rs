@@ -1,10 +1,11 @@
 //! The guard before `/api`, and what is behind it.
 
+mod json_body;
 mod openapi;
 pub mod params;
 mod plan;
 mod policy;
-pub mod session;
+mod session;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -73,16 +74,16 @@ async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
         }
         let visitor = request.extensions().get::<Visitor>().copied();
         let (method, headers) = (request.method(), request.headers());
-        let admitted = match visitor {
-            Some(visitor) => app.admin.admit(&app, method, headers, visitor).await,
+        let authorized = match visitor {
+            Some(visitor) => app.admin.authorize(method, headers, visitor).await,
             None => Err(GatewayError::new(
                 ErrorCode::InternalError,
                 "internal error; please report this",
             )),
         };
-        match admitted {
-            Ok(admitted) => {
-                request.extensions_mut().insert(admitted);
+        match authorized {
+            Ok(principal) => {
+                request.extensions_mut().insert(principal);
             }
             Err(error) => return sealed(error.into_response()),
         }

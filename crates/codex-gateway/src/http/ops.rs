@@ -45,7 +45,7 @@ pub async fn metrics(
 ) -> Response {
     let is_open = serves == Serves::Administration
         || visitor.is_local && app.live.load().settings.server.listen.ip().is_loopback();
-    if !is_open && let Err(error) = app.admin.admit_token(&app, request.headers(), visitor) {
+    if !is_open && let Err(error) = app.admin.authorize_token(request.headers(), visitor) {
         return error.into_response();
     }
     app.books.observe(&app.metrics);

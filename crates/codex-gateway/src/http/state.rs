@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use gateway_ledger::Ledger;
 
-use crate::admin_auth::Gate;
+use crate::admin_auth::AdminAuth;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
@@ -29,7 +29,7 @@ struct Parts {
     learned: Arc<Learned>,
     plan_limits: Arc<PlanWatch>,
     metrics: Arc<Metrics>,
-    admin: Arc<Gate>,
+    admin: Arc<AdminAuth>,
 }
 
 impl HttpState {
@@ -71,5 +71,5 @@ parts! {
     learned: Arc<Learned>,
     plan_limits: Arc<PlanWatch>,
     metrics: Arc<Metrics>,
-    admin: Arc<Gate>,
+    admin: Arc<AdminAuth>,
 }

@@ -59,7 +59,7 @@ const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
         "/keys/{key}/rotate",
         "post",
         "Give a key another secret",
-        Some("Nothing"),
+        Some("Empty"),
     ),
     ("/teams", "get", "All teams", None),
     (

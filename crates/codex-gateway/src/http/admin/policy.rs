@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
 use http::Uri;
 
-use crate::admin_auth::Admitted;
+use crate::admin_auth::AdminPrincipal;
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::http::admin::params::{Params, known, ledger_error};
@@ -114,7 +114,7 @@ fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
 pub(super) async fn clear_facts(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     uri: Uri,
 ) -> Result<Json<Cleared>, GatewayError> {
     let mut params = Params::read(&uri)?;

@@ -3,21 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use gateway_ledger::LedgerError;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::admin_auth::Admitted;
+use crate::admin_auth::AdminPrincipal;
 use crate::administration::{self, AdminError, BudgetSpec, KeySpec};
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
+use crate::http::admin::json_body::{self, Empty};
 use crate::http::state::HttpState;
 
 /// Most records of one answer.
@@ -50,11 +49,9 @@ async fn keys(State(app): State<Arc<App>>) -> Answer {
 
 async fn create_key(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
-    headers: HeaderMap,
-    body: Bytes,
+    Extension(by): Extension<AdminPrincipal>,
+    json_body::Json(spec): json_body::Json<KeySpec>,
 ) -> Answer {
-    let spec: KeySpec = read(&headers, &body)?;
     let shown = administration::create_key(app.books.ledger(), &spec, app.clock.now(), &by.actor)
         .await
         .map_err(refused)?;
@@ -63,12 +60,10 @@ async fn create_key(
 
 async fn rotate_key(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path(key): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    json_body::Json(Empty {}): json_body::Json<Empty>,
 ) -> Answer {
-    let _: Nothing = read(&headers, &body)?;
     let shown = administration::rotate_key(app.books.ledger(), &key, &by.actor)
         .await
         .map_err(refused)?;
@@ -77,7 +72,7 @@ async fn rotate_key(
 
 async fn revoke_key(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path(key): Path<String>,
 ) -> Answer {
     let id = administration::revoke_key(app.books.ledger(), &key, &by.actor)
@@ -105,12 +100,10 @@ struct TeamSpec {
 
 async fn put_team(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path(team): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    json_body::Json(spec): json_body::Json<TeamSpec>,
 ) -> Answer {
-    let spec: TeamSpec = read(&headers, &body)?;
     let limits = administration::limits(
         spec.requests_per_minute,
         spec.tokens_per_minute,
@@ -125,7 +118,7 @@ async fn put_team(
 
 async fn delete_team(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path(team): Path<String>,
 ) -> Answer {
     administration::delete_team(app.books.ledger(), &team, &by.actor)
@@ -143,12 +136,10 @@ async fn budgets(State(app): State<Arc<App>>) -> Answer {
 
 async fn put_budget(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path(scope): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    json_body::Json(spec): json_body::Json<BudgetSpec>,
 ) -> Answer {
-    let spec: BudgetSpec = read(&headers, &body)?;
     administration::put_budget(app.books.ledger(), &scope, &spec, &by.actor)
         .await
         .map_err(refused)?;
@@ -157,7 +148,7 @@ async fn put_budget(
 
 async fn delete_budget(
     State(app): State<Arc<App>>,
-    Extension(by): Extension<Admitted>,
+    Extension(by): Extension<AdminPrincipal>,
     Path((scope, window, billing)): Path<(String, String, String)>,
 ) -> Answer {
     let window = administration::window(&window).map_err(refused)?;
@@ -193,36 +184,6 @@ fn limit(query: &str) -> Result<u32, GatewayError> {
     Err(wrong())
 }
 
-/// A body that says nothing: `{}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// Reads a JSON body. A web page can send a form without asking; only a program says JSON.
-pub(super) fn read<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<T, GatewayError> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(str::trim)
-        .unwrap_or_default();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(GatewayError::new(
-            ErrorCode::UnsupportedMediaType,
-            "send the body as `content-type: application/json`",
-        ));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        GatewayError::new(
-            ErrorCode::InvalidRequest,
-            format!("the body is not what is needed here: {error}; see /api/openapi.json"),
-        )
-    })
-}
-
 fn done() -> Response {
     let done: Value = json!({ "ok": true });
     Json(done).into_response()
@@ -255,28 +216,6 @@ fn store(error: LedgerError) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_json_is_read() {
-        let mut headers = HeaderMap::new();
-        let code = |headers: &HeaderMap, body: &str| {
-            read::<KeySpec>(headers, body.as_bytes())
-                .map(|_| ())
-                .map_err(|error| error.code)
-        };
-        let good = r#"{"name":"x"}"#;
-        assert_eq!(code(&headers, good), Err(ErrorCode::UnsupportedMediaType));
-        headers.insert("content-type", "text/plain".parse().unwrap());
-        assert_eq!(code(&headers, good), Err(ErrorCode::UnsupportedMediaType));
-        headers.insert(
-            "content-type",
-            "application/json; charset=utf-8".parse().unwrap(),
-        );
-        assert_eq!(code(&headers, good), Ok(()));
-        for bad in ["", "[]", "{}", r#"{"name":"x","nmae":1}"#] {
-            assert_eq!(code(&headers, bad), Err(ErrorCode::InvalidRequest), "{bad}");
-        }
-    }
 
     #[test]
     fn the_limit_of_records_is_checked() {

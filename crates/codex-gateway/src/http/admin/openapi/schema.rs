@@ -135,6 +135,6 @@ pub(super) fn bodies() -> Value {
         "SignIn": {"type": "object", "additionalProperties": false, "required": ["link"], "properties": {
             "link": {"type": "string", "minLength": 1},
         }},
-        "Nothing": {"type": "object", "additionalProperties": false},
+        "Empty": {"type": "object", "additionalProperties": false},
     })
 }
