@@ -1,23 +1,23 @@
-//! The local and team-wide HTTP gateway for OpenAI Codex traffic.
+//! An HTTP gateway for OpenAI Codex traffic, for one person or a team.
 //!
-//! # The walk of one request
+//! # The steps of one exchange
 //!
-//! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A place
-//!    is taken and held until the last byte.
-//! 2. **Who** (`identity/credentials.rs`): the credential becomes a caller: auth route, label, plan claim,
-//!    gateway key, team.
-//! 3. **What** (`request_body.rs`): a head (model, stream, what the rules ask about) plus a tail
-//!    that is replayable or streamed.
-//! 4. **Decide** (`gateway_policy`): a plan or a refusal; pure, the same call backs `explain`.
-//! 5. **Admit** and **intent** (`exchange/prepare.rs`): limits reserve at the decided model's
-//!    price; what is about to be sent is written.
-//! 6. **Attempt(s)** (`exchange/attempt.rs`): splice, send, classify; another attempt only on
-//!    "unsupported" and before the first byte.
-//! 7. **Commit** (`exchange/deliver.rs`): status and headers go to the client; from here on there
-//!    is no fallback.
-//! 8. **Pump** (`exchange/pump.rs`): bytes in, one sans-IO machine, bytes out.
+//! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A
+//!    concurrency slot is taken and held until the last byte.
+//! 2. **Authenticate** (`identity/credentials.rs`): the credential becomes a caller with auth
+//!    route, label, plan claim, gateway key and team.
+//! 3. **Read** (`request_body.rs`): the head of the body (model, stream and what the rules match),
+//!    plus the rest, which is buffered or still arriving.
+//! 4. **Decide** (`gateway_policy`): a plan or a refusal. Pure; `explain` makes the same call.
+//! 5. **Reserve** (`exchange/prepare.rs`): limits reserve the estimated cost at the decided model's
+//!    price; the intent is written.
+//! 6. **Send** (`exchange/attempt.rs`): rewrite the model, send, classify the response. Another
+//!    attempt follows only on "unsupported model" and before the first byte.
+//! 7. **Commit** (`exchange/deliver.rs`): status and headers are sent to the client. From here on,
+//!    there is no fallback.
+//! 8. **Pump** (`exchange/pump.rs`): bytes in, one sans-IO state machine, bytes out.
 //! 9. **Settle** (`exchange/settle.rs`): the ledger entry, the metrics, one span, one log line;
-//!    then the last event leaves.
+//!    then the last event is sent.
 
 pub mod access;
 pub mod admin_auth;
