@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway_policy::{
-    Attempt, Fact, FactKey, LearnedFacts, Memory, ModelId, Plan, Refusal, SessionKey, Sessions,
-    Sticky, UpstreamName,
+    Attempt, AttemptPlan, LearnedRefusal, LearnedRefusals, Memory, ModelId, RefusalKey,
+    RefusalState, SessionKey, Sessions, Sticky, UpstreamName,
 };
 use gateway_wire::Verdict;
 use tokio::sync::mpsc;
@@ -21,9 +21,9 @@ use crate::identity::credentials::Caller;
 #[derive(Debug)]
 pub struct Learned {
     clock: Clock,
-    facts: Mutex<LearnedFacts>,
+    facts: Mutex<LearnedRefusals>,
     sessions: Mutex<Sessions>,
-    changes: mpsc::Sender<(FactKey, Fact)>,
+    changes: mpsc::Sender<(RefusalKey, LearnedRefusal)>,
 }
 
 /// Refusals that wait to be kept. When full, one lives in this process only, which costs one
@@ -32,10 +32,13 @@ const CHANGES_WAITING: usize = 256;
 
 impl Learned {
     /// An empty memory, and the refusals to keep.
-    pub fn new(clock: Clock, ttl: Duration) -> (Self, mpsc::Receiver<(FactKey, Fact)>) {
+    pub fn new(
+        clock: Clock,
+        ttl: Duration,
+    ) -> (Self, mpsc::Receiver<(RefusalKey, LearnedRefusal)>) {
         let (changes, waiting) = mpsc::channel(CHANGES_WAITING);
         let (facts, sessions) = (
-            Mutex::new(LearnedFacts::new(ttl)),
+            Mutex::new(LearnedRefusals::new(ttl)),
             Mutex::new(Sessions::default()),
         );
         (
@@ -58,12 +61,12 @@ impl Learned {
         }
     }
 
-    fn facts(&self) -> MutexGuard<'_, LearnedFacts> {
+    fn facts(&self) -> MutexGuard<'_, LearnedRefusals> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is believed at present.
-    pub fn known(&self) -> Vec<(FactKey, Fact)> {
+    pub fn known(&self) -> Vec<(RefusalKey, LearnedRefusal)> {
         let now = self.clock.now();
         let facts = self.facts();
         let known = facts.iter().filter(|(_, fact)| fact.expires_at > now);
@@ -73,7 +76,7 @@ impl Learned {
     }
 
     /// Takes over what was learned elsewhere.
-    pub fn restore(&self, stored: Vec<(FactKey, Fact)>) {
+    pub fn restore(&self, stored: Vec<(RefusalKey, LearnedRefusal)>) {
         let mut facts = self.facts();
         for (key, fact) in stored {
             facts.restore(key, fact);
@@ -87,7 +90,7 @@ impl Learned {
             facts.clear();
             return;
         };
-        let gone: Vec<FactKey> = facts
+        let gone: Vec<RefusalKey> = facts
             .iter()
             .filter(|(key, _)| key.model == *model)
             .map(|(key, _)| key.clone())
@@ -99,11 +102,11 @@ impl Learned {
 
     /// Forgets what the store holds no longer. What has expired stays: the store drops it by
     /// itself, and here it keeps a crowd of requests from finding out at once.
-    fn cleared_elsewhere<'a>(&self, gone: impl Iterator<Item = &'a FactKey>) {
+    fn cleared_elsewhere<'a>(&self, gone: impl Iterator<Item = &'a RefusalKey>) {
         let now = self.clock.now();
         let mut facts = self.facts();
         for key in gone {
-            if facts.refusal(key, now) == Refusal::Refused {
+            if facts.refusal(key, now) == RefusalState::Refused {
                 facts.forget(key);
             }
         }
@@ -112,7 +115,7 @@ impl Learned {
     /// What is learned from now on is believed for this long.
     pub fn believe_for(&self, ttl: Duration) {
         let mut facts = self.facts();
-        let mut renewed = LearnedFacts::new(ttl);
+        let mut renewed = LearnedRefusals::new(ttl);
         for (key, fact) in facts.iter() {
             renewed.restore(key.clone(), fact.clone());
         }
@@ -144,7 +147,13 @@ impl Learned {
     }
 
     /// A model served: a refusal of it no longer holds, and the session stays where it is.
-    pub fn served(&self, caller: &Caller, session: Option<&str>, plan: &Plan, attempt: &Attempt) {
+    pub fn served(
+        &self,
+        caller: &Caller,
+        session: Option<&str>,
+        plan: &AttemptPlan,
+        attempt: &Attempt,
+    ) {
         if attempt.is_probe {
             let key = fact_key(caller, attempt.upstream_name(), &attempt.model);
             // Nothing to keep: only what has expired is probed, and the store forgets that by
@@ -159,7 +168,7 @@ impl Learned {
         let sticky = Sticky {
             model: attempt.model.clone(),
             upstream: attempt.upstream.name.clone(),
-            because: attempt.because,
+            reason: attempt.reason,
         };
         self.sessions().served(
             session_key(caller, session, &plan.head.model),
@@ -169,8 +178,8 @@ impl Learned {
     }
 }
 
-fn fact_key(caller: &Caller, upstream: &UpstreamName, model: &ModelId) -> FactKey {
-    FactKey {
+fn fact_key(caller: &Caller, upstream: &UpstreamName, model: &ModelId) -> RefusalKey {
+    RefusalKey {
         upstream: upstream.clone(),
         route: caller.route,
         plan: caller.plan.as_deref().map(Arc::from),
@@ -205,7 +214,7 @@ impl Memory for View<'_> {
             .cloned()
     }
 
-    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> Refusal {
+    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> RefusalState {
         self.learned.facts().refusal(
             &fact_key(self.caller, upstream, model),
             self.learned.clock.now(),

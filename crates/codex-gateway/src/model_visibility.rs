@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use gateway_policy::{Access, Asker, AuthRoute, Memory, ModelId, NoMemory, Upstream, UpstreamName};
+use gateway_policy::{Access, AuthRoute, Memory, ModelId, NoMemory, Upstream, UpstreamName};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::App;
@@ -75,9 +75,9 @@ impl Viewer<'_> {
         live: &ActiveConfig,
         models: impl Iterator<Item = &'m ModelId>,
     ) -> Vec<ModelId> {
-        let asker = self.asker();
+        let subject = self.caller.subject(self.client);
         let policy = &live.settings.policy;
-        let is_hidden = |model: &ModelId| match policy.access(&asker, model, self.memory) {
+        let is_hidden = |model: &ModelId| match policy.access(subject, model, self.memory) {
             Access::Rejected { .. } | Access::Refused { .. } => true,
             // A route without an upstream serves nothing; that is no word about a model.
             Access::Served { .. } | Access::Rewritten { .. } | Access::Unrouted => false,
@@ -87,19 +87,9 @@ impl Viewer<'_> {
 
     /// The same among all models that the catalogue and the rules know.
     fn hidden_of_known(&self, live: &ActiveConfig) -> Vec<ModelId> {
-        let known = live.settings.policy.models_for(&self.asker(), &NoMemory);
+        let subject = self.caller.subject(self.client);
+        let known = live.settings.policy.models_for(subject, &NoMemory);
         self.hidden(live, known.iter().map(|view| &view.model))
-    }
-
-    fn asker(&self) -> Asker<'_> {
-        let key = self.caller.key.as_ref();
-        Asker {
-            route: self.caller.route,
-            plan: self.caller.plan.as_deref(),
-            team: key.and_then(|key| key.team.as_deref()),
-            key: key.map(|key| key.name.as_str()),
-            client: self.client,
-        }
     }
 }
 

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway_ledger::{AttemptRecord, Outcome};
-use gateway_policy::{
-    Attempt, AuthRoute, Billing, DecisionKind, ModelId, Plan, RequestKind, Upstream,
-};
+use gateway_policy::{Attempt, AttemptPlan, AuthRoute, Billing, DecisionKind, ModelId, Upstream};
 use gateway_wire::Usage;
-use gateway_wire::codex::{PlanLimits, TurnMetadata};
+use gateway_wire::codex::{PlanLimits, RequestKind, TurnMetadata};
 use gateway_wire::stream::Mended;
 use gateway_wire::translate::{Loss, LossKind};
 use jiff::Timestamp;
@@ -174,7 +172,7 @@ impl Exchange {
     }
 
     /// Takes over who serves.
-    pub fn serve_by(&mut self, plan: &Plan, attempt: &Attempt) {
+    pub fn serve_by(&mut self, plan: &AttemptPlan, attempt: &Attempt) {
         self.model_served = Some(attempt.model.clone());
         self.send_to(&attempt.upstream);
         self.decision = Some(plan.decision(attempt));

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use gateway_policy::{
-    Ask, AuthRoute, Catalog, FallbackSpec, ModelId, NoMemory, Policy, PolicyInput, RoutesSpec,
-    RuleSpec, UpstreamSpec,
+    AuthRoute, Catalog, FallbackSpec, ModelId, NoMemory, Policy, PolicyInput, PolicyRequest,
+    RoutesSpec, RuleSpec, Subject, UpstreamSpec,
 };
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -103,12 +103,15 @@ fn a_model_without_a_chain(bencher: Bencher<'_, '_>, rules: Rules) {
 fn decide(bencher: Bencher<'_, '_>, rules: Rules, model: &str) {
     let policy = policy(rules);
     let model = ModelId::new(model).unwrap_or_else(|error| panic!("{error}"));
-    let ask = Ask {
-        effort: Some("medium"),
+    let caller = Subject {
         team: Some("app"),
         key: Some("alice"),
         client: Some("codex_cli_rs"),
-        ..Ask::new(AuthRoute::ApiKey, &model)
+        ..Subject::new(AuthRoute::ApiKey)
     };
-    bencher.bench_local(|| policy.decide(black_box(&ask), &NoMemory));
+    let request = PolicyRequest {
+        effort: Some("medium"),
+        ..caller.request(&model)
+    };
+    bencher.bench_local(|| policy.decide(black_box(&request), &NoMemory));
 }

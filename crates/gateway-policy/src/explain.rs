@@ -1,88 +1,25 @@
-//! Why policy decides what it decides, for people and scripts. Takes the same walk as the decision
-//! itself.
+//! Why policy decides as it does, for people and scripts: the trace of the decision itself, in
+//! words.
 
 use std::sync::Arc;
 
 use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 use serde::Serialize;
 
-use crate::ask::{Ask, Endpoint, Memory, RequestKind, RequestNeeds};
-use crate::catalog::{Fact, ModelCard, Said, Source};
+use crate::attempt::{Attempt, AttemptReason};
+use crate::attempt_plan::{Adjustment, AttemptPlan, DecisionKind};
+use crate::auth_route::AuthRoute;
+use crate::catalog::{GeneralStatement, ModelEntry, SourceDocument, Sourced};
+use crate::decision::{Decision, Rejection};
 use crate::fallback::ChainOrigin;
-use crate::plan::{Adjustment, Attempt, Because, Decision, DecisionKind, Plan, Rejection};
+use crate::memory::Memory;
+use crate::model_id::ModelId;
 use crate::policy::Policy;
-use crate::policy::decide::Purpose;
+use crate::policy::trace::{Candidate, ProbeMode};
+use crate::request::{PolicyRequest, RequestNeeds};
 use crate::rule::{Action, Rule, RuleOrigin, RuleRef};
 use crate::upstream::UpstreamName;
-use crate::{AuthRoute, ModelId};
-
-/// Why a model of a chain is passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Skip {
-    /// A rule rejects it.
-    Rejected(RuleRef),
-    /// No upstream serves the route.
-    Unrouted,
-    /// It would carry the caller's credential to another party.
-    ForeignCredential(UpstreamName),
-    /// It is known to refuse.
-    Learned,
-    /// There were hops enough.
-    TooManyHops,
-    /// The request continues a kept response.
-    PreviousResponse,
-    /// The session went past it before.
-    SessionMovedOn,
-}
-
-impl std::fmt::Display for Skip {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rejected(rule) => write!(f, "rule `{}` rejects it", rule.name),
-            Self::Unrouted => f.write_str("no upstream is configured for this route"),
-            Self::ForeignCredential(upstream) => {
-                write!(
-                    f,
-                    "upstream `{upstream}` would receive a credential that is not meant for it"
-                )
-            }
-            Self::Learned => f.write_str("it refused lately"),
-            Self::TooManyHops => f.write_str("three models before it are enough"),
-            Self::PreviousResponse => {
-                f.write_str("the request continues a response that its upstream keeps")
-            }
-            Self::SessionMovedOn => f.write_str("the session is already there or further on"),
-        }
-    }
-}
-
-/// One model of a chain and what becomes of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Candidate {
-    pub(crate) model: ModelId,
-    pub(crate) fate: Result<Attempt, Skip>,
-}
-
-/// What the walk saw.
-pub(crate) struct Walk<'p> {
-    pub(crate) first_rule: Option<&'p Rule>,
-    pub(crate) second_rule: Option<&'p Rule>,
-    pub(crate) is_sent: bool,
-    pub(crate) candidates: Vec<Candidate>,
-    pub(crate) decision: Decision,
-}
-
-impl<'p> Walk<'p> {
-    pub(crate) fn new(first_rule: Option<&'p Rule>) -> Self {
-        Self {
-            first_rule,
-            second_rule: None,
-            is_sent: false,
-            candidates: Vec::new(),
-            decision: Decision::Unrouted(AuthRoute::Anonymous),
-        }
-    }
-}
 
 /// A rule that had a say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -154,7 +91,7 @@ pub struct Explanation {
     /// The route.
     pub route: AuthRoute,
     /// The endpoint the client uses.
-    pub endpoint: Endpoint,
+    pub endpoint: WireApi,
     /// What the request is for.
     pub kind: RequestKind,
     /// The requested model.
@@ -170,7 +107,8 @@ pub struct Explanation {
     /// The protocol spoken there.
     pub wire: Option<WireApi>,
     /// Why this model at this upstream.
-    pub because: Option<Because>,
+    #[serde(rename = "because")]
+    pub reason: Option<AttemptReason>,
     /// The rules that had a say, in order.
     pub rules: Vec<ExplainedRule>,
     /// The refusal, when there is one.
@@ -204,20 +142,20 @@ impl Explanation {
 
 impl Policy {
     /// Why a request would be decided as it would be. Takes no probe and changes nothing.
-    pub fn explain(&self, ask: &Ask<'_>, memory: &dyn Memory) -> Explanation {
-        let walk = self.walk(ask, memory, Purpose::Question);
+    pub fn explain(&self, request: &PolicyRequest<'_>, memory: &dyn Memory) -> Explanation {
+        let trace = self.trace(request, memory, ProbeMode::Observe);
         let mut explanation = Explanation {
-            route: ask.route,
-            endpoint: ask.endpoint,
-            kind: ask.kind,
-            model_requested: ask.model.clone(),
+            route: request.subject.route,
+            endpoint: request.client_wire,
+            kind: request.kind,
+            model_requested: request.model.clone(),
             decision: None,
             model_served: None,
             upstream: None,
             base_url: None,
             wire: None,
-            because: None,
-            rules: [walk.first_rule, walk.second_rule]
+            reason: None,
+            rules: [trace.first_rule, trace.second_rule]
                 .into_iter()
                 .flatten()
                 .map(explained_rule)
@@ -229,7 +167,7 @@ impl Policy {
             statements: Vec::new(),
             notes: Vec::new(),
         };
-        match &walk.decision {
+        match &trace.decision {
             Decision::Unrouted(route) => explanation.notes.push(format!(
                 "no upstream is configured for the {route} route; set `routes.{route}`"
             )),
@@ -244,14 +182,14 @@ impl Policy {
                 explanation.upstream = Some(plan.first.upstream.name.clone());
                 explanation.base_url = Some(plan.first.upstream.base_url.clone());
                 explanation.wire = Some(plan.first.wire);
-                explanation.because = Some(plan.first.because);
-                self.explain_fallbacks(&mut explanation, &plan.head, &walk.candidates);
+                explanation.reason = Some(plan.first.reason);
+                self.explain_fallbacks(&mut explanation, &plan.head, &trace.candidates);
                 note_memory(&mut explanation, &plan.head, &plan.first);
-                note_clamped(&mut explanation, ask, plan);
-                self.note_wire(&mut explanation, ask, &plan.first);
+                note_clamped(&mut explanation, request, plan);
+                self.note_wire(&mut explanation, request, &plan.first);
             }
         }
-        self.add_statements(&mut explanation, ask);
+        self.add_statements(&mut explanation, request);
         explanation
     }
 
@@ -292,27 +230,32 @@ impl Policy {
             .collect();
     }
 
-    fn note_wire(&self, explanation: &mut Explanation, ask: &Ask<'_>, first: &Attempt) {
-        if first.wire == ask.endpoint.wire() {
+    fn note_wire(
+        &self,
+        explanation: &mut Explanation,
+        request: &PolicyRequest<'_>,
+        first: &Attempt,
+    ) {
+        if first.wire == request.client_wire {
             return;
         }
-        let card = self.catalog().card(&first.model);
-        let why =
-            if card.is_some_and(ModelCard::is_responses_only) && first.wire == WireApi::Responses {
-                format!("`{}` answers on the Responses API only", first.model)
-            } else {
-                format!(
-                    "upstream `{}` does not speak the {} API",
-                    first.upstream.name,
-                    ask.endpoint.as_str()
-                )
-            };
+        let entry = self.catalog().entry(&first.model);
+        let why = if entry.is_some_and(ModelEntry::is_responses_only)
+            && first.wire == WireApi::Responses
+        {
+            format!("`{}` answers on the Responses API only", first.model)
+        } else {
+            format!(
+                "upstream `{}` does not speak the {} API",
+                first.upstream.name, request.client_wire
+            )
+        };
         explanation
             .notes
             .push(format!("the request is translated: {why}"));
     }
 
-    fn add_statements(&self, explanation: &mut Explanation, ask: &Ask<'_>) {
+    fn add_statements(&self, explanation: &mut Explanation, request: &PolicyRequest<'_>) {
         let mut models = vec![explanation.model_requested.clone()];
         models.extend(
             explanation
@@ -321,7 +264,7 @@ impl Policy {
                 .filter(|served| *served != explanation.model_requested),
         );
         for model in &models {
-            let Some(card) = self.catalog().card(model) else {
+            let Some(entry) = self.catalog().entry(model) else {
                 // A refused request goes nowhere, and of an alias nobody else is to know.
                 if explanation.model_served.as_ref() == Some(model) {
                     let note = if *model == explanation.model_requested {
@@ -339,9 +282,9 @@ impl Policy {
                 let title = self
                     .catalog()
                     .source(statement.0)
-                    .map(|source: &Source| source.title.clone());
+                    .map(|source: &SourceDocument| source.title.clone());
                 explanation.statements.push(ExplainedStatement {
-                    model: card.id.clone(),
+                    model: entry.id.clone(),
                     text,
                     source: Arc::clone(statement.0),
                     title: title.unwrap_or_default(),
@@ -349,38 +292,40 @@ impl Policy {
                     is_superseded,
                 });
             };
-            for (text, source, date, is_superseded) in route_statements(card, ask.route) {
+            for (text, source, date, is_superseded) in
+                route_statements(entry, request.subject.route)
+            {
                 add(text, (source, date), is_superseded);
             }
         }
     }
 
     /// Statements about no model in particular, for `models` and the documentation.
-    pub fn facts(&self) -> &[Fact] {
+    pub fn facts(&self) -> &[GeneralStatement] {
         self.catalog().facts()
     }
 }
 
 fn note_memory(explanation: &mut Explanation, head: &Attempt, first: &Attempt) {
     let (model, upstream) = (&head.model, &head.upstream.name);
-    explanation.notes.extend(match first.because {
-        Because::Sticky => Some(format!("the session stays on `{}`, which served it before", first.model)),
-        Because::Learned => Some(format!("upstream `{upstream}` refused `{model}` lately, so `{}` is asked first", first.model)),
-        Because::Asked | Because::Rule | Because::Fallback if first.is_probe => {
+    explanation.notes.extend(match first.reason {
+        AttemptReason::Sticky => Some(format!("the session stays on `{}`, which served it before", first.model)),
+        AttemptReason::Learned => Some(format!("upstream `{upstream}` refused `{model}` lately, so `{}` is asked first", first.model)),
+        AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback if first.is_probe => {
             Some(format!("upstream `{upstream}` refused `{model}` some time ago; this request would find out whether it still does"))
         }
-        Because::Asked | Because::Rule | Because::Fallback => None,
+        AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback => None,
     });
 }
 
-/// What a model that the client did not ask for takes in the place of the effort.
-fn note_clamped(explanation: &mut Explanation, ask: &Ask<'_>, plan: &Plan) {
+/// What a model that the client did not ask for takes in place of the effort.
+fn note_clamped(explanation: &mut Explanation, request: &PolicyRequest<'_>, plan: &AttemptPlan) {
     let needs = RequestNeeds {
-        effort: ask.effort,
+        effort: request.effort,
         ..RequestNeeds::default()
     };
     for change in plan.adjustments(&plan.first, &needs) {
-        if let (Adjustment::Effort(effort), Some(asked)) = (change, ask.effort) {
+        if let (Adjustment::Effort(effort), Some(asked)) = (change, request.effort) {
             explanation.notes.push(format!(
                 "the effort {asked} becomes {effort}: `{}` does not take it",
                 plan.first.model
@@ -405,7 +350,7 @@ fn explained_rule(rule: &Rule) -> ExplainedRule {
 
 /// What is said about using a model on a route, and about its standing.
 fn route_statements(
-    card: &ModelCard,
+    entry: &ModelEntry,
     route: AuthRoute,
 ) -> Vec<(String, &Arc<str>, &Arc<str>, bool)> {
     let mut found = Vec::new();
@@ -416,40 +361,40 @@ fn route_statements(
             format!("not available {what}")
         }
     };
-    if let Some(said) = card.routes.get(&route) {
+    if let Some(said) = entry.routes.get(&route) {
         push(&mut found, said, |usable| {
             yes_no(usable, &format!("on the {route} route"))
         });
     }
     if matches!(route, AuthRoute::ApiKey | AuthRoute::GatewayKey) {
-        push(&mut found, &card.api, |usable| {
+        push(&mut found, &entry.api, |usable| {
             yes_no(usable, "with an API key")
         });
     }
     if route == AuthRoute::Chatgpt {
-        push(&mut found, &card.plans, |plans| {
+        push(&mut found, &entry.plans, |plans| {
             format!(
                 "claimed for the plans {}; the upstream decides",
                 plans.join(", ")
             )
         });
     }
-    push(&mut found, &card.standing, |standing| {
+    push(&mut found, &entry.standing, |standing| {
         format!("standing: {}", standing.as_str())
     });
-    push(&mut found, &card.successor, |model| {
+    push(&mut found, &entry.successor, |model| {
         format!("succeeded by {model}")
     });
-    push(&mut found, &card.floating, |_| {
+    push(&mut found, &entry.floating, |_| {
         "a floating alias; pin a versioned id".to_owned()
     });
-    push(&mut found, &card.remarks, Clone::clone);
+    push(&mut found, &entry.remarks, Clone::clone);
     found
 }
 
 fn push<'c, T: PartialEq>(
     found: &mut Vec<(String, &'c Arc<str>, &'c Arc<str>, bool)>,
-    said: &'c Said<T>,
+    said: &'c Sourced<T>,
     words: impl Fn(&T) -> String,
 ) {
     for statement in said.statements() {

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_spanned::Spanned;
 
+use crate::attempt_plan::MAX_HOPS;
 use crate::catalog::Catalog;
+use crate::model_id::ModelId;
 use crate::problem::Problem;
-use crate::{ModelId, plan::MAX_HOPS};
 
 /// `[fallback]`: a refused model and what is tried in its place.
 pub type FallbackSpec = BTreeMap<Spanned<String>, Vec<Spanned<String>>>;

@@ -182,20 +182,20 @@ impl Budget {
         i64::try_from(i128::from(self.nanos) * percent / 100).ok()
     }
 
-    /// Whether a request that is likely to cost `ask` fits.
-    pub fn judge(&self, position: Position, ask: i64) -> Verdict {
+    /// Whether a request that is likely to cost `nanos` fits.
+    pub fn check(&self, position: Position, nanos: i64) -> BudgetCheck {
         let left = self.nanos.saturating_sub(position.spent);
-        if left <= 0 || ask > left {
-            return Verdict::Spent;
+        if left <= 0 || nanos > left {
+            return BudgetCheck::Spent;
         }
         let used = position
             .spent
             .saturating_add(position.reserved)
-            .saturating_add(ask);
+            .saturating_add(nanos);
         if used > self.nanos {
-            return Verdict::Reserved;
+            return BudgetCheck::Reserved;
         }
-        Verdict::Fits {
+        BudgetCheck::Fits {
             is_soft_crossed: self.soft_nanos().is_some_and(|soft| used >= soft),
         }
     }
@@ -224,7 +224,7 @@ pub struct Position {
 
 /// Whether a request fits into a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BudgetCheck {
     /// It fits; perhaps somebody should be told.
     Fits {
         /// Whether the soft threshold is reached with it.
@@ -273,7 +273,7 @@ pub struct ScopeState {
 
 /// What a request is likely to need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask {
+pub struct Estimate {
     /// USD × 10⁻⁹.
     pub nanos: i64,
     /// Input and output tokens.
@@ -411,7 +411,7 @@ impl ScopeLimits {
     pub fn admit(
         &self,
         state: &ScopeState,
-        ask: Ask,
+        estimate: Estimate,
         zone: &TimeZone,
     ) -> Result<Admitted, Refusal> {
         let mut admitted = Admitted {
@@ -424,19 +424,19 @@ impl ScopeLimits {
             .budgets
             .iter()
             .enumerate()
-            .filter(|(_, budget)| budget.billing == ask.billing)
+            .filter(|(_, budget)| budget.billing == estimate.billing)
         {
             let position = state.positions.get(index).copied().unwrap_or_default();
-            match budget.judge(position, ask.nanos) {
-                Verdict::Fits {
+            match budget.check(position, estimate.nanos) {
+                BudgetCheck::Fits {
                     is_soft_crossed: true,
                 } => admitted.soft_crossed.push(*budget),
-                Verdict::Fits {
+                BudgetCheck::Fits {
                     is_soft_crossed: false,
                 } => {}
-                Verdict::Reserved => waits = Some(RefusedBy::Reservations { budget: *budget }),
-                Verdict::Spent => {
-                    let resets_at = budget.window.period(ask.arrived_at, zone).resets_at;
+                BudgetCheck::Reserved => waits = Some(RefusedBy::Reservations { budget: *budget }),
+                BudgetCheck::Spent => {
+                    let resets_at = budget.window.period(estimate.arrived_at, zone).resets_at;
                     let limit = RefusedBy::Budget {
                         budget: *budget,
                         spent: position.spent,
@@ -449,7 +449,7 @@ impl ScopeLimits {
         if let Some(limit) = waits {
             return Err(self.refuse(limit));
         }
-        if ask.is_repriced {
+        if estimate.is_repriced {
             return Ok(admitted);
         }
         if self
@@ -459,14 +459,14 @@ impl ScopeLimits {
         {
             return Err(self.refuse(RefusedBy::Concurrency));
         }
-        let now = ask.at;
+        let now = estimate.at;
         if let Some(rate) = self.limits.requests_per_minute.map(RateLimit::per_minute) {
             let taken = rate.take(state.requests, 1, now);
             admitted.requests =
                 taken.map_err(|retry_after| self.refuse(RefusedBy::Requests { retry_after }))?;
         }
         if let Some(rate) = self.limits.tokens_per_minute.map(RateLimit::per_minute) {
-            let taken = rate.take(state.tokens, ask.tokens, now);
+            let taken = rate.take(state.tokens, estimate.tokens, now);
             admitted.tokens =
                 taken.map_err(|retry_after| self.refuse(RefusedBy::Tokens { retry_after }))?;
         }

@@ -1,12 +1,13 @@
 //! The compiled whole: upstreams, routes, rules, chains, catalogue. Compiling reports every problem
 //! at once.
 
-pub(crate) mod decide;
+mod decide;
 mod index;
 mod lint;
-mod models;
+pub mod models;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,18 +15,17 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::AuthRoute;
-use crate::ModelId;
+use crate::attempt_plan::EncryptedReasoning;
+use crate::auth_route::AuthRoute;
 use crate::catalog::Catalog;
+use crate::error_pattern::{self, ErrorPatternSpec};
 use crate::fallback::{Chain, Chains, FallbackSpec};
-use crate::pattern::{self, PatternSpec};
-use crate::plan::EncryptedReasoning;
-use crate::problem::Problem;
-use crate::rule::{Names, Origin, Rule, RuleSpec};
+use crate::model_id::ModelId;
+use crate::problem::{Problem, did_you_mean};
+use crate::rule::compile::{Names, Origin, unknown_upstream};
+use crate::rule::{Rule, RuleSpec};
 use crate::upstream::{Upstream, UpstreamName, UpstreamSpec};
 use index::RuleIndex;
-
-pub use models::{Access, Asker, ModelView};
 
 /// `[routes]`: the upstream of each auth route.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -65,7 +65,7 @@ pub struct PolicyInput {
     /// `[fallback]`.
     pub fallback: FallbackSpec,
     /// `[[error_patterns]]`.
-    pub patterns: Vec<Spanned<PatternSpec>>,
+    pub patterns: Vec<Spanned<ErrorPatternSpec>>,
     /// What becomes of encrypted reasoning that the next upstream cannot read.
     pub encrypted_reasoning: EncryptedReasoning,
     /// What is said about models.
@@ -100,7 +100,7 @@ impl Policy {
             let name = input.routes.get(route)?;
             let found = upstreams.get(name.get_ref().as_str());
             if found.is_none() {
-                problems.push(crate::rule::unknown_upstream(name, names));
+                problems.push(unknown_upstream(name, names));
             }
             found.cloned()
         });
@@ -161,7 +161,7 @@ fn compile_upstreams(
         upstreams.insert(upstream.name.clone(), upstream);
     }
     for spec in &input.patterns {
-        let Some(pattern) = pattern::compile(spec, problems) else {
+        let Some(pattern) = error_pattern::compile(spec, problems) else {
             continue;
         };
         let Some(wanted) = &spec.get_ref().upstream else {
@@ -175,7 +175,7 @@ fn compile_upstreams(
                 upstream.patterns.push(pattern.clone());
             } else {
                 let known = upstreams.keys().map(UpstreamName::as_str);
-                let hint = crate::problem::did_you_mean(name.get_ref(), known);
+                let hint = did_you_mean(name.get_ref(), known);
                 let message = format!("unknown upstream `{}`", name.get_ref());
                 problems.push(Problem::error(name.span(), message).with_hint(hint));
             }

@@ -7,20 +7,25 @@
 //!
 //! To add a price: add one `[[price]]` row to `config/prices.toml`. Nothing else changes.
 
+mod layer;
 mod parse;
 mod rate;
+mod row;
+mod spec;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gateway_wire::Usage;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::model_id::{ModelId, ModelPattern};
+use crate::model_id::ModelId;
+use layer::{Layer, short_hash};
 
+pub use layer::UnpricedReason;
+pub use parse::PriceProblem;
 pub use rate::{Rate, RateError, Rates};
+pub use row::{Applied, PriceRow, Tier, TierRates};
 
 /// The built-in price table, as shipped in `config/prices.toml`.
 pub const BUILTIN_PRICES: &str = include_str!("../../../config/prices.toml");
@@ -52,121 +57,6 @@ impl Billing {
     }
 }
 
-/// A service tier that has rates of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    /// What is billed when nothing else was asked for.
-    Standard,
-    /// Faster, dearer.
-    Priority,
-    /// Slower, cheaper.
-    Flex,
-    /// The batch API.
-    Batch,
-    /// Fastest, dearest.
-    Ultrafast,
-}
-
-impl Tier {
-    /// All tiers, in the order they are documented.
-    pub const ALL: [Self; 5] = [
-        Self::Standard,
-        Self::Priority,
-        Self::Flex,
-        Self::Batch,
-        Self::Ultrafast,
-    ];
-
-    /// The key used in the price file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Priority => "priority",
-            Self::Flex => "flex",
-            Self::Batch => "batch",
-            Self::Ultrafast => "ultrafast",
-        }
-    }
-
-    /// Reads a tier as requests and answers spell it. `None` for a word that this table knows no
-    /// tier for.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            // `auto` is what a request says; an answer names the tier it got.
-            "" | "default" | "standard" | "auto" => Some(Self::Standard),
-            "priority" | "fast" => Some(Self::Priority),
-            "flex" => Some(Self::Flex),
-            "batch" | "batches" => Some(Self::Batch),
-            "ultrafast" => Some(Self::Ultrafast),
-            _ => None,
-        }
-    }
-}
-
-/// The rates of one tier on both sides of the long-context threshold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TierRates {
-    /// Up to and including the threshold.
-    pub base: Rates,
-    /// Strictly above it, for every token of the request. `None`: the table names no such rate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub long: Option<Rates>,
-}
-
-/// One row of the table: what a model costs, since when, and who says so.
-#[derive(Debug, Clone, Serialize)]
-pub struct PriceRow {
-    /// The id or glob, as written.
-    pub model: String,
-    /// Dated ids that cost the same.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub snapshots: Vec<String>,
-    /// First day on which the row applies; `None`: always.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Date>,
-    /// Last day on which the row applies; `None`: still.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Date>,
-    /// Day on which the model is said to be retired. Information only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retires: Option<Date>,
-    /// More input tokens than this, cached ones included, re-rate the whole request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub long_context_above: Option<u64>,
-    /// Rates by tier; [`Tier::Standard`] is always there.
-    pub tiers: BTreeMap<Tier, TierRates>,
-    /// Where the figures come from, stated as what it is.
-    pub source: String,
-    /// Whether somebody compared the row with the provider's own page.
-    pub verified: bool,
-    /// Figures of other sources and notes, each with its date.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
-    #[serde(skip)]
-    patterns: Vec<ModelPattern>,
-}
-
-impl PriceRow {
-    fn applies_on(&self, day: Date) -> bool {
-        self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day <= until)
-    }
-}
-
-/// The rates that apply to one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// What each kind of token costs.
-    pub rates: Rates,
-    /// The tier whose rates these are.
-    pub tier: Tier,
-    /// Whether the request is above the long-context threshold.
-    pub long_context: bool,
-    /// Whether the table has no rate for exactly this case, so that the nearest dearer one stands
-    /// in.
-    pub estimated: bool,
-}
-
 /// What a request costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pricing {
@@ -184,7 +74,7 @@ pub enum Pricing {
     /// The table has none. Not the same as free.
     Unpriced {
         /// Why.
-        reason: Unpriced,
+        reason: UnpricedReason,
     },
 }
 
@@ -198,23 +88,6 @@ impl Pricing {
     }
 }
 
-/// Why there is no price.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unpriced {
-    /// No row covers the id.
-    #[error("no price is known for this model")]
-    UnknownModel,
-    /// Rows cover the id, but none on that day.
-    #[error("no price is known for this model on that day")]
-    NotOnThatDay,
-    /// The table says that nobody publishes a price.
-    #[error("{0}")]
-    NoPublishedPrice(String),
-    /// The sum does not fit a 64-bit count of nano-dollars.
-    #[error("the cost is out of range")]
-    OutOfRange,
-}
-
 /// A price table, perhaps an operator's over the built-in one.
 #[derive(Debug, Clone)]
 pub struct PriceTable {
@@ -223,42 +96,15 @@ pub struct PriceTable {
     version: String,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Layer {
-    rows: Vec<PriceRow>,
-    /// Folded id → indexes into `rows`, newest `from` first.
-    exact: HashMap<String, Vec<usize>>,
-    /// Rows with at least one glob, in file order.
-    globs: Vec<usize>,
-    /// Folded id → folded id.
-    aliases: BTreeMap<String, String>,
-    /// Folded id → why nobody publishes a price.
-    unpriced: BTreeMap<String, String>,
-    digest: String,
-}
-
-/// Something wrong in a price file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceProblem {
-    /// Byte range in the file.
-    pub span: std::ops::Range<usize>,
-    /// What is wrong, lower case, no final dot.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
 impl PriceTable {
     /// Reads a price file. `None` when there are problems; all of them are listed.
     pub fn parse(text: &str) -> (Option<Self>, Vec<PriceProblem>) {
         let (layer, problems) = parse::layer(text);
-        (
-            layer.map(|layer| Self {
-                version: layer.digest.clone(),
-                layers: [layer].into(),
-            }),
-            problems,
-        )
+        let table = layer.map(|layer| Self {
+            version: layer.digest.clone(),
+            layers: [layer].into(),
+        });
+        (table, problems)
     }
 
     /// Puts an operator's table over a base table. A row of the operator's replaces the base's
@@ -290,22 +136,25 @@ impl PriceTable {
     }
 
     /// The row that prices a model on a day; what `models` and `explain` show.
-    pub fn quote(&self, model: &ModelId, at: Date) -> Result<&PriceRow, Unpriced> {
+    ///
+    /// # Errors
+    /// Why the table has no price for the model on that day.
+    pub fn quote(&self, model: &ModelId, at: Date) -> Result<&PriceRow, UnpricedReason> {
         let alias = self
             .layers
             .iter()
             .find_map(|layer| layer.aliases.get(model.folded()));
         let resolved = alias.and_then(|target| ModelId::new(target).ok());
         let model = resolved.as_ref().unwrap_or(model);
-        let mut reason = Unpriced::UnknownModel;
+        let mut reason = UnpricedReason::UnknownModel;
         for layer in self.layers.iter() {
             match layer.find(model, at) {
                 Ok(row) => return Ok(row),
-                Err(Unpriced::NoPublishedPrice(why)) => {
-                    return Err(Unpriced::NoPublishedPrice(why));
+                Err(UnpricedReason::NoPublishedPrice(why)) => {
+                    return Err(UnpricedReason::NoPublishedPrice(why));
                 }
-                Err(Unpriced::NotOnThatDay) => reason = Unpriced::NotOnThatDay,
-                Err(Unpriced::UnknownModel | Unpriced::OutOfRange) => {}
+                Err(UnpricedReason::NotOnThatDay) => reason = UnpricedReason::NotOnThatDay,
+                Err(UnpricedReason::UnknownModel | UnpricedReason::OutOfRange) => {}
             }
         }
         Err(reason)
@@ -313,13 +162,16 @@ impl PriceTable {
 
     /// The rates for a request with `input_tokens` (cached ones included). `tier` is a word of the
     /// wire; an unknown word and a tier without rates are charged as standard and marked estimated.
+    ///
+    /// # Errors
+    /// Why the table has no price for the model on that day.
     pub fn lookup(
         &self,
         model: &ModelId,
         at: Date,
         tier: Option<&str>,
         input_tokens: u64,
-    ) -> Result<Applied, Unpriced> {
+    ) -> Result<Applied, UnpricedReason> {
         self.quote(model, at)
             .map(|row| row.applied(tier, input_tokens))
     }
@@ -338,94 +190,10 @@ impl PriceTable {
                 estimated: applied.estimated,
             },
             None => Pricing::Unpriced {
-                reason: Unpriced::OutOfRange,
+                reason: UnpricedReason::OutOfRange,
             },
         }
     }
-}
-
-impl PriceRow {
-    fn applied(&self, word: Option<&str>, input_tokens: u64) -> Applied {
-        let asked = word.map_or(Some(Tier::Standard), Tier::parse);
-        let own = asked.and_then(|tier| self.tiers.get(&tier).map(|rates| (tier, rates)));
-        let standard = self.tiers.get(&Tier::Standard);
-        let long_context = self
-            .long_context_above
-            .is_some_and(|above| input_tokens > above);
-        let (tier, rates, known) = match (own, standard) {
-            (Some((tier, rates)), _) => (tier, rates, true),
-            (None, Some(rates)) => (Tier::Standard, rates, false),
-            // A row without standard rates does not parse.
-            (None, None) => (
-                Tier::Standard,
-                &TierRates {
-                    base: Rates::FREE,
-                    long: None,
-                },
-                false,
-            ),
-        };
-        if !long_context {
-            return Applied {
-                rates: rates.base,
-                tier,
-                long_context,
-                estimated: !known,
-            };
-        }
-        if let Some(long) = rates.long {
-            return Applied {
-                rates: long,
-                tier,
-                long_context,
-                estimated: !known,
-            };
-        }
-        // No such rate in the table. The dearer of the tier's own short rate and the standard long
-        // rate stands in, so that a budget is not overrun by a gap in the table.
-        let stand_in = standard.and_then(|standard| standard.long);
-        let rates = stand_in.map_or(rates.base, |long| rates.base.dearer(long));
-        Applied {
-            rates,
-            tier,
-            long_context,
-            estimated: true,
-        }
-    }
-}
-
-impl Layer {
-    fn find(&self, model: &ModelId, at: Date) -> Result<&PriceRow, Unpriced> {
-        let exact = self.exact.get(model.folded());
-        let mut candidates = exact
-            .into_iter()
-            .flatten()
-            .filter_map(|index| self.rows.get(*index));
-        if let Some(row) = candidates.find(|row| row.applies_on(at)) {
-            return Ok(row);
-        }
-        if let Some(why) = self.unpriced.get(model.folded()) {
-            return Err(Unpriced::NoPublishedPrice(why.clone()));
-        }
-        let globs = self.globs.iter().filter_map(|index| self.rows.get(*index));
-        let mut matching = globs
-            .filter(|row| row.patterns.iter().any(|pattern| pattern.matches(model)))
-            .peekable();
-        let known = exact.is_some() || matching.peek().is_some();
-        match matching.find(|row| row.applies_on(at)) {
-            Some(row) => Ok(row),
-            None if known => Err(Unpriced::NotOnThatDay),
-            None => Err(Unpriced::UnknownModel),
-        }
-    }
-}
-
-fn short_hash(bytes: &[u8]) -> String {
-    let head = Sha256::digest(bytes)
-        .iter()
-        .take(6)
-        .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
-    format!("{head:012x}")
 }
 
 #[cfg(test)]

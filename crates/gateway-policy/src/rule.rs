@@ -1,7 +1,7 @@
 //! One operator decision: what the TOML says and what it compiles to. Compares; never looks
 //! anything up.
 
-mod compile;
+pub(crate) mod compile;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,12 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
-use crate::ask::Ask;
+use crate::model_id::{ModelId, ModelPattern};
+use crate::request::PolicyRequest;
+use crate::string_list::StringList;
 use crate::upstream::UpstreamName;
-use crate::words::Words;
-use crate::{ModelId, ModelPattern};
-
-pub(crate) use compile::{Names, Origin, unknown_upstream};
 
 /// `[[rules]]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -34,24 +32,24 @@ pub struct RuleSpec {
 #[serde(deny_unknown_fields)]
 pub struct MatchSpec {
     /// Auth routes.
-    pub route: Option<Words>,
+    pub route: Option<StringList>,
     /// Globs over model ids, case-insensitive.
-    pub model: Option<Words>,
+    pub model: Option<StringList>,
     /// `responses`, `chat`.
-    pub endpoint: Option<Words>,
+    pub endpoint: Option<StringList>,
     /// Reasoning efforts.
-    pub effort: Option<Words>,
+    pub effort: Option<StringList>,
     /// Plans that tokens claim. Unverified: good for labels and rewrites, not for authorising
     /// anything.
-    pub plan: Option<Words>,
+    pub plan: Option<StringList>,
     /// Teams of gateway keys.
-    pub team: Option<Words>,
+    pub team: Option<StringList>,
     /// Names of gateway keys.
-    pub key: Option<Words>,
+    pub key: Option<StringList>,
     /// Kinds of request.
-    pub kind: Option<Words>,
+    pub kind: Option<StringList>,
     /// Globs over the client's `originator`, case-insensitive. Unverified, like `plan`.
-    pub client: Option<Words>,
+    pub client: Option<StringList>,
 }
 
 /// `then = …`.
@@ -159,19 +157,27 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// Whether the rule is about this request, were it for `model`.
-    pub(crate) fn is_about(&self, ask: &Ask<'_>, model: &ModelId) -> bool {
-        self.routes.has(ask.route as usize)
-            && self.endpoints.has(ask.endpoint as usize)
-            && self.kinds.has(ask.kind as usize)
+    pub(crate) fn is_about(&self, request: &PolicyRequest<'_>, model: &ModelId) -> bool {
+        self.routes.has(request.subject.route as usize)
+            && self.endpoints.has(request.client_wire as usize)
+            && self.kinds.has(request.kind as usize)
             && self
                 .models
                 .as_ref()
                 .is_none_or(|models| models.iter().any(|pattern| pattern.matches(model)))
-            && holds(self.efforts.as_ref(), ask.effort, str::eq_ignore_ascii_case)
-            && holds(self.plans.as_ref(), ask.plan, str::eq_ignore_ascii_case)
-            && holds(self.teams.as_ref(), ask.team, str::eq)
-            && holds(self.keys.as_ref(), ask.key, str::eq)
-            && self.is_about_client(ask.client)
+            && holds(
+                self.efforts.as_ref(),
+                request.effort,
+                str::eq_ignore_ascii_case,
+            )
+            && holds(
+                self.plans.as_ref(),
+                request.subject.plan,
+                str::eq_ignore_ascii_case,
+            )
+            && holds(self.teams.as_ref(), request.subject.team, str::eq)
+            && holds(self.keys.as_ref(), request.subject.key, str::eq)
+            && self.is_about_client(request.subject.client)
     }
 
     /// Whether some condition is a list of nothing.

@@ -16,7 +16,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
-use crate::words::Words;
+use crate::string_list::StringList;
 
 /// The name of a configured upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -54,7 +54,7 @@ pub struct UpstreamSpec {
     /// Where it is; `/responses` and the like are appended.
     pub base_url: Spanned<String>,
     /// `"responses"` (default), `"chat"`, or both.
-    pub wire_api: Option<Words>,
+    pub wire_api: Option<StringList>,
     /// `"caller"` (default), `"none"`, `{ env }`, `{ file }`, `{ header, env | file }`.
     pub credential: Option<Spanned<CredentialSpec>>,
     /// A named set of deviations from the protocol.
@@ -73,7 +73,7 @@ pub struct UpstreamSpec {
     #[serde(default)]
     pub http_headers: BTreeMap<Spanned<String>, Spanned<String>>,
     /// Compressions in which bodies pass unchanged: `zstd`, `gzip`, `deflate`, `br`.
-    pub request_encodings: Option<Words>,
+    pub request_encodings: Option<StringList>,
     /// How long a connection may take to open.
     pub connect_timeout: Option<Spanned<String>>,
     /// How long the answer's head may take.
@@ -177,7 +177,7 @@ impl CredentialSource {
 /// A compression in which a request body may pass unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Encoding {
+pub enum RequestEncoding {
     /// Zstandard.
     Zstd,
     /// Gzip.
@@ -188,7 +188,7 @@ pub enum Encoding {
     Br,
 }
 
-impl Encoding {
+impl RequestEncoding {
     /// All encodings.
     pub const ALL: [Self; 4] = [Self::Zstd, Self::Gzip, Self::Deflate, Self::Br];
 
@@ -226,7 +226,7 @@ pub struct Upstream {
     /// Added to every request, names in lower case.
     pub http_headers: Vec<(String, String)>,
     /// Compressions in which bodies pass unchanged.
-    pub request_encodings: Vec<Encoding>,
+    pub request_encodings: Vec<RequestEncoding>,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
     /// How long the answer's head may take.

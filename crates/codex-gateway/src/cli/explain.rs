@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use gateway_policy::explain::{ExplainedChain, ExplainedRule};
-use gateway_policy::{
-    AuthRoute, Because, DecisionKind, Endpoint, Explanation, ModelId, RequestKind, RuleOrigin,
-};
+use gateway_policy::{AttemptReason, AuthRoute, DecisionKind, Explanation, ModelId, RuleOrigin};
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 
 use crate::cli::team::{self, speed, usd};
 use crate::cli::{say, settings, words};
@@ -28,7 +28,7 @@ pub(super) struct ExplainArgs {
     model: ModelId,
     /// The endpoint that the client uses: responses or chat.
     #[arg(long, default_value = "responses", value_parser = words::endpoint)]
-    endpoint: Endpoint,
+    endpoint: WireApi,
     /// The reasoning effort, such as low.
     #[arg(long)]
     effort: Option<String>,
@@ -109,7 +109,7 @@ fn text(answer: &Explained) -> String {
     }
     if let (Some(model), Some(upstream)) = (&it.model_served, &it.upstream) {
         lines.add("model", model.to_string());
-        let wire = it.wire.map_or("", gateway_wire::WireApi::as_str);
+        let wire = it.wire.map_or("", WireApi::as_str);
         let base = it.base_url.as_deref().unwrap_or_default();
         lines.add("upstream", format!("{upstream} ({base}, {wire})"));
     }
@@ -157,12 +157,12 @@ impl Lines {
 }
 
 fn decision(it: &Explanation) -> String {
-    let why = match it.because {
-        Some(Because::Asked) => ": the client asked for it",
-        Some(Because::Rule) => ": a rule chose it",
-        Some(Because::Fallback) => ": the one before refused",
-        Some(Because::Sticky) => ": the session went there before",
-        Some(Because::Learned) => ": the one before is known to refuse",
+    let why = match it.reason {
+        Some(AttemptReason::Requested) => ": the client asked for it",
+        Some(AttemptReason::Rule) => ": a rule chose it",
+        Some(AttemptReason::Fallback) => ": the one before refused",
+        Some(AttemptReason::Sticky) => ": the session went there before",
+        Some(AttemptReason::Learned) => ": the one before is known to refuse",
         None => "",
     };
     match it.decision {

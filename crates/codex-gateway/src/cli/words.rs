@@ -1,6 +1,8 @@
 //! Reads the words of flags. Each says which words there are.
 
-use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
+use gateway_policy::{AuthRoute, ModelId};
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 
 /// An auth route.
 pub(super) fn route(word: &str) -> Result<AuthRoute, String> {
@@ -9,9 +11,9 @@ pub(super) fn route(word: &str) -> Result<AuthRoute, String> {
 }
 
 /// An endpoint.
-pub(super) fn endpoint(word: &str) -> Result<Endpoint, String> {
-    let known = Endpoint::ALL.map(Endpoint::as_str);
-    Endpoint::parse(word).ok_or_else(|| one_of(&known))
+pub(super) fn endpoint(word: &str) -> Result<WireApi, String> {
+    let known = WireApi::ALL.map(WireApi::as_str);
+    WireApi::parse(word).ok_or_else(|| one_of(&known))
 }
 
 /// A kind of request.

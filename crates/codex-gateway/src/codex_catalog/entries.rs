@@ -133,7 +133,7 @@ fn check_values(spec: &EntrySpec, problems: &mut Vec<Problem>) {
 }
 
 fn entry(spec: &EntrySpec, id: &ModelId, catalog: &Catalog, prompt: &str, at: usize) -> Value {
-    let card = catalog.card(id);
+    let card = catalog.entry(id);
     let known_name = card.and_then(|card| card.name.current().cloned());
     let name = spec.name.clone().or(known_name);
     let window = spec.context_window.as_ref().map(|window| *window.get_ref());

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use gateway_policy::{Asker, AuthRoute, ModelId, NoMemory};
+use gateway_policy::{AuthRoute, ModelId, NoMemory, Subject};
 
 use crate::codex_catalog::file::CatalogFile;
 use crate::config::{Settings, SourceMap};
@@ -62,7 +62,7 @@ impl ActiveConfig {
 fn labels(settings: &Settings) -> HashSet<String> {
     let views = settings
         .policy
-        .models_for(&Asker::new(AuthRoute::ApiKey), &NoMemory);
+        .models_for(Subject::new(AuthRoute::ApiKey), &NoMemory);
     let named = views
         .iter()
         .flat_map(|view| std::iter::once(&view.model).chain(&view.fallbacks))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_policy::pattern::PatternSpec;
+use gateway_policy::error_pattern::ErrorPatternSpec;
 use gateway_policy::problem::Problem;
 use gateway_policy::rule::RuleSpec;
 use gateway_policy::upstream::UpstreamSpec;
@@ -34,7 +34,7 @@ pub struct ConfigFile {
     pub routes: RoutesSpec,
     pub rules: Vec<Spanned<RuleSpec>>,
     pub fallback: FallbackSpec,
-    pub error_patterns: Vec<Spanned<PatternSpec>>,
+    pub error_patterns: Vec<Spanned<ErrorPatternSpec>>,
     pub prices: PricesSpec,
     pub models: ModelsSpec,
 }

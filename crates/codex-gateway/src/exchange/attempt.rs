@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_ledger::AttemptRecord;
-use gateway_policy::{Adjustment, Attempt, Because, Next, Plan, RequestNeeds, Upstream};
+use gateway_policy::{
+    Adjustment, Attempt, AttemptPlan, AttemptReason, NextStep, RequestNeeds, Upstream,
+};
 use gateway_wire::WireApi;
 use gateway_wire::failure::{Failure, SendState, Verdict};
 use http::request::Parts;
@@ -139,11 +141,14 @@ impl Walk<'_> {
     async fn by_plan(
         self,
         exchange: &mut Exchange,
-        plan: &Plan,
+        plan: &AttemptPlan,
         mut request: RequestBody,
     ) -> Result<Reached, GatewayError> {
-        let is_remembered = matches!(plan.first.because, Because::Sticky | Because::Learned);
-        let is_rewritten = plan.first.model != plan.asked;
+        let is_remembered = matches!(
+            plan.first.reason,
+            AttemptReason::Sticky | AttemptReason::Learned
+        );
+        let is_rewritten = plan.first.model != plan.requested;
         let client_wire = exchange.endpoint.wire();
         let is_edited = outgoing::is_edited(exchange, &plan.first, &request.head, self.parts);
         if !plan.rest.is_empty() || is_remembered || is_rewritten || is_edited {
@@ -201,9 +206,9 @@ impl Walk<'_> {
                 look.read(&request, self.parts);
                 plan.next(&attempt, verdict.failure, &look.needs())
             } else {
-                Next::Stop
+                NextStep::Stop
             };
-            if next == Next::Stop {
+            if next == NextStep::Stop {
                 return match first {
                     Some(first) => Ok(restore(exchange, first)),
                     None => {
@@ -223,15 +228,15 @@ impl Walk<'_> {
     /// Prepares the next attempt.
     fn follow(
         self,
-        plan: &Plan,
-        next: Next,
+        plan: &AttemptPlan,
+        next: NextStep,
         attempt: &mut Attempt,
         changes: &mut Vec<Adjustment>,
         look: &mut Look,
         verdict: &Verdict,
     ) {
         match next {
-            Next::Try {
+            NextStep::Attempt {
                 attempt: hop,
                 adjust,
             } => {
@@ -261,12 +266,12 @@ impl Walk<'_> {
                 }
                 *attempt = hop;
             }
-            Next::SameModelWithoutLiteHeader => look.is_lite_dropped = true,
-            Next::StripForeignReasoning => {
+            NextStep::SameModelWithoutLiteHeader => look.is_lite_dropped = true,
+            NextStep::StripForeignReasoning => {
                 look.is_reasoning_stripped = true;
                 changes.push(Adjustment::StripReasoning);
             }
-            Next::Stop => {}
+            NextStep::Stop => {}
         }
     }
 
@@ -274,7 +279,7 @@ impl Walk<'_> {
     async fn serve_by(
         self,
         exchange: &mut Exchange,
-        plan: &Plan,
+        plan: &AttemptPlan,
         attempt: &Attempt,
     ) -> Result<(), GatewayError> {
         let is_moved = exchange.model_served.as_ref() != Some(&attempt.model)
@@ -290,7 +295,7 @@ impl Walk<'_> {
     async fn one(
         self,
         exchange: &mut Exchange,
-        plan: &Plan,
+        plan: &AttemptPlan,
         attempt: &Attempt,
         changes: &[Adjustment],
         request: &mut RequestBody,
@@ -347,7 +352,7 @@ impl Walk<'_> {
                 .is_some_and(|last| !last.is_same_target(attempt));
         // The end of a chain is held for the first answer's sake, a probe because it is to find out
         // whether the model is served.
-        let is_judged = can_hop || attempt.because == Because::Fallback || attempt.is_probe;
+        let is_judged = can_hop || attempt.reason == AttemptReason::Fallback || attempt.is_probe;
         let hold = is_judged.then_some(Hold {
             time: self.live.settings.server.hold_timeout,
             bytes: self.live.settings.server.hold_bytes,

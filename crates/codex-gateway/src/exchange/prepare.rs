@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use gateway_policy::{Ask, AuthRoute, Decision, Endpoint as PolicyEndpoint, ModelId, Plan};
+use gateway_policy::{AttemptPlan, AuthRoute, Decision, ModelId, PolicyRequest};
 use gateway_wire::codex::TurnMetadata;
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -187,7 +187,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), GatewayError> {
 /// named.
 pub enum Route {
     Plan {
-        plan: Box<Plan>,
+        plan: Box<AttemptPlan>,
         body: Box<RequestBody>,
     },
     Direct {
@@ -220,26 +220,17 @@ pub fn decide(
         }
         Content::Model { model, body } => (model, body),
     };
-    let ask = Ask {
-        route: caller.route,
-        model: &model,
-        endpoint: if exchange.endpoint == Endpoint::Chat {
-            PolicyEndpoint::Chat
-        } else {
-            PolicyEndpoint::Responses
-        },
+    let request = PolicyRequest {
+        client_wire: exchange.endpoint.wire(),
         effort: body.head.effort.as_deref(),
-        plan: caller.plan.as_deref(),
-        team: caller.key.as_ref().and_then(|key| key.team.as_deref()),
-        key: caller.key.as_ref().map(|key| key.name.as_str()),
-        client: client(&parts.headers),
         kind: exchange.kind(),
         has_previous_response: body.head.previous_response_id.is_some(),
+        ..caller.subject(client(&parts.headers)).request(&model)
     };
     let memory = app
         .learned
         .view(caller, exchange.turn.session_id.as_deref());
-    match policy.decide(&ask, &memory) {
+    match policy.decide(&request, &memory) {
         Decision::Reject(rejection) => {
             exchange.decision = Some(gateway_policy::DecisionKind::Rejected);
             exchange.rule = Some(rejection.rule.name.to_string());
@@ -329,7 +320,7 @@ fn is_route_permitted(key: &KeyIdentity, route: AuthRoute) -> Result<(), Gateway
 /// fallback by itself.
 fn keep_permitted(
     key: &KeyIdentity,
-    plan: &mut Plan,
+    plan: &mut AttemptPlan,
     exchange: &mut Exchange,
 ) -> Result<(), GatewayError> {
     if let Some(message) = key.grant.refuse_model(&key.name, &plan.head.model) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use gateway_policy::{Asker, AuthRoute, NoMemory, Upstream, UpstreamName};
+use gateway_policy::{AuthRoute, NoMemory, Subject, Upstream, UpstreamName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -309,7 +309,7 @@ fn own_list(live: &ActiveConfig, route: AuthRoute) -> Value {
     let data: Vec<Value> = live
         .settings
         .policy
-        .models_for(&Asker::new(route), &NoMemory)
+        .models_for(Subject::new(route), &NoMemory)
         .iter()
         .filter(|view| view.access.is_visible())
         .map(|view| json!({"id": view.model.as_str(), "object": "model", "created": 0, "owned_by": "system"}))
@@ -361,7 +361,7 @@ async fn answer_one(
     let known = live
         .settings
         .policy
-        .models_for(&Asker::new(shown_route(live, route)), &NoMemory)
+        .models_for(Subject::new(shown_route(live, route)), &NoMemory)
         .into_iter()
         .find(|known| known.model.folded() == id.to_ascii_lowercase());
     match known {

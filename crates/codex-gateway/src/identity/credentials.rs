@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gateway_policy::AuthRoute;
+use gateway_policy::{AuthRoute, Subject};
 use gateway_wire::codex::ChatgptClaims;
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -29,6 +29,20 @@ pub struct Caller {
     pub is_local: bool,
     /// Id and team of the gateway key, where one was presented and is valid.
     pub key: Option<KeyIdentity>,
+}
+
+impl Caller {
+    /// The caller as the rules see it; `client` is what the client calls itself.
+    pub fn subject<'a>(&'a self, client: Option<&'a str>) -> Subject<'a> {
+        let key = self.key.as_ref();
+        Subject {
+            route: self.route,
+            plan: self.plan.as_deref(),
+            team: key.and_then(|key| key.team.as_deref()),
+            key: key.map(|key| key.name.as_str()),
+            client,
+        }
+    }
 }
 
 /// The gateway key a request was made with.

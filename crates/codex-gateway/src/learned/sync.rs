@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use gateway_ledger::{Ledger, LedgerError};
-use gateway_policy::{Fact, FactKey};
+use gateway_policy::{LearnedRefusal, RefusalKey};
 use tokio::sync::mpsc;
 
 use crate::learned::Learned;
@@ -14,10 +14,10 @@ use crate::reports::facts::{from_stored, to_stored};
 /// Carries facts between memory and store.
 pub struct Keeper {
     ledger: Ledger,
-    waiting: mpsc::Receiver<(FactKey, Fact)>,
+    waiting: mpsc::Receiver<(RefusalKey, LearnedRefusal)>,
     /// What the store held when it was last seen: what is missing from it now was cleared, unless
     /// it expired.
-    seen: HashSet<FactKey>,
+    seen: HashSet<RefusalKey>,
 }
 
 impl Keeper {
@@ -27,7 +27,7 @@ impl Keeper {
     /// When the store cannot be read.
     pub async fn open(
         ledger: Ledger,
-        waiting: mpsc::Receiver<(FactKey, Fact)>,
+        waiting: mpsc::Receiver<(RefusalKey, LearnedRefusal)>,
         learned: &Learned,
     ) -> Result<Self, LedgerError> {
         let mut keeper = Self {
@@ -63,7 +63,7 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self, key: FactKey, fact: &Fact) -> Result<(), LedgerError> {
+    async fn keep(&mut self, key: RefusalKey, fact: &LearnedRefusal) -> Result<(), LedgerError> {
         self.ledger.learn(&to_stored(&key, fact)).await?;
         self.seen.insert(key);
         Ok(())
@@ -71,8 +71,9 @@ impl Keeper {
 
     async fn refresh(&mut self, learned: &Learned) -> Result<(), LedgerError> {
         let stored = self.ledger.facts().await?;
-        let stored: Vec<(FactKey, Fact)> = stored.iter().filter_map(from_stored).collect();
-        let present: HashSet<FactKey> = stored.iter().map(|(key, _)| key.clone()).collect();
+        let stored: Vec<(RefusalKey, LearnedRefusal)> =
+            stored.iter().filter_map(from_stored).collect();
+        let present: HashSet<RefusalKey> = stored.iter().map(|(key, _)| key.clone()).collect();
         learned.cleared_elsewhere(self.seen.difference(&present));
         learned.restore(stored);
         self.seen = present;

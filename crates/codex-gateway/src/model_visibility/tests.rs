@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use base64::Engine as _;
-use gateway_policy::{Fact, FactKey};
+use gateway_policy::{LearnedRefusal, RefusalKey};
 use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -249,14 +249,14 @@ async fn the_etag_of_answers_is_that_of_the_catalogue_this_caller_would_get() {
     headers.insert("authorization", chatgpt().parse().unwrap());
     let presented = Presented::read(&headers).unwrap();
     let now = process.app.clock.now();
-    let fact = Fact {
+    let fact = LearnedRefusal {
         learned_at: now,
         expires_at: now + std::time::Duration::from_secs(600),
         probed_at: None,
         code: None,
         message: None,
     };
-    let key = |digest: &str| FactKey {
+    let key = |digest: &str| RefusalKey {
         upstream: UpstreamName::new("chatgpt"),
         route: AuthRoute::Chatgpt,
         plan: presented.plan.as_deref().map(Arc::from),

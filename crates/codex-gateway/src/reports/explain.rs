@@ -2,7 +2,9 @@
 //! what a server learned is told beside.
 
 use gateway_ledger::Fact;
-use gateway_policy::{Ask, AuthRoute, Endpoint, Explanation, ModelId, NoMemory, RequestKind};
+use gateway_policy::{AuthRoute, Explanation, ModelId, NoMemory, PolicyRequest, Subject};
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ pub use key_report::{FoundKey, KeyContext, KeyState, SpeedLine, explain_with_key
 pub struct Question {
     pub route: AuthRoute,
     pub model: ModelId,
-    pub endpoint: Endpoint,
+    pub endpoint: WireApi,
     pub effort: Option<String>,
     pub plan: Option<String>,
     pub key: Option<String>,
@@ -90,16 +92,19 @@ pub fn explain(
     question: &Question,
     day: Date,
 ) -> Explained {
-    let ask = Ask {
-        endpoint: question.endpoint,
-        effort: question.effort.as_deref(),
+    let subject = Subject {
         plan: question.plan.as_deref(),
         team: question.team.as_deref(),
         key: question.key.as_deref(),
-        kind: question.kind,
-        ..Ask::new(question.route, &question.model)
+        ..Subject::new(question.route)
     };
-    let mut explanation = settings.policy.explain(&ask, &NoMemory);
+    let request = PolicyRequest {
+        client_wire: question.endpoint,
+        effort: question.effort.as_deref(),
+        kind: question.kind,
+        ..subject.request(&question.model)
+    };
+    let mut explanation = settings.policy.explain(&request, &NoMemory);
     explanation.locate(|span| places.name(span));
     if let Some(note) = key_note(settings, question, &explanation) {
         explanation.notes.push(note);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_ledger::Fact as StoredFact;
-use gateway_policy::{Fact, FactKey, ModelId, UpstreamName};
+use gateway_policy::{LearnedRefusal, ModelId, RefusalKey, UpstreamName};
 use serde::Serialize;
 
 /// Longest evidence that is kept.
@@ -22,7 +22,7 @@ pub struct Cleared {
 }
 
 /// As the store keeps it.
-pub fn to_stored(key: &FactKey, fact: &Fact) -> StoredFact {
+pub fn to_stored(key: &RefusalKey, fact: &LearnedRefusal) -> StoredFact {
     let said = [fact.code.as_deref(), fact.message.as_deref()];
     let evidence: Vec<&str> = said.into_iter().flatten().collect();
     StoredFact {
@@ -38,15 +38,15 @@ pub fn to_stored(key: &FactKey, fact: &Fact) -> StoredFact {
 }
 
 /// As policy reads it; `None` for a model id that nobody could have asked for.
-pub fn from_stored(stored: &StoredFact) -> Option<(FactKey, Fact)> {
-    let key = FactKey {
+pub fn from_stored(stored: &StoredFact) -> Option<(RefusalKey, LearnedRefusal)> {
+    let key = RefusalKey {
         upstream: UpstreamName::new(&stored.upstream),
         route: stored.route,
         plan: stored.plan.as_deref().map(Arc::from),
         credential_digest: stored.credential.as_deref().map(Arc::from),
         model: ModelId::new(&stored.model).ok()?,
     };
-    let fact = Fact {
+    let fact = LearnedRefusal {
         learned_at: stored.learned_at,
         expires_at: stored.expires_at,
         probed_at: None,

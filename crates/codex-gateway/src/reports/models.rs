@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use gateway_policy::catalog::{Fact, Source, Standing};
-use gateway_policy::{Access, Asker, AuthRoute, ModelCard, ModelId, NoMemory};
+use gateway_policy::catalog::{GeneralStatement, LifecycleStatus, SourceDocument};
+use gateway_policy::{Access, AuthRoute, ModelEntry, ModelId, NoMemory, Subject};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -17,9 +17,9 @@ pub struct ModelsReport<'a> {
     pub models: Vec<ModelLine<'a>>,
     /// The routes that were looked at: the one asked for, or all that have an upstream.
     pub routes: Vec<AuthRoute>,
-    pub sources: &'a [Source],
+    pub sources: &'a [SourceDocument],
     /// Statements about no model in particular.
-    pub facts: &'a [Fact],
+    pub facts: &'a [GeneralStatement],
     pub price_version: String,
 }
 
@@ -27,14 +27,14 @@ pub struct ModelsReport<'a> {
 #[derive(Debug, Serialize)]
 pub struct ModelLine<'a> {
     pub model: ModelId,
-    pub standing: Option<Standing>,
+    pub standing: Option<LifecycleStatus>,
     /// Where Codex offers it: `cli`, `app`, `cloud`.
     pub surfaces: Vec<&'static str>,
     pub context: Option<u64>,
     pub routes: BTreeMap<AuthRoute, RouteLine>,
     pub price: PriceTag,
     /// Every statement with its source and date, the newest first.
-    pub card: Option<&'a ModelCard>,
+    pub card: Option<&'a ModelEntry>,
 }
 
 /// What becomes of an ordinary turn for a model on a route.
@@ -60,7 +60,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
     for route in &routes {
         // The same models in the same order for every route.
         for (at, view) in policy
-            .models_for(&Asker::new(*route), &NoMemory)
+            .models_for(Subject::new(*route), &NoMemory)
             .into_iter()
             .enumerate()
         {
@@ -72,7 +72,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
                 known.routes.insert(*route, line);
                 continue;
             }
-            let card = view.card;
+            let card = view.entry;
             models.push(ModelLine {
                 price: PriceTag::of(&settings.prices.table, &view.model, day),
                 standing: card.and_then(|card| card.standing.current()).copied(),
@@ -93,7 +93,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
     }
 }
 
-fn surfaces(card: &ModelCard) -> Vec<&'static str> {
+fn surfaces(card: &ModelEntry) -> Vec<&'static str> {
     [
         ("cli", &card.cli),
         ("app", &card.app),

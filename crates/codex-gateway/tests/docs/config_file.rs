@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use codex_gateway::config::{self, Loaded, Overrides, Settings, file};
-use gateway_policy::{Asker, AuthRoute, NoMemory};
+use gateway_policy::{AuthRoute, NoMemory, Subject};
 
 use super::examples;
 
@@ -63,10 +63,10 @@ fn assert_same(left: &Settings, right: &Settings) {
     assert!(left.upstreams().eq(right.upstreams()));
     for route in AuthRoute::ALL {
         assert_eq!(left.route_upstream(route), right.route_upstream(route));
-        let asker = Asker::new(route);
+        let subject = Subject::new(route);
         assert_eq!(
-            left.models_for(&asker, &NoMemory),
-            right.models_for(&asker, &NoMemory)
+            left.models_for(subject, &NoMemory),
+            right.models_for(subject, &NoMemory)
         );
     }
 }

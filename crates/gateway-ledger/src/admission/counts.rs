@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_policy::Billing;
-use gateway_policy::limit::{Ask, Period, Position, Refusal, ScopeLimits, ScopeState};
+use gateway_policy::limit::{Estimate, Period, Position, Refusal, ScopeLimits, ScopeState};
 use jiff::Timestamp;
 
 use super::{Admission, Claim, Pending};
@@ -136,7 +136,7 @@ impl<'s> Counts<'s> {
         }
         let at = Timestamp::from_microsecond(self.now).unwrap_or(claim.at);
         let (nanos, tokens, billing) = (claim.nanos, claim.tokens, claim.billing);
-        let ask = Ask {
+        let ask = Estimate {
             nanos,
             tokens,
             billing,

@@ -2,6 +2,7 @@
 //! lays a file over it.
 
 use super::*;
+use crate::auth_route::AuthRoute;
 use crate::problem::Problem;
 
 const MODELS: &str = include_str!("../../../../config/models.toml");
@@ -10,54 +11,60 @@ fn catalog() -> Catalog {
     Catalog::read(MODELS).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn card<'c>(catalog: &'c Catalog, model: &str) -> &'c ModelCard {
+fn entry<'c>(catalog: &'c Catalog, model: &str) -> &'c ModelEntry {
     catalog
-        .card(&ModelId::new(model).unwrap())
-        .unwrap_or_else(|| panic!("no card for {model}"))
+        .entry(&ModelId::new(model).unwrap())
+        .unwrap_or_else(|| panic!("no entry for {model}"))
 }
 
 /// Model, capability, speed, CLI, app, cloud, credits, API, standing: what holds at present.
-type Row = (&'static str, u8, u8, [Option<bool>; 5], Standing);
+type Row = (&'static str, u8, u8, [Option<bool>; 5], LifecycleStatus);
 
 const YES: Option<bool> = Some(true);
 const NO: Option<bool> = Some(false);
 
 const DOCUMENTS: [Row; 14] = [
-    ("gpt-5.5", 5, 3, [YES, YES, NO, YES, YES], Standing::Legacy),
+    (
+        "gpt-5.5",
+        5,
+        3,
+        [YES, YES, NO, YES, YES],
+        LifecycleStatus::Legacy,
+    ),
     (
         "gpt-5.4",
         5,
         3,
         [YES, YES, NO, YES, YES],
-        Standing::Recommended,
+        LifecycleStatus::Recommended,
     ),
     (
         "gpt-5.4-mini",
         3,
         4,
         [YES, YES, NO, YES, YES],
-        Standing::Recommended,
+        LifecycleStatus::Recommended,
     ),
     (
         "gpt-5.3-codex",
         5,
         3,
         [YES, YES, YES, YES, YES],
-        Standing::Recommended,
+        LifecycleStatus::Recommended,
     ),
     (
         "gpt-5.3-codex-spark",
         3,
         5,
         [YES, YES, NO, NO, NO],
-        Standing::Preview,
+        LifecycleStatus::Preview,
     ),
     (
         "gpt-5.2",
         4,
         3,
         [YES, YES, NO, YES, YES],
-        Standing::Alternative,
+        LifecycleStatus::Alternative,
     ),
     // The older page denies API access; two later sources sell it.
     (
@@ -65,64 +72,76 @@ const DOCUMENTS: [Row; 14] = [
         5,
         4,
         [YES, YES, YES, YES, YES],
-        Standing::Succeeded,
+        LifecycleStatus::Succeeded,
     ),
     (
         "gpt-5.1-codex-max",
         4,
         4,
         [YES, YES, NO, YES, YES],
-        Standing::Alternative,
+        LifecycleStatus::Alternative,
     ),
     (
         "gpt-5.1-codex-mini",
         3,
         5,
         [YES, YES, NO, YES, YES],
-        Standing::Alternative,
+        LifecycleStatus::Alternative,
     ),
     (
         "gpt-5.1",
         4,
         3,
         [YES, YES, NO, YES, YES],
-        Standing::Alternative,
+        LifecycleStatus::Alternative,
     ),
     (
         "gpt-5.1-codex",
         4,
         3,
         [YES, YES, YES, YES, YES],
-        Standing::Succeeded,
+        LifecycleStatus::Succeeded,
     ),
     (
         "gpt-5-codex",
         3,
         3,
         [YES, YES, NO, YES, YES],
-        Standing::Succeeded,
+        LifecycleStatus::Succeeded,
     ),
     (
         "gpt-5-codex-mini",
         2,
         4,
         [YES, YES, NO, YES, NO],
-        Standing::Succeeded,
+        LifecycleStatus::Succeeded,
     ),
-    ("gpt-5", 3, 3, [YES, YES, NO, YES, YES], Standing::Succeeded),
+    (
+        "gpt-5",
+        3,
+        3,
+        [YES, YES, NO, YES, YES],
+        LifecycleStatus::Succeeded,
+    ),
 ];
 
 #[test]
 fn every_row_of_the_documents_is_there() {
     let catalog = catalog();
     for (model, capability, speed, offers, standing) in DOCUMENTS {
-        let card = card(&catalog, model);
-        assert_eq!(card.capability.current(), Some(&capability), "{model}");
-        assert_eq!(card.speed.current(), Some(&speed), "{model}");
-        let said = [&card.cli, &card.app, &card.cloud, &card.credits, &card.api];
+        let entry = entry(&catalog, model);
+        assert_eq!(entry.capability.current(), Some(&capability), "{model}");
+        assert_eq!(entry.speed.current(), Some(&speed), "{model}");
+        let said = [
+            &entry.cli,
+            &entry.app,
+            &entry.cloud,
+            &entry.credits,
+            &entry.api,
+        ];
         assert_eq!(said.map(|said| said.current().copied()), offers, "{model}");
-        assert_eq!(card.standing.current(), Some(&standing), "{model}");
-        assert!(!card.about.is_silent(), "{model}");
+        assert_eq!(entry.standing.current(), Some(&standing), "{model}");
+        assert!(!entry.about.is_silent(), "{model}");
     }
 }
 
@@ -265,26 +284,26 @@ const SLUGS: [Slug; 12] = [
 fn every_slug_of_the_client_is_there() {
     let catalog = catalog();
     for (model, picker, priority, context, max_context, efforts, default, successor) in SLUGS {
-        let card = card(&catalog, model);
+        let entry = entry(&catalog, model);
         let is_lite = model != "gpt-5.5";
-        assert_eq!(card.picker.current(), Some(&picker), "{model}");
-        assert_eq!(card.priority.current(), Some(&priority), "{model}");
-        assert_eq!(card.context.current(), Some(&context), "{model}");
-        assert_eq!(card.max_context.current(), Some(&max_context), "{model}");
+        assert_eq!(entry.picker.current(), Some(&picker), "{model}");
+        assert_eq!(entry.priority.current(), Some(&priority), "{model}");
+        assert_eq!(entry.context.current(), Some(&context), "{model}");
+        assert_eq!(entry.max_context.current(), Some(&max_context), "{model}");
         assert_eq!(
-            card.efforts.current().map(Vec::len),
+            entry.efforts.current().map(Vec::len),
             Some(efforts),
             "{model}"
         );
         assert_eq!(
-            card.default_effort.current().map(String::as_str),
+            entry.default_effort.current().map(String::as_str),
             Some(default),
             "{model}"
         );
-        assert_eq!(card.lite.current(), Some(&is_lite), "{model}");
-        assert_eq!(card.tool_mode.current().is_some(), is_lite, "{model}");
+        assert_eq!(entry.lite.current(), Some(&is_lite), "{model}");
+        assert_eq!(entry.tool_mode.current().is_some(), is_lite, "{model}");
         assert_eq!(
-            card.successor.current().map(ModelId::as_str),
+            entry.successor.current().map(ModelId::as_str),
             successor,
             "{model}"
         );
@@ -294,8 +313,8 @@ fn every_slug_of_the_client_is_there() {
 #[test]
 fn later_statements_win_and_earlier_ones_stay() {
     let catalog = catalog();
-    let newest = card(&catalog, "gpt-5.5");
-    let standings: Vec<(&str, Standing)> = newest
+    let newest = entry(&catalog, "gpt-5.5");
+    let standings: Vec<(&str, LifecycleStatus)> = newest
         .standing
         .statements()
         .iter()
@@ -303,7 +322,10 @@ fn later_statements_win_and_earlier_ones_stay() {
         .collect();
     assert_eq!(
         standings,
-        [("D5", Standing::Legacy), ("D0", Standing::Recommended)]
+        [
+            ("D5", LifecycleStatus::Legacy),
+            ("D0", LifecycleStatus::Recommended)
+        ]
     );
     let on_keys: Vec<(&str, &str, bool)> = newest.routes[&AuthRoute::ApiKey]
         .statements()
@@ -315,7 +337,7 @@ fn later_statements_win_and_earlier_ones_stay() {
         [("D0", "2026-06", true), ("D2", "2026-04-25", false)]
     );
     assert_eq!(newest.usable_on(AuthRoute::ApiKey), Some(true));
-    let older = card(&catalog, "gpt-5.2");
+    let older = entry(&catalog, "gpt-5.2");
     let capability: Vec<u8> = older
         .capability
         .statements()
@@ -323,15 +345,15 @@ fn later_statements_win_and_earlier_ones_stay() {
         .map(|said| said.value)
         .collect();
     assert_eq!(capability, [4, 4, 5]);
-    let api: Vec<bool> = card(&catalog, "gpt-5.2-codex")
+    let api: Vec<bool> = entry(&catalog, "gpt-5.2-codex")
         .api
         .statements()
         .iter()
         .map(|said| said.value)
         .collect();
     assert_eq!(api, [true, true, false]);
-    for card in catalog.cards() {
-        let dates: Vec<&str> = card
+    for entry in catalog.entries() {
+        let dates: Vec<&str> = entry
             .context
             .statements()
             .iter()
@@ -340,7 +362,7 @@ fn later_statements_win_and_earlier_ones_stay() {
         assert!(
             dates.is_sorted_by(|left, right| left >= right),
             "{}: {dates:?}",
-            card.id
+            entry.id
         );
     }
 }
@@ -348,9 +370,9 @@ fn later_statements_win_and_earlier_ones_stay() {
 #[test]
 fn endpoints_follow_the_documents() {
     let catalog = catalog();
-    for card in catalog.cards() {
-        let family = card.id.as_str().starts_with("gpt-5") && card.id.as_str().contains("codex");
-        assert_eq!(card.is_responses_only(), family, "{}", card.id);
+    for entry in catalog.entries() {
+        let family = entry.id.as_str().starts_with("gpt-5") && entry.id.as_str().contains("codex");
+        assert_eq!(entry.is_responses_only(), family, "{}", entry.id);
     }
 }
 
@@ -358,9 +380,9 @@ fn endpoints_follow_the_documents() {
 fn printed_prices_stand_beside_the_table() {
     let catalog = catalog();
     let printed: Vec<(&str, &str, &str)> = catalog
-        .cards()
+        .entries()
         .iter()
-        .filter_map(|card| Some((card.id.as_str(), card.prices.current()?)))
+        .filter_map(|entry| Some((entry.id.as_str(), entry.prices.current()?)))
         .map(|(id, price)| (id, price.input.as_str(), price.output.as_str()))
         .collect();
     assert_eq!(
@@ -394,19 +416,24 @@ fn every_source_is_used_and_every_statement_is_dated() {
 #[test]
 fn successors_and_chains_point_to_models_that_are_there() {
     let catalog = catalog();
-    for card in catalog.cards() {
-        for said in card.successor.statements() {
+    for entry in catalog.entries() {
+        for said in entry.successor.statements() {
             assert!(
-                catalog.card(&said.value).is_some(),
+                catalog.entry(&said.value).is_some(),
                 "{} -> {}",
-                card.id,
+                entry.id,
                 said.value
             );
         }
     }
     for chain in catalog.chains() {
-        assert!(catalog.card(&chain.model).is_some());
-        assert!(chain.then.iter().all(|model| catalog.card(model).is_some()));
+        assert!(catalog.entry(&chain.model).is_some());
+        assert!(
+            chain
+                .then
+                .iter()
+                .all(|model| catalog.entry(model).is_some())
+        );
         // A cheaper model is no fallback where quality counts.
         assert!(
             chain
@@ -446,7 +473,7 @@ when = { model = "gpt-5.3-codex-spark" }
 then = { reject = "not here" }
 "#;
     let catalog = catalog().overlay(overlay).unwrap();
-    let flagship = card(&catalog, "gpt-5.4");
+    let flagship = entry(&catalog, "gpt-5.4");
     let standings: Vec<&str> = flagship
         .standing
         .statements()
@@ -460,14 +487,17 @@ then = { reject = "not here" }
         "the id keeps its first spelling"
     );
     assert_eq!(
-        card(&catalog, "HOUSE-1").name.current().map(String::as_str),
+        entry(&catalog, "HOUSE-1")
+            .name
+            .current()
+            .map(String::as_str),
         Some("House model")
     );
     assert_eq!(catalog.chains().len(), 1);
     assert_eq!(catalog.chains()[0].then, [ModelId::new("house-1").unwrap()]);
     assert_eq!(catalog.rules()[0].spec.name.get_ref(), "no spark at all");
     assert_eq!(catalog.rules().len(), 2);
-    assert_eq!(catalog.cards().len(), self::catalog().cards().len() + 1);
+    assert_eq!(catalog.entries().len(), self::catalog().entries().len() + 1);
 }
 
 #[test]
@@ -490,7 +520,7 @@ fn a_wrong_file_is_told_with_its_places() {
             "[sources]\nx = { title = \"t\", date = \"June\" }\n[[model]]\nid = \" a\"\n[[model.says]]\nsource = \"y\"\nspeed = 9\n"
         ),
         [
-            "\"June\": `June` is no date",
+            "\"June\": `June` is not a valid date",
             "\" a\": the model id has leading or trailing white space",
             "\"y\": unknown source `y`",
             "\"y\": speed goes from 1 to 5",

@@ -11,9 +11,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::ask::Refusal;
+use crate::auth_route::AuthRoute;
+use crate::memory::RefusalState;
+use crate::model_id::ModelId;
 use crate::upstream::UpstreamName;
-use crate::{AuthRoute, ModelId};
 
 /// How long a refusal is believed by default.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(600);
@@ -22,11 +23,11 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(600);
 pub const PROBE_LEASE: Duration = Duration::from_secs(120);
 
 /// Most facts that are kept; when there are more, those that expire first make room.
-pub const MAX_FACTS: usize = 10_000;
+pub const MAX_REFUSALS: usize = 10_000;
 
 /// Who was refused what, and where. Another caller of the same upstream may be served.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct FactKey {
+pub struct RefusalKey {
     /// The upstream that refused.
     pub upstream: UpstreamName,
     /// The route of the request.
@@ -41,7 +42,7 @@ pub struct FactKey {
 
 /// One learned refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fact {
+pub struct LearnedRefusal {
     /// When it was seen last.
     pub learned_at: Timestamp,
     /// Until when it is believed.
@@ -54,13 +55,13 @@ pub struct Fact {
     pub message: Option<String>,
 }
 
-impl Fact {
+impl LearnedRefusal {
     /// What a request that asks `now` is told.
-    pub fn refusal(&self, now: Timestamp) -> Refusal {
+    pub fn refusal(&self, now: Timestamp) -> RefusalState {
         if now < self.expires_at || self.is_being_probed(now) {
-            Refusal::Refused
+            RefusalState::Refused
         } else {
-            Refusal::Probe
+            RefusalState::Probe
         }
     }
 
@@ -72,33 +73,33 @@ impl Fact {
 
 /// All learned refusals of a process.
 #[derive(Debug, Clone)]
-pub struct LearnedFacts {
-    facts: HashMap<FactKey, Fact>,
+pub struct LearnedRefusals {
+    refusals: HashMap<RefusalKey, LearnedRefusal>,
     ttl: Duration,
 }
 
-impl LearnedFacts {
+impl LearnedRefusals {
     /// Nothing learned yet; what is learned is believed for `ttl`.
     pub fn new(ttl: Duration) -> Self {
         Self {
-            facts: HashMap::new(),
+            refusals: HashMap::new(),
             ttl,
         }
     }
 
     /// What is known.
-    pub fn refusal(&self, key: &FactKey, now: Timestamp) -> Refusal {
-        self.facts
+    pub fn refusal(&self, key: &RefusalKey, now: Timestamp) -> RefusalState {
+        self.refusals
             .get(key)
-            .map_or(Refusal::Unknown, |fact| fact.refusal(now))
+            .map_or(RefusalState::Unknown, |refused| refused.refusal(now))
     }
 
-    /// Takes the single probe of an expired fact. `false` when there is nothing to probe or another
+    /// Takes the single probe of an expired refused. `false` when there is nothing to probe or another
     /// request does.
-    pub fn claim_probe(&mut self, key: &FactKey, now: Timestamp) -> bool {
-        match self.facts.get_mut(key) {
-            Some(fact) if fact.refusal(now) == Refusal::Probe => {
-                fact.probed_at = Some(now);
+    pub fn claim_probe(&mut self, key: &RefusalKey, now: Timestamp) -> bool {
+        match self.refusals.get_mut(key) {
+            Some(refused) if refused.refusal(now) == RefusalState::Probe => {
+                refused.probed_at = Some(now);
                 true
             }
             Some(_) | None => false,
@@ -106,66 +107,71 @@ impl LearnedFacts {
     }
 
     /// Gives a probe back that found out nothing, such as one that ran into a rate limit.
-    pub fn release_probe(&mut self, key: &FactKey) {
-        if let Some(fact) = self.facts.get_mut(key) {
-            fact.probed_at = None;
+    pub fn release_probe(&mut self, key: &RefusalKey) {
+        if let Some(refused) = self.refusals.get_mut(key) {
+            refused.probed_at = None;
         }
     }
 
     /// Records a refusal seen `now` and returns it, so that it can be stored.
     pub fn learn(
         &mut self,
-        key: FactKey,
+        key: RefusalKey,
         now: Timestamp,
         code: Option<String>,
         message: Option<String>,
-    ) -> Fact {
-        let fact = Fact {
+    ) -> LearnedRefusal {
+        let refused = LearnedRefusal {
             learned_at: now,
             expires_at: after(now, self.ttl),
             probed_at: None,
             code,
             message,
         };
-        self.restore(key, fact.clone());
-        fact
+        self.restore(key, refused.clone());
+        refused
     }
 
     /// Puts a stored fact back. One that is known already stays if it expires later.
-    pub fn restore(&mut self, key: FactKey, fact: Fact) {
-        let known = self.facts.get(&key);
-        if known.is_some_and(|known| known.expires_at > fact.expires_at) {
+    pub fn restore(&mut self, key: RefusalKey, refused: LearnedRefusal) {
+        let known = self.refusals.get(&key);
+        if known.is_some_and(|known| known.expires_at > refused.expires_at) {
             return;
         }
-        if known.is_none() && self.facts.len() >= MAX_FACTS {
+        if known.is_none() && self.refusals.len() >= MAX_REFUSALS {
             self.make_room();
         }
-        self.facts.insert(key, fact);
+        self.refusals.insert(key, refused);
     }
 
     /// Forgets a refusal, because the model was served. `false` when there was none.
-    pub fn forget(&mut self, key: &FactKey) -> bool {
-        self.facts.remove(key).is_some()
+    pub fn forget(&mut self, key: &RefusalKey) -> bool {
+        self.refusals.remove(key).is_some()
     }
 
     /// Forgets everything and says how much that was.
     pub fn clear(&mut self) -> usize {
-        let count = self.facts.len();
-        self.facts.clear();
+        let count = self.refusals.len();
+        self.refusals.clear();
         count
     }
 
     /// Everything that is known, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&FactKey, &Fact)> {
-        self.facts.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&RefusalKey, &LearnedRefusal)> {
+        self.refusals.iter()
     }
 
     /// Drops the tenth that expires first, so that making room is rare.
     fn make_room(&mut self) {
-        let mut ends: Vec<Timestamp> = self.facts.values().map(|fact| fact.expires_at).collect();
+        let mut ends: Vec<Timestamp> = self
+            .refusals
+            .values()
+            .map(|refused| refused.expires_at)
+            .collect();
         ends.sort_unstable();
-        if let Some(limit) = ends.get(MAX_FACTS / 10).copied() {
-            self.facts.retain(|_, fact| fact.expires_at > limit);
+        if let Some(limit) = ends.get(MAX_REFUSALS / 10).copied() {
+            self.refusals
+                .retain(|_, refused| refused.expires_at > limit);
         }
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::learned::after;
-use crate::ModelId;
-use crate::ask::Sticky;
+use crate::memory::Sticky;
+use crate::model_id::ModelId;
 
 /// How long a silent session is remembered.
 pub const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -28,12 +28,12 @@ pub struct SessionKey {
     pub session: Arc<str>,
     /// A digest that tells callers apart: ids of different callers may be alike.
     pub caller_digest: Arc<str>,
-    /// The model that the rules made of the request: [`crate::Plan::head`].
+    /// The model that the rules made of the request: [`crate::AttemptPlan::head`].
     pub head: ModelId,
 }
 
 #[derive(Debug, Clone)]
-struct Seat {
+struct Entry {
     sticky: Sticky,
     seen_at: Timestamp,
 }
@@ -41,25 +41,25 @@ struct Seat {
 /// All sessions of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions {
-    seats: HashMap<SessionKey, Seat>,
+    entries: HashMap<SessionKey, Entry>,
 }
 
 impl Sessions {
     /// Where a session stands.
     pub fn get(&self, key: &SessionKey, now: Timestamp) -> Option<&Sticky> {
-        let seat = self.seats.get(key)?;
-        (now < after(seat.seen_at, SESSION_TTL)).then_some(&seat.sticky)
+        let entry = self.entries.get(key)?;
+        (now < after(entry.seen_at, SESSION_TTL)).then_some(&entry.sticky)
     }
 
     /// Records who served a session. Called for every served request, also when the requested model
     /// served it: then a refusal that somebody else meets does not move the session.
     pub fn served(&mut self, key: SessionKey, by: Sticky, now: Timestamp) {
-        if self.seats.len() >= MAX_SESSIONS && !self.seats.contains_key(&key) {
+        if self.entries.len() >= MAX_SESSIONS && !self.entries.contains_key(&key) {
             self.make_room(now);
         }
-        self.seats.insert(
+        self.entries.insert(
             key,
-            Seat {
+            Entry {
                 sticky: by,
                 seen_at: now,
             },
@@ -68,28 +68,28 @@ impl Sessions {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.seats.clear();
+        self.entries.clear();
     }
 
     /// How many sessions are remembered.
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.entries.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.entries.is_empty()
     }
 
     /// Drops what is past its time, and at least the tenth that was silent longest.
     fn make_room(&mut self, now: Timestamp) {
-        let mut seen: Vec<Timestamp> = self.seats.values().map(|seat| seat.seen_at).collect();
+        let mut seen: Vec<Timestamp> = self.entries.values().map(|entry| entry.seen_at).collect();
         seen.sort_unstable();
         let limit = seen
             .get(MAX_SESSIONS / 10)
             .copied()
             .unwrap_or(Timestamp::MIN);
-        self.seats
-            .retain(|_, seat| seat.seen_at > limit && now < after(seat.seen_at, SESSION_TTL));
+        self.entries
+            .retain(|_, entry| entry.seen_at > limit && now < after(entry.seen_at, SESSION_TTL));
     }
 }

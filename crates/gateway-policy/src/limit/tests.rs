@@ -177,18 +177,18 @@ fn a_budget_tells_spent_from_reserved() {
         billing: Billing::Metered,
         soft_percent: Some(80),
     };
-    let judge = |spent, reserved, ask| budget.judge(Position { spent, reserved }, ask);
-    let fits = |is_soft_crossed| Verdict::Fits { is_soft_crossed };
-    assert_eq!(judge(0, 0, 79), fits(false));
-    assert_eq!(judge(0, 0, 80), fits(true));
-    assert_eq!(judge(50, 20, 30), fits(true));
-    assert_eq!(judge(50, 20, 31), Verdict::Reserved);
-    assert_eq!(judge(50, 0, 51), Verdict::Spent);
-    assert_eq!(judge(50, 50, 50), Verdict::Reserved);
+    let check = |spent, reserved, estimate| budget.check(Position { spent, reserved }, estimate);
+    let fits = |is_soft_crossed| BudgetCheck::Fits { is_soft_crossed };
+    assert_eq!(check(0, 0, 79), fits(false));
+    assert_eq!(check(0, 0, 80), fits(true));
+    assert_eq!(check(50, 20, 30), fits(true));
+    assert_eq!(check(50, 20, 31), BudgetCheck::Reserved);
+    assert_eq!(check(50, 0, 51), BudgetCheck::Spent);
+    assert_eq!(check(50, 50, 50), BudgetCheck::Reserved);
     // Nothing is left: even what is thought to cost nothing is refused.
-    assert_eq!(judge(100, 0, 0), Verdict::Spent);
-    assert_eq!(judge(i64::MAX, i64::MAX, i64::MAX), Verdict::Spent);
-    assert_eq!(judge(-10, 0, 105), fits(true));
+    assert_eq!(check(100, 0, 0), BudgetCheck::Spent);
+    assert_eq!(check(i64::MAX, i64::MAX, i64::MAX), BudgetCheck::Spent);
+    assert_eq!(check(-10, 0, 105), fits(true));
 }
 
 fn limits(budgets: Vec<Budget>, limits: Limits) -> ScopeLimits {
@@ -201,8 +201,8 @@ fn limits(budgets: Vec<Budget>, limits: Limits) -> ScopeLimits {
 
 const NOON: &str = "2026-11-20T12:00:00Z";
 
-fn ask(nanos: i64, tokens: u64) -> Ask {
-    Ask {
+fn estimate(nanos: i64, tokens: u64) -> Estimate {
+    Estimate {
         nanos,
         tokens,
         billing: Billing::Metered,
@@ -248,19 +248,19 @@ fn scope() -> ScopeLimits {
     )
 }
 
-fn refused(state: &ScopeState, ask: Ask) -> Refusal {
-    scope().admit(state, ask, &TimeZone::UTC).unwrap_err()
+fn refused(state: &ScopeState, estimate: Estimate) -> Refusal {
+    scope().admit(state, estimate, &TimeZone::UTC).unwrap_err()
 }
 
 #[test]
 fn a_spent_budget_names_its_reset_and_a_reserved_one_a_wait() {
-    let spent = refused(&state(100, 0), ask(1, 1));
+    let spent = refused(&state(100, 0), estimate(1, 1));
     assert_eq!(
         (spent.code(), spent.kind(), spent.retry_after()),
         ("usage_limit_reached", "budget", None)
     );
     assert_eq!(spent.resets_at(), Some(at("2026-11-21T00:00:00Z")));
-    let reserved = refused(&state(50, 40), ask(20, 1));
+    let reserved = refused(&state(50, 40), estimate(20, 1));
     assert_eq!(
         (reserved.code(), reserved.kind()),
         ("rate_limit_exceeded", "reservations")
@@ -273,10 +273,10 @@ fn a_spent_budget_names_its_reset_and_a_reserved_one_a_wait() {
 
 #[test]
 fn a_request_that_arrived_before_midnight_is_told_that_the_budget_has_begun_anew() {
-    let late = Ask {
+    let late = Estimate {
         at: at("2026-11-21T00:00:02Z"),
         arrived_at: at("2026-11-20T23:59:58Z"),
-        ..ask(1, 0)
+        ..estimate(1, 0)
     };
     let refusal = refused(&state(100, 0), late);
     assert_eq!(refusal.resets_at(), Some(at("2026-11-21T00:00:00Z")));
@@ -286,7 +286,7 @@ fn a_request_that_arrived_before_midnight_is_told_that_the_budget_has_begun_anew
 fn speed_limits_name_their_wait() {
     // The plan's budget is spent; metered money does not care.
     let admitted = scope()
-        .admit(&state(0, 0), ask(20, 60), &TimeZone::UTC)
+        .admit(&state(0, 0), estimate(20, 60), &TimeZone::UTC)
         .unwrap();
     let noon = i64::try_from(at(NOON).as_nanosecond()).unwrap();
     assert_eq!(
@@ -299,7 +299,7 @@ fn speed_limits_name_their_wait() {
             in_flight: 3,
             ..state(0, 0)
         },
-        ask(1, 1),
+        estimate(1, 1),
     );
     assert_eq!(
         (busy.kind(), busy.retry_after()),
@@ -310,7 +310,7 @@ fn speed_limits_name_their_wait() {
             requests: noon + 60_000_000_000,
             ..state(0, 0)
         },
-        ask(1, 1),
+        estimate(1, 1),
     );
     assert_eq!(
         (many.kind(), many.retry_after()),
@@ -321,16 +321,16 @@ fn speed_limits_name_their_wait() {
             tokens: noon + 1,
             ..state(0, 0)
         },
-        ask(1, 10_000),
+        estimate(1, 10_000),
     );
     assert_eq!(
         (tokens.kind(), tokens.retry_after()),
         ("tokens", Some(Duration::from_nanos(1)))
     );
     // A change of price is not a second request.
-    let repriced = Ask {
+    let repriced = Estimate {
         is_repriced: true,
-        ..ask(1, 1)
+        ..estimate(1, 1)
     };
     let full = ScopeState {
         in_flight: 3,
@@ -405,9 +405,9 @@ proptest! {
     fn reservations_never_overrun_a_budget(nanos in 1..1_000_i64, asks in proptest::collection::vec((0..200_i64, any::<bool>()), 1..100)) {
         let budget = Budget { nanos, window: Window::Day, billing: Billing::Metered, soft_percent: Some(50) };
         let mut position = Position::default();
-        for (ask, settles) in asks {
-            if matches!(budget.judge(position, ask), Verdict::Fits { .. }) {
-                position.reserved += ask;
+        for (estimate, settles) in asks {
+            if matches!(budget.check(position, estimate), BudgetCheck::Fits { .. }) {
+                position.reserved += estimate;
             }
             if settles {
                 // What was set aside is spent, as estimated.
@@ -418,9 +418,9 @@ proptest! {
     }
 
     #[test]
-    fn any_numbers_are_judged_without_panic(nanos: i64, spent: i64, reserved: i64, ask: i64, bucket: i64, units: u64, per_minute: u64, text in ".{0,40}") {
+    fn any_numbers_are_judged_without_panic(nanos: i64, spent: i64, reserved: i64, estimate: i64, bucket: i64, units: u64, per_minute: u64, text in ".{0,40}") {
         let budget = Budget { nanos, window: Window::Month, billing: Billing::Plan, soft_percent: Some(80) };
-        let _verdict = budget.judge(Position { spent, reserved }, ask);
+        let _verdict = budget.check(Position { spent, reserved }, estimate);
         let rate = RateLimit::per_minute(per_minute);
         let _taken = rate.take(bucket, units, at(NOON));
         let _moved = rate.correction(units, per_minute);

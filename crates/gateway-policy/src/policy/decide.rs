@@ -1,14 +1,17 @@
-//! From an [`Ask`] to a [`Decision`]. `explain` takes the same walk and keeps what it saw.
+//! From a [`PolicyRequest`] to a [`Decision`]. `explain` reads the trace that every decision leaves.
 
 use std::sync::Arc;
 
 use super::Policy;
 use super::index::Shortlist;
-use crate::ModelId;
-use crate::ask::{Ask, Memory, NoMemory, Refusal};
-use crate::catalog::Standing;
-use crate::explain::{Candidate, Skip, Walk};
-use crate::plan::{Attempt, Because, Decision, MAX_HOPS, Plan, Rejection};
+use super::trace::{Candidate, DecisionTrace, ProbeMode, SkipReason};
+use crate::attempt::{Attempt, AttemptReason};
+use crate::attempt_plan::{AttemptPlan, MAX_HOPS};
+use crate::catalog::{LifecycleStatus, ModelEntry, Picker};
+use crate::decision::{Decision, Rejection};
+use crate::memory::{Memory, NoMemory, RefusalState};
+use crate::model_id::ModelId;
+use crate::request::PolicyRequest;
 use crate::rule::{Action, Rule};
 use crate::upstream::Upstream;
 
@@ -16,19 +19,10 @@ use crate::upstream::Upstream;
 const MAX_ALLOWED: usize = 6;
 
 /// A request, with the rules that can be about it.
-struct Question<'a> {
-    ask: &'a Ask<'a>,
+struct Evaluation<'a> {
+    request: &'a PolicyRequest<'a>,
     memory: &'a dyn Memory,
     list: Shortlist,
-}
-
-/// Whether the walk is for a real request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// It is about to be sent.
-    Request,
-    /// Somebody only wants to know.
-    Question,
 }
 
 impl Policy {
@@ -37,158 +31,178 @@ impl Policy {
     /// The first rule that matches decides. After a rewrite, and for each fallback, the rules are
     /// asked again about the final model, without rewrites. Then memory: a session stays where it
     /// is; a model known to refuse is passed over when its chain offers another.
-    pub fn decide(&self, ask: &Ask<'_>, memory: &dyn Memory) -> Decision {
-        self.walk(ask, memory, Purpose::Request).decision
+    pub fn decide(&self, request: &PolicyRequest<'_>, memory: &dyn Memory) -> Decision {
+        self.trace(request, memory, ProbeMode::Claim).decision
     }
 
-    pub(crate) fn walk(&self, ask: &Ask<'_>, memory: &dyn Memory, purpose: Purpose) -> Walk<'_> {
-        let question = self.question(ask, memory);
-        let first = self.asked_rule(&question, ask.model);
-        let mut walk = Walk::new(first);
-        let mut model = ask.model.clone();
-        let mut target = self.route_upstream(ask.route);
+    pub(crate) fn trace(
+        &self,
+        request: &PolicyRequest<'_>,
+        memory: &dyn Memory,
+        probes: ProbeMode,
+    ) -> DecisionTrace<'_> {
+        let evaluation = self.evaluation(request, memory);
+        let first = self.asked_rule(&evaluation, request.model);
+        let mut trace = DecisionTrace::new(first);
+        let mut model = request.model.clone();
+        let mut target = self.route_upstream(request.subject.route);
         match first.map(|rule| &rule.action) {
             None | Some(Action::Allow) => {}
             Some(Action::Reject(reason)) => {
-                walk.decision = self.reject(&question, first, &model, reason);
-                return walk;
+                trace.decision = self.reject(&evaluation, first, &model, reason);
+                return trace;
             }
             Some(Action::Send(name)) => {
                 target = self.upstream(name.as_str());
-                walk.is_sent = true;
+                trace.is_sent = true;
             }
             Some(Action::Rewrite(to)) => {
                 model = to.clone();
-                let second = self.final_rule(&question, &model);
-                walk.second_rule = second;
+                let second = self.final_rule(&evaluation, &model);
+                trace.second_rule = second;
                 match second.map(|rule| &rule.action) {
                     Some(Action::Reject(reason)) => {
-                        walk.decision = self.reject(&question, second, &model, reason);
-                        return walk;
+                        trace.decision = self.reject(&evaluation, second, &model, reason);
+                        return trace;
                     }
                     Some(Action::Send(name)) => {
                         target = self.upstream(name.as_str());
-                        walk.is_sent = true;
+                        trace.is_sent = true;
                     }
                     None | Some(Action::Allow | Action::Rewrite(_)) => {}
                 }
             }
         }
         let Some(upstream) = target else {
-            walk.decision = Decision::Unrouted(ask.route);
-            return walk;
+            trace.decision = Decision::Unrouted(request.subject.route);
+            return trace;
         };
         let chosen = first.is_some_and(|rule| rule.action != Action::Allow);
-        let because = if chosen {
-            Because::Rule
+        let reason = if chosen {
+            AttemptReason::Rule
         } else {
-            Because::Asked
+            AttemptReason::Requested
         };
-        let head = self.attempt(ask, upstream, model, because);
-        walk.candidates = self.candidates(&question, &head);
-        let (first, rest) = remember(ask, memory, purpose, &head, &mut walk.candidates);
-        walk.decision = Decision::Forward(Plan {
+        let head = self.attempt(request, upstream, model, reason);
+        trace.candidates = self.candidates(&evaluation, &head);
+        let (first, rest) = remember(request, memory, probes, &head, &mut trace.candidates);
+        trace.decision = Decision::Forward(AttemptPlan {
             first,
             rest,
-            rule: walk.first_rule.map(|rule| rule.reference.clone()),
-            asked: ask.model.clone(),
+            rule: trace.first_rule.map(|rule| rule.reference.clone()),
+            requested: request.model.clone(),
             head,
-            is_sent: walk.is_sent,
+            is_sent: trace.is_sent,
             encrypted: self.encrypted,
             catalog: Arc::clone(&self.catalog),
         });
-        walk
+        trace
     }
 
-    fn question<'a>(&self, ask: &'a Ask<'a>, memory: &'a dyn Memory) -> Question<'a> {
-        Question {
-            ask,
+    fn evaluation<'a>(
+        &self,
+        request: &'a PolicyRequest<'a>,
+        memory: &'a dyn Memory,
+    ) -> Evaluation<'a> {
+        Evaluation {
+            request,
             memory,
-            list: self.index.shortlist(ask),
+            list: self.index.shortlist(request),
         }
     }
 
     /// The first rule that is about the request, were `model` what it asks for.
-    fn asked_rule(&self, question: &Question<'_>, model: &ModelId) -> Option<&Rule> {
+    fn asked_rule(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> Option<&Rule> {
         let mut rules = self
             .index
-            .asked(&question.list, model)
+            .asked(&evaluation.list, model)
             .filter_map(|at| self.rules.get(at));
-        rules.find(|rule| rule.is_about(question.ask, model))
+        rules.find(|rule| rule.is_about(evaluation.request, model))
     }
 
     /// The first rule that is about the model that would really be asked. Rewrites are passed over,
     /// so that one rewrite is all there ever is.
-    fn final_rule(&self, question: &Question<'_>, model: &ModelId) -> Option<&Rule> {
+    fn final_rule(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> Option<&Rule> {
         let mut rules = self
             .index
-            .finals(&question.list, model)
+            .finals(&evaluation.list, model)
             .filter_map(|at| self.rules.get(at));
-        rules.find(|rule| rule.is_about(question.ask, model))
+        rules.find(|rule| rule.is_about(evaluation.request, model))
     }
 
     /// Where the final model would go, or the rule that refuses it.
     pub(crate) fn final_target(
         &self,
-        ask: &Ask<'_>,
+        request: &PolicyRequest<'_>,
         model: &ModelId,
-    ) -> Result<&Arc<Upstream>, Skip> {
-        self.target(&self.question(ask, &NoMemory), model)
+    ) -> Result<&Arc<Upstream>, SkipReason> {
+        self.target(&self.evaluation(request, &NoMemory), model)
     }
 
-    fn target(&self, question: &Question<'_>, model: &ModelId) -> Result<&Arc<Upstream>, Skip> {
-        let rule = self.final_rule(question, model);
+    fn target(
+        &self,
+        evaluation: &Evaluation<'_>,
+        model: &ModelId,
+    ) -> Result<&Arc<Upstream>, SkipReason> {
+        let rule = self.final_rule(evaluation, model);
         let target = match rule.map(|rule| &rule.action) {
             Some(Action::Reject(_)) => None,
-            Some(Action::Send(name)) => return self.upstream(name.as_str()).ok_or(Skip::Unrouted),
+            Some(Action::Send(name)) => {
+                return self.upstream(name.as_str()).ok_or(SkipReason::Unrouted);
+            }
             None | Some(Action::Allow | Action::Rewrite(_)) => {
-                Some(self.route_upstream(question.ask.route))
+                Some(self.route_upstream(evaluation.request.subject.route))
             }
         };
         match (target, rule) {
-            (Some(target), _) => target.ok_or(Skip::Unrouted),
-            (None, Some(rule)) => Err(Skip::Rejected(rule.reference.clone())),
-            (None, None) => Err(Skip::Unrouted),
+            (Some(target), _) => target.ok_or(SkipReason::Unrouted),
+            (None, Some(rule)) => Err(SkipReason::Rejected(rule.reference.clone())),
+            (None, None) => Err(SkipReason::Unrouted),
         }
     }
 
     fn attempt(
         &self,
-        ask: &Ask<'_>,
+        request: &PolicyRequest<'_>,
         upstream: &Arc<Upstream>,
         model: ModelId,
-        because: Because,
+        reason: AttemptReason,
     ) -> Attempt {
-        let card = self.catalog.card(&model);
-        let responses_only = card.is_some_and(crate::catalog::ModelCard::is_responses_only);
-        let wire = upstream.choose_wire(ask.endpoint.wire(), responses_only);
+        let entry = self.catalog.entry(&model);
+        let responses_only = entry.is_some_and(ModelEntry::is_responses_only);
+        let wire = upstream.choose_wire(request.client_wire, responses_only);
         Attempt {
             upstream: Arc::clone(upstream),
             model,
-            because,
+            reason,
             wire,
             is_probe: false,
         }
     }
 
     /// The models behind `head`, each with the reason why it is passed over, if it is.
-    fn candidates(&self, question: &Question<'_>, head: &Attempt) -> Vec<Candidate> {
+    fn candidates(&self, evaluation: &Evaluation<'_>, head: &Attempt) -> Vec<Candidate> {
         let Some(chain) = self.chains.get(&head.model) else {
             return Vec::new();
         };
         let judge = |model: &ModelId| {
-            let target = self.target(question, model)?;
+            let target = self.target(evaluation, model)?;
             // The caller's credential is meant for the route's own upstream; a hop hands it to
             // nobody else.
             let elsewhere = target.name != head.upstream.name;
-            let home = self.route_upstream(question.ask.route);
+            let home = self.route_upstream(evaluation.request.subject.route);
             if elsewhere
                 && target.credential.is_callers()
                 && home.is_none_or(|home| home.origin() != target.origin())
             {
-                return Err(Skip::ForeignCredential(target.name.clone()));
+                return Err(SkipReason::ForeignCredential(target.name.clone()));
             }
-            Ok(self.attempt(question.ask, target, model.clone(), Because::Fallback))
+            Ok(self.attempt(
+                evaluation.request,
+                target,
+                model.clone(),
+                AttemptReason::Fallback,
+            ))
         };
         chain
             .expanded
@@ -202,12 +216,12 @@ impl Policy {
 
     fn reject(
         &self,
-        question: &Question<'_>,
+        evaluation: &Evaluation<'_>,
         rule: Option<&Rule>,
         model: &ModelId,
         reason: &str,
     ) -> Decision {
-        let route = question.ask.route;
+        let route = evaluation.request.subject.route;
         let Some(rule) = rule else {
             return Decision::Unrouted(route);
         };
@@ -216,22 +230,22 @@ impl Policy {
             reason: reason.to_owned(),
             model: model.clone(),
             route,
-            allowed: self.allowed(question, rule),
+            allowed: self.allowed(evaluation, rule),
         })
     }
 
     /// Models that this request could name and get served: those the rule names first, then the
     /// catalogue's and the rules'.
-    fn allowed(&self, question: &Question<'_>, rule: &Rule) -> Vec<ModelId> {
-        let mut known: Vec<(Option<Standing>, u32, &ModelId)> = self
+    fn allowed(&self, evaluation: &Evaluation<'_>, rule: &Rule) -> Vec<ModelId> {
+        let mut known: Vec<(Option<LifecycleStatus>, u32, &ModelId)> = self
             .catalog
-            .cards()
+            .entries()
             .iter()
-            .filter(|card| card.usable_on(question.ask.route) != Some(false))
-            .filter(|card| card.picker.current() != Some(&crate::catalog::Picker::Hide))
-            .map(|card| {
-                let priority = card.priority.current().copied().unwrap_or(u32::MAX);
-                (card.standing.current().copied(), priority, &card.id)
+            .filter(|entry| entry.usable_on(evaluation.request.subject.route) != Some(false))
+            .filter(|entry| entry.picker.current() != Some(&Picker::Hide))
+            .map(|entry| {
+                let priority = entry.priority.current().copied().unwrap_or(u32::MAX);
+                (entry.standing.current().copied(), priority, &entry.id)
             })
             .collect();
         known.sort_by_key(|(standing, priority, _)| (*standing, *priority));
@@ -246,7 +260,7 @@ impl Policy {
             if allowed.len() == MAX_ALLOWED {
                 break;
             }
-            if !allowed.contains(model) && self.serves(question, model) {
+            if !allowed.contains(model) && self.serves(evaluation, model) {
                 allowed.push(model.clone());
             }
         }
@@ -268,24 +282,25 @@ impl Policy {
 
     /// Whether the rules would let this request through, were it for `model`, and nobody refused it
     /// lately.
-    fn serves(&self, question: &Question<'_>, model: &ModelId) -> bool {
-        let home = self.route_upstream(question.ask.route);
-        let (target, model) = match self.asked_rule(question, model).map(|rule| &rule.action) {
+    fn serves(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> bool {
+        let home = self.route_upstream(evaluation.request.subject.route);
+        let (target, model) = match self.asked_rule(evaluation, model).map(|rule| &rule.action) {
             Some(Action::Reject(_)) => (None, model),
-            Some(Action::Rewrite(to)) => (self.target(question, to).ok(), to),
+            Some(Action::Rewrite(to)) => (self.target(evaluation, to).ok(), to),
             Some(Action::Send(name)) => (self.upstream(name.as_str()), model),
             None | Some(Action::Allow) => (home, model),
         };
-        target
-            .is_some_and(|target| question.memory.refused(&target.name, model) != Refusal::Refused)
+        target.is_some_and(|target| {
+            evaluation.memory.refused(&target.name, model) != RefusalState::Refused
+        })
     }
 }
 
 /// Applies what is known of the session and of refusals.
 fn remember(
-    ask: &Ask<'_>,
+    request: &PolicyRequest<'_>,
     memory: &dyn Memory,
-    purpose: Purpose,
+    probes: ProbeMode,
     head: &Attempt,
     candidates: &mut [Candidate],
 ) -> (Attempt, Vec<Attempt>) {
@@ -306,29 +321,29 @@ fn remember(
             .and_then(|candidate| candidate.fate.as_ref().ok())
             .cloned();
         for candidate in before {
-            candidate.fate = candidate.fate.clone().and(Err(Skip::SessionMovedOn));
+            candidate.fate = candidate.fate.clone().and(Err(SkipReason::SessionMovedOn));
         }
         if let Some(stuck) = stuck {
             let first = Attempt {
-                because: Because::Sticky,
+                reason: AttemptReason::Sticky,
                 ..stuck
             };
-            return (first, followers(ask, memory, rest));
+            return (first, followers(request, memory, rest));
         }
     }
-    if stays(head) || ask.has_previous_response {
-        return (head.clone(), followers(ask, memory, candidates));
+    if stays(head) || request.has_previous_response {
+        return (head.clone(), followers(request, memory, candidates));
     }
     match memory.refused(&head.upstream.name, &head.model) {
-        Refusal::Unknown => return (head.clone(), followers(ask, memory, candidates)),
-        Refusal::Probe if claims(memory, purpose, head) => {
+        RefusalState::Unknown => return (head.clone(), followers(request, memory, candidates)),
+        RefusalState::Probe if claims(memory, probes, head) => {
             let probe = Attempt {
                 is_probe: true,
                 ..head.clone()
             };
-            return (probe, followers(ask, memory, candidates));
+            return (probe, followers(request, memory, candidates));
         }
-        Refusal::Probe | Refusal::Refused => {}
+        RefusalState::Probe | RefusalState::Refused => {}
     }
     for place in 0..candidates.len() {
         let (before, rest) = candidates.split_at_mut(place + 1);
@@ -339,43 +354,47 @@ fn remember(
             continue;
         };
         let is_probe = match memory.refused(&attempt.upstream.name, &attempt.model) {
-            Refusal::Unknown => false,
-            Refusal::Probe if claims(memory, purpose, attempt) => true,
-            Refusal::Probe | Refusal::Refused => {
-                candidate.fate = Err(Skip::Learned);
+            RefusalState::Unknown => false,
+            RefusalState::Probe if claims(memory, probes, attempt) => true,
+            RefusalState::Probe | RefusalState::Refused => {
+                candidate.fate = Err(SkipReason::Learned);
                 continue;
             }
         };
         let first = Attempt {
-            because: Because::Learned,
+            reason: AttemptReason::Learned,
             is_probe,
             ..attempt.clone()
         };
-        return (first, followers(ask, memory, rest));
+        return (first, followers(request, memory, rest));
     }
     // Everything is known to refuse: the upstream says so itself, and its answer is the true one.
     (head.clone(), Vec::new())
 }
 
-fn claims(memory: &dyn Memory, purpose: Purpose, attempt: &Attempt) -> bool {
-    purpose == Purpose::Question || memory.claim_probe(&attempt.upstream.name, &attempt.model)
+fn claims(memory: &dyn Memory, probes: ProbeMode, attempt: &Attempt) -> bool {
+    probes == ProbeMode::Observe || memory.claim_probe(&attempt.upstream.name, &attempt.model)
 }
 
 /// The attempts that may follow, marking the candidates that may not.
-fn followers(ask: &Ask<'_>, memory: &dyn Memory, candidates: &mut [Candidate]) -> Vec<Attempt> {
+fn followers(
+    request: &PolicyRequest<'_>,
+    memory: &dyn Memory,
+    candidates: &mut [Candidate],
+) -> Vec<Attempt> {
     let mut rest: Vec<Attempt> = Vec::new();
     for candidate in candidates {
         let Ok(attempt) = &mut candidate.fate else {
             continue;
         };
-        let skip = if ask.has_previous_response {
-            Skip::PreviousResponse
+        let skip = if request.has_previous_response {
+            SkipReason::PreviousResponse
         } else if rest.len() == MAX_HOPS {
-            Skip::TooManyHops
+            SkipReason::TooManyHops
         } else {
             match memory.refused(&attempt.upstream.name, &attempt.model) {
-                Refusal::Refused => Skip::Learned,
-                Refusal::Unknown | Refusal::Probe => {
+                RefusalState::Refused => SkipReason::Learned,
+                RefusalState::Unknown | RefusalState::Probe => {
                     rest.push(attempt.clone());
                     continue;
                 }

@@ -8,9 +8,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::ask::Ask;
+use crate::model_id::{ModelId, ModelPattern};
+use crate::request::PolicyRequest;
 use crate::rule::{Action, Mask, Rule};
-use crate::{ModelId, ModelPattern};
 
 /// A set of rules, by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,24 +234,24 @@ impl RuleIndex {
         }
     }
 
-    pub(super) fn shortlist(&self, ask: &Ask<'_>) -> Shortlist {
+    pub(super) fn shortlist(&self, request: &PolicyRequest<'_>) -> Shortlist {
         let mut set = self
             .routes
-            .get(ask.route as usize)
+            .get(request.subject.route as usize)
             .cloned()
             .unwrap_or_else(|| Set::none(0));
         let masks = [
-            self.endpoints.get(ask.endpoint as usize),
-            self.kinds.get(ask.kind as usize),
+            self.endpoints.get(request.client_wire as usize),
+            self.kinds.get(request.kind as usize),
         ];
         masks.into_iter().flatten().for_each(|mask| set.keep(mask));
-        self.efforts.narrow(&mut set, ask.effort);
-        self.plans.narrow(&mut set, ask.plan);
-        self.teams.narrow(&mut set, ask.team);
-        self.keys.narrow(&mut set, ask.key);
+        self.efforts.narrow(&mut set, request.effort);
+        self.plans.narrow(&mut set, request.subject.plan);
+        self.teams.narrow(&mut set, request.subject.team);
+        self.keys.narrow(&mut set, request.subject.key);
         if let Some(clients) = &self.clients {
             // A request without a client fits no pattern; the empty text is only looked up.
-            set.keep(&clients.about(&folded(ask.client.unwrap_or_default())));
+            set.keep(&clients.about(&folded(request.subject.client.unwrap_or_default())));
         }
         Shortlist(set)
     }

@@ -2,15 +2,20 @@
 //! found while compiling.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
+
+use super::trace::SkipReason;
 use super::{Policy, PolicyInput};
-use crate::ask::{Ask, Endpoint, RequestKind};
-use crate::catalog::ModelCard;
-use crate::explain::Skip;
+use crate::auth_route::AuthRoute;
+use crate::catalog::ModelEntry;
 use crate::fallback::ChainOrigin;
+use crate::model_id::{ModelId, ModelPattern};
 use crate::problem::{Problem, did_you_mean};
+use crate::request::{PolicyRequest, Subject};
 use crate::rule::{Action, Rule, RuleOrigin};
-use crate::{AuthRoute, ModelId, ModelPattern};
 
 impl Policy {
     /// Adds what looks wrong in the operator's part. Built-in rules and chains are tested with the
@@ -113,13 +118,13 @@ impl Policy {
         let target_is_lite = self.is_lite(to);
         let mixed = sources
             .into_iter()
-            .find(|card| target_is_lite.is_some_and(|target| target != card.is_lite()));
-        if let Some(card) = mixed {
+            .find(|entry| target_is_lite.is_some_and(|target| target != entry.is_lite()));
+        if let Some(entry) = mixed {
             problems.push(Problem::warning(
                 rule.action_span.clone(),
                 format!(
                     "rule `{name}` mixes request shapes: {}",
-                    shapes(&card.id, to, !card.is_lite())
+                    shapes(&entry.id, to, !entry.is_lite())
                 ),
             ));
         }
@@ -135,11 +140,7 @@ impl Policy {
     }
 
     /// The first route on which what the rule makes of a request is rejected.
-    fn rejected_afterwards(
-        &self,
-        rule: &Rule,
-        to: &ModelId,
-    ) -> Option<(AuthRoute, std::sync::Arc<str>)> {
+    fn rejected_afterwards(&self, rule: &Rule, to: &ModelId) -> Option<(AuthRoute, Arc<str>)> {
         let first = |texts: &'_ Option<Vec<String>>| {
             texts.as_ref().and_then(|texts| texts.first().cloned())
         };
@@ -154,9 +155,9 @@ impl Policy {
             .as_ref()
             .and_then(|clients| clients.first())
             .map(ModelPattern::as_str);
-        let endpoint = Endpoint::ALL
+        let client_wire = WireApi::ALL
             .into_iter()
-            .find(|endpoint| rule.endpoints.has(*endpoint as usize))?;
+            .find(|wire| rule.endpoints.has(*wire as usize))?;
         let kind = RequestKind::ALL
             .into_iter()
             .find(|kind| rule.kinds.has(*kind as usize))?;
@@ -164,18 +165,21 @@ impl Policy {
             .into_iter()
             .filter(|route| rule.routes.has(*route as usize))
             .find_map(|route| {
-                let ask = Ask {
-                    endpoint,
-                    kind,
-                    effort: effort.as_deref(),
+                let subject = Subject {
                     plan: plan.as_deref(),
                     team: team.as_deref(),
                     key: key.as_deref(),
                     client,
-                    ..Ask::new(route, to)
+                    ..Subject::new(route)
                 };
-                match self.final_target(&ask, to) {
-                    Err(Skip::Rejected(by)) => Some((route, by.name)),
+                let request = PolicyRequest {
+                    client_wire,
+                    kind,
+                    effort: effort.as_deref(),
+                    ..subject.request(to)
+                };
+                match self.final_target(&request, to) {
+                    Err(SkipReason::Rejected(by)) => Some((route, by.name)),
                     Ok(_) | Err(_) => None,
                 }
             })
@@ -258,7 +262,7 @@ impl Policy {
 
     /// Whether a model of the catalogue is asked as Responses-Lite; nobody can say of others.
     fn is_lite(&self, model: &ModelId) -> Option<bool> {
-        self.catalog.card(model).map(ModelCard::is_lite)
+        self.catalog.entry(model).map(ModelEntry::is_lite)
     }
 
     fn is_known(&self, model: &ModelId, input: &PolicyInput) -> bool {
@@ -268,7 +272,7 @@ impl Policy {
                 .flatten()
                 .any(|pattern| !pattern.is_any() && pattern.matches(model))
         };
-        self.catalog.card(model).is_some()
+        self.catalog.entry(model).is_some()
             || input.known_models.contains(model)
             || self.rules.iter().any(by_rule)
     }
@@ -276,7 +280,7 @@ impl Policy {
     fn similar(&self, model: &ModelId) -> Option<String> {
         did_you_mean(
             model.as_str(),
-            self.catalog.cards().iter().map(|card| card.id.as_str()),
+            self.catalog.entries().iter().map(|entry| entry.id.as_str()),
         )
     }
 }

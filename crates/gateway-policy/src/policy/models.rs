@@ -3,51 +3,14 @@
 use serde::Serialize;
 
 use super::Policy;
-use crate::ask::{Ask, Memory, Refusal};
-use crate::catalog::ModelCard;
-use crate::plan::Decision;
+use super::trace::ProbeMode;
+use crate::catalog::ModelEntry;
+use crate::decision::Decision;
+use crate::memory::{Memory, RefusalState};
+use crate::model_id::ModelId;
+use crate::request::Subject;
 use crate::rule::RuleRef;
 use crate::upstream::UpstreamName;
-use crate::{AuthRoute, ModelId};
-
-/// Who looks at a list of models.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker<'a> {
-    /// The route.
-    pub route: AuthRoute,
-    /// The plan that the token claims.
-    pub plan: Option<&'a str>,
-    /// The team of the gateway key.
-    pub team: Option<&'a str>,
-    /// The name of the gateway key.
-    pub key: Option<&'a str>,
-    /// The client's `originator`.
-    pub client: Option<&'a str>,
-}
-
-impl<'a> Asker<'a> {
-    /// Somebody on this route of whom nothing else is known.
-    pub const fn new(route: AuthRoute) -> Self {
-        Self {
-            route,
-            plan: None,
-            team: None,
-            key: None,
-            client: None,
-        }
-    }
-
-    /// An ordinary turn of this caller for a model.
-    pub const fn ask(self, model: &'a ModelId) -> Ask<'a> {
-        Ask {
-            plan: self.plan,
-            team: self.team,
-            key: self.key,
-            client: self.client,
-            ..Ask::new(self.route, model)
-        }
-    }
-}
 
 /// What becomes of an ordinary turn for a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -106,23 +69,23 @@ pub struct ModelView<'p> {
     /// What would follow on a refusal, in order.
     pub fallbacks: Vec<ModelId>,
     /// What is said about it; absent for a model that only a rule names.
-    pub card: Option<&'p ModelCard>,
+    pub entry: Option<&'p ModelEntry>,
 }
 
 impl Policy {
     /// What becomes of an ordinary turn of this caller for any model, known or not.
-    pub fn access(&self, asker: &Asker<'_>, model: &ModelId, memory: &dyn Memory) -> Access {
-        self.view(asker, model, memory).access
+    pub fn access(&self, subject: Subject<'_>, model: &ModelId, memory: &dyn Memory) -> Access {
+        self.view(subject, model, memory).access
     }
 
     /// Every model of the catalogue and of the rules' own, visible or not, in the order of the data
     /// file.
-    pub fn models_for(&self, asker: &Asker<'_>, memory: &dyn Memory) -> Vec<ModelView<'_>> {
+    pub fn models_for(&self, subject: Subject<'_>, memory: &dyn Memory) -> Vec<ModelView<'_>> {
         let mut models: Vec<ModelId> = self
             .catalog()
-            .cards()
+            .entries()
             .iter()
-            .map(|card| card.id.clone())
+            .map(|entry| entry.id.clone())
             .collect();
         for model in self.named_by_rules() {
             if !models.contains(&model) {
@@ -131,15 +94,13 @@ impl Policy {
         }
         models
             .iter()
-            .map(|model| self.view(asker, model, memory))
+            .map(|model| self.view(subject, model, memory))
             .collect()
     }
 
-    fn view(&self, asker: &Asker<'_>, model: &ModelId, memory: &dyn Memory) -> ModelView<'_> {
-        let ask = asker.ask(model);
-        let decision = self
-            .walk(&ask, memory, super::decide::Purpose::Question)
-            .decision;
+    fn view(&self, subject: Subject<'_>, model: &ModelId, memory: &dyn Memory) -> ModelView<'_> {
+        let request = subject.request(model);
+        let decision = self.trace(&request, memory, ProbeMode::Observe).decision;
         let (access, fallbacks) = match decision {
             Decision::Unrouted(_) => (Access::Unrouted, Vec::new()),
             Decision::Reject(rejection) => (
@@ -151,12 +112,12 @@ impl Policy {
             ),
             Decision::Forward(plan) => {
                 let upstream = plan.head.upstream.name.clone();
-                let refused = memory.refused(&upstream, &plan.head.model) == Refusal::Refused;
+                let refused = memory.refused(&upstream, &plan.head.model) == RefusalState::Refused;
                 let instead =
                     Some(plan.first.model.clone()).filter(|first| *first != plan.head.model);
                 let access = match plan.rule {
                     _ if refused => Access::Refused { upstream, instead },
-                    Some(rule) if plan.head.model != plan.asked => Access::Rewritten {
+                    Some(rule) if plan.head.model != plan.requested => Access::Rewritten {
                         to: plan.head.model,
                         upstream,
                         rule,
@@ -173,7 +134,7 @@ impl Policy {
             model: model.clone(),
             access,
             fallbacks,
-            card: self.catalog().card(model),
+            entry: self.catalog().entry(model),
         }
     }
 }

@@ -13,12 +13,17 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::*;
-use crate::ask::{Ask, Endpoint, Memory, NoMemory, Refusal, RequestKind, Sticky};
-use crate::plan::{Attempt, Decision, Plan};
+use crate::attempt::{Attempt, AttemptReason};
+use crate::attempt_plan::AttemptPlan;
+use crate::decision::Decision;
+use crate::memory::{Memory, NoMemory, RefusalState, Sticky};
+use crate::request::{PolicyRequest, Subject};
 
 /// The parts of a configuration file that are policy's.
 #[derive(Debug, Deserialize)]
@@ -33,7 +38,7 @@ pub(crate) struct File {
     #[serde(default)]
     fallback: FallbackSpec,
     #[serde(default)]
-    error_patterns: Vec<Spanned<PatternSpec>>,
+    error_patterns: Vec<Spanned<ErrorPatternSpec>>,
 }
 
 const MODELS: &str = include_str!("../../../../config/models.toml");
@@ -88,26 +93,26 @@ pub(super) fn id(text: &str) -> ModelId {
 }
 
 /// Reads `route model [word=value …] [prev]`.
-pub(super) fn with_ask<R>(text: &str, run: impl FnOnce(&Ask<'_>) -> R) -> R {
+pub(super) fn with_request<R>(text: &str, run: impl FnOnce(&PolicyRequest<'_>) -> R) -> R {
     let mut words = text.split_whitespace();
     let route =
         AuthRoute::parse(words.next().unwrap()).unwrap_or_else(|| panic!("route in `{text}`"));
     let model = id(words.next().unwrap());
-    let mut ask = Ask::new(route, &model);
+    let mut request = Subject::new(route).request(&model);
     for word in words {
         match word.split_once('=') {
-            Some(("endpoint", value)) => ask.endpoint = Endpoint::parse(value).unwrap(),
-            Some(("kind", value)) => ask.kind = RequestKind::parse(value).unwrap(),
-            Some(("effort", value)) => ask.effort = Some(value),
-            Some(("plan", value)) => ask.plan = Some(value),
-            Some(("team", value)) => ask.team = Some(value),
-            Some(("key", value)) => ask.key = Some(value),
-            Some(("client", value)) => ask.client = Some(value),
-            None if word == "prev" => ask.has_previous_response = true,
+            Some(("endpoint", value)) => request.client_wire = WireApi::parse(value).unwrap(),
+            Some(("kind", value)) => request.kind = RequestKind::parse(value).unwrap(),
+            Some(("effort", value)) => request.effort = Some(value),
+            Some(("plan", value)) => request.subject.plan = Some(value),
+            Some(("team", value)) => request.subject.team = Some(value),
+            Some(("key", value)) => request.subject.key = Some(value),
+            Some(("client", value)) => request.subject.client = Some(value),
+            None if word == "prev" => request.has_previous_response = true,
             Some(_) | None => panic!("`{word}` in `{text}`"),
         }
     }
-    run(&ask)
+    run(&request)
 }
 
 /// Writes a decision in one line: `kind model@upstream[/wire] [by rule] [then model …]`.
@@ -145,33 +150,33 @@ pub(super) fn told(decision: &Decision) -> String {
 fn target(attempt: &Attempt) -> String {
     // The wire is told where it is not the ordinary one.
     let wire = match attempt.wire {
-        gateway_wire::WireApi::Responses => "",
-        gateway_wire::WireApi::Chat => "/chat",
+        WireApi::Responses => "",
+        WireApi::Chat => "/chat",
     };
     let probe = if attempt.is_probe { " (probe)" } else { "" };
     format!("{}@{}{wire}{probe}", attempt.model, attempt.upstream.name)
 }
 
-pub(super) fn decided(policy: &Policy, ask: &str, memory: &dyn Memory) -> String {
-    with_ask(ask, |ask| told(&policy.decide(ask, memory)))
+pub(super) fn decided(policy: &Policy, request: &str, memory: &dyn Memory) -> String {
+    with_request(request, |request| told(&policy.decide(request, memory)))
 }
 
-pub(super) fn planned(policy: &Policy, ask: &str, memory: &dyn Memory) -> Plan {
-    with_ask(ask, |ask| match policy.decide(ask, memory) {
+pub(super) fn planned(policy: &Policy, request: &str, memory: &dyn Memory) -> AttemptPlan {
+    with_request(request, |request| match policy.decide(request, memory) {
         Decision::Forward(plan) => plan,
         other @ (Decision::Reject(_) | Decision::Unrouted(_)) => panic!("{}", told(&other)),
     })
 }
 
-/// Runs a table of asks and their decisions against one configuration.
+/// Runs a table of requests and their decisions against one configuration.
 pub(super) fn check(config: &str, rows: &[(&str, &str)]) {
     let policy = policy(config);
     let wrong: Vec<String> = rows
         .iter()
-        .filter_map(|(ask, expected)| {
-            let found = decided(&policy, ask, &NoMemory);
+        .filter_map(|(request, expected)| {
+            let found = decided(&policy, request, &NoMemory);
             (found != *expected)
-                .then(|| format!("{ask}\n  found    {found}\n  expected {expected}"))
+                .then(|| format!("{request}\n  found    {found}\n  expected {expected}"))
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -181,13 +186,13 @@ pub(super) fn check(config: &str, rows: &[(&str, &str)]) {
 #[derive(Default)]
 pub(super) struct Told {
     pub(super) sticky: Option<(&'static str, &'static str)>,
-    pub(super) refused: HashMap<(&'static str, &'static str), Refusal>,
+    pub(super) refused: HashMap<(&'static str, &'static str), RefusalState>,
     /// Probes that were taken, so that a second request finds none.
     pub(super) claimed: RefCell<Vec<String>>,
 }
 
 impl Told {
-    pub(super) fn refused(pairs: &[(&'static str, &'static str, Refusal)]) -> Self {
+    pub(super) fn refused(pairs: &[(&'static str, &'static str, RefusalState)]) -> Self {
         let refused = pairs
             .iter()
             .map(|(upstream, model, refusal)| ((*upstream, *model), *refusal));
@@ -204,13 +209,13 @@ impl Memory for Told {
         Some(Sticky {
             model: id(model),
             upstream: UpstreamName::new(upstream),
-            because: crate::plan::Because::Fallback,
+            reason: AttemptReason::Fallback,
         })
     }
 
-    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> Refusal {
+    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> RefusalState {
         let known = self.refused.get(&(upstream.as_str(), model.folded()));
-        known.copied().unwrap_or(Refusal::Unknown)
+        known.copied().unwrap_or(RefusalState::Unknown)
     }
 
     fn claim_probe(&self, upstream: &UpstreamName, model: &ModelId) -> bool {

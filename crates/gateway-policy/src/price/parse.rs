@@ -1,74 +1,26 @@
-//! Reads a price file and lists everything that is wrong with it. Decides no price.
+//! Reads a price file and reports everything that is wrong with it. Decides no price.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use jiff::civil::Date;
-use serde::Deserialize;
 use serde_spanned::Spanned;
 
+use super::layer::Layer;
 use super::rate::{Rate, RateError, Rates};
-use super::{Layer, PriceProblem, PriceRow, Tier, TierRates, short_hash};
+use super::row::{PriceRow, Tier, TierRates};
+use super::spec::{FileSpec, RatesSpec, RowSpec, UnpricedSpec};
 use crate::model_id::{ModelId, ModelPattern};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileSpec {
-    #[serde(default)]
-    aliases: BTreeMap<Spanned<String>, Spanned<String>>,
-    #[serde(default)]
-    price: Vec<RowSpec>,
-    #[serde(default)]
-    unpriced: Vec<UnpricedSpec>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RowSpec {
-    model: Spanned<String>,
-    #[serde(default)]
-    snapshots: Vec<Spanned<String>>,
-    from: Option<Spanned<String>>,
-    until: Option<Spanned<String>>,
-    retires: Option<Spanned<String>>,
-    standard: Spanned<RatesSpec>,
-    priority: Option<Spanned<RatesSpec>>,
-    flex: Option<Spanned<RatesSpec>>,
-    batch: Option<Spanned<RatesSpec>>,
-    ultrafast: Option<Spanned<RatesSpec>>,
-    long_context: Option<LongSpec>,
-    source: Spanned<String>,
-    #[serde(default)]
-    verified: bool,
-    #[serde(default)]
-    remarks: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LongSpec {
-    above: Spanned<u64>,
-    standard: Option<Spanned<RatesSpec>>,
-    priority: Option<Spanned<RatesSpec>>,
-    flex: Option<Spanned<RatesSpec>>,
-    batch: Option<Spanned<RatesSpec>>,
-    ultrafast: Option<Spanned<RatesSpec>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RatesSpec {
-    input: Spanned<String>,
-    cached_input: Option<Spanned<String>>,
-    cache_write: Option<Spanned<String>>,
-    output: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnpricedSpec {
-    models: Vec<Spanned<String>>,
-    why: String,
+/// Something wrong in a price file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceProblem {
+    /// Byte range in the file.
+    pub span: std::ops::Range<usize>,
+    /// What is wrong, lower case, no final dot.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
 }
 
 #[derive(Default)]
@@ -100,45 +52,22 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
     let mut layer = Layer::default();
     for row in spec.price {
         let span = row.model.span();
-        if let Some(row) = compile_row(row, &mut problems) {
-            layer.add_row(row, span, &mut problems);
+        let Some(row) = compile_row(row, &mut problems) else {
+            continue;
+        };
+        for model in layer.add_row(row) {
+            problems.add(
+                span.clone(),
+                format!("`{model}` has two prices for the same day"),
+                Some("give the rows `from` and `until` dates that do not overlap"),
+            );
         }
     }
     for entry in spec.unpriced {
-        for model in entry.models {
-            let span = model.span();
-            let Some(id) = model_id(&model, &mut problems) else {
-                continue;
-            };
-            if layer.exact.contains_key(id.folded()) {
-                let message = format!("`{id}` has a price and is listed as unpriced");
-                problems.add(span, message, Some("keep one of the two"));
-            } else if layer
-                .unpriced
-                .insert(id.folded().to_owned(), entry.why.clone())
-                .is_some()
-            {
-                problems.add(span, format!("`{id}` is listed twice"), None);
-            }
-        }
+        add_unpriced(entry, &mut layer, &mut problems);
     }
     for (alias, target) in spec.aliases {
-        let (Some(from), Some(to)) = (
-            model_id(&alias, &mut problems),
-            model_id(&target, &mut problems),
-        ) else {
-            continue;
-        };
-        if layer.exact.contains_key(from.folded()) {
-            problems.add(
-                alias.span(),
-                format!("`{from}` is an alias and has a price"),
-                Some("keep one of the two"),
-            );
-        }
-        layer
-            .aliases
-            .insert(from.folded().to_owned(), to.folded().to_owned());
+        add_alias(&alias, &target, &mut layer, &mut problems);
     }
     if problems.0.is_empty() {
         layer.finish();
@@ -148,64 +77,36 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
     }
 }
 
-impl Layer {
-    fn add_row(&mut self, row: PriceRow, span: Range<usize>, problems: &mut Problems) {
-        let index = self.rows.len();
-        for pattern in &row.patterns {
-            if !pattern.is_exact() {
-                continue;
-            }
-            let folded = pattern.as_str().to_ascii_lowercase();
-            let rows = self.exact.entry(folded).or_default();
-            let overlaps = rows
-                .iter()
-                .filter_map(|index| self.rows.get(*index))
-                .any(|other| other.overlaps(&row));
-            if overlaps {
-                let message = format!("`{}` has two prices for the same day", pattern.as_str());
-                problems.add(
-                    span.clone(),
-                    message,
-                    Some("give the rows `from` and `until` dates that do not overlap"),
-                );
-            }
-            rows.push(index);
+fn add_unpriced(spec: UnpricedSpec, layer: &mut Layer, problems: &mut Problems) {
+    for model in spec.models {
+        let Some(id) = model_id(&model, problems) else {
+            continue;
+        };
+        let folded = id.folded().to_owned();
+        if layer.exact.contains_key(&folded) {
+            let message = format!("`{id}` has a price and is listed as unpriced");
+            problems.add(model.span(), message, Some("keep one of the two"));
+        } else if layer.unpriced.insert(folded, spec.why.clone()).is_some() {
+            problems.add(model.span(), format!("`{id}` is listed twice"), None);
         }
-        if row.patterns.iter().any(|pattern| !pattern.is_exact()) {
-            self.globs.push(index);
-        }
-        self.rows.push(row);
-    }
-
-    fn finish(&mut self) {
-        for indexes in self.exact.values_mut() {
-            indexes.sort_by_key(|index| {
-                std::cmp::Reverse(self.rows.get(*index).and_then(|row| row.from))
-            });
-        }
-        let content = (&self.rows, &self.aliases, &self.unpriced);
-        // Plain structs of strings, numbers and string-keyed maps always serialise.
-        self.digest = short_hash(&serde_json::to_vec(&content).unwrap_or_default());
     }
 }
 
-impl PriceRow {
-    fn overlaps(&self, other: &Self) -> bool {
-        // A row with a later `from` takes over from an open-ended one, so only equal beginnings
-        // collide.
-        if self.from == other.from {
-            return true;
-        }
-        let (first, second) = if self.from < other.from {
-            (self, other)
-        } else {
-            (other, self)
-        };
-        match (first.until, second.from) {
-            (Some(until), Some(from)) => until >= from,
-            (None, _) | (Some(_), None) => false,
-        }
+fn add_alias(
+    alias: &Spanned<String>,
+    target: &Spanned<String>,
+    layer: &mut Layer,
+    problems: &mut Problems,
+) {
+    let (Some(from), Some(to)) = (model_id(alias, problems), model_id(target, problems)) else {
+        return;
+    };
+    if layer.exact.contains_key(from.folded()) {
+        let message = format!("`{from}` is an alias and has a price");
+        problems.add(alias.span(), message, Some("keep one of the two"));
     }
+    let (from, to) = (from.folded().to_owned(), to.folded().to_owned());
+    layer.aliases.insert(from, to);
 }
 
 fn compile_row(spec: RowSpec, problems: &mut Problems) -> Option<PriceRow> {

@@ -321,14 +321,14 @@ fn a_model_without_a_price_is_unpriced_not_free() {
         Pricing::Unpriced { reason } => reason,
         priced @ Pricing::Priced { .. } => panic!("{model} is {priced:?}"),
     };
-    assert_eq!(reason("deepseek-v9"), Unpriced::UnknownModel);
+    assert_eq!(reason("deepseek-v9"), UnpricedReason::UnknownModel);
     assert!(matches!(
         reason("gpt-5.3-codex-spark"),
-        Unpriced::NoPublishedPrice(_)
+        UnpricedReason::NoPublishedPrice(_)
     ));
     assert!(matches!(
         reason("chatgpt/gpt-5.3-instant"),
-        Unpriced::NoPublishedPrice(_)
+        UnpricedReason::NoPublishedPrice(_)
     ));
 }
 
@@ -459,7 +459,7 @@ fn the_newest_row_that_applies_on_the_day_decides() {
         .unwrap();
     assert_eq!(
         only.quote(&id("m"), date(2026, 7, 1)).unwrap_err(),
-        Unpriced::NotOnThatDay
+        UnpricedReason::NotOnThatDay
     );
 }
 
@@ -572,7 +572,7 @@ proptest! {
     fn the_largest_counts_neither_panic_nor_wrap(model in any_model(), tier in any_tier(), input in 0..=gateway_wire::usage::MAX_COUNT, output in 0..=gateway_wire::usage::MAX_COUNT) {
         match builtin().cost(&id(&model), usage(input, 0, 0, output), tier, DAY) {
             Pricing::Priced { nanos, .. } => prop_assert!(nanos >= 0),
-            Pricing::Unpriced { reason } => prop_assert_eq!(reason, Unpriced::OutOfRange),
+            Pricing::Unpriced { reason } => prop_assert_eq!(reason, UnpricedReason::OutOfRange),
         }
     }
 

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 use serde_spanned::Spanned;
 
 use super::{Action, ActionSpec, Mask, MatchSpec, Rule, RuleOrigin, RuleRef, RuleSpec};
-use crate::ask::{Endpoint, RequestKind};
+use crate::auth_route::AuthRoute;
+use crate::degrees::EFFORTS;
+use crate::model_id::{ModelId, ModelPattern};
 use crate::problem::{Problem, did_you_mean, one_of};
+use crate::string_list::StringList;
 use crate::upstream::{Upstream, UpstreamName};
-use crate::words::Words;
-use crate::{AuthRoute, ModelId, ModelPattern};
 
 /// Longest rule name in bytes: it travels in a header.
 const MAX_NAME: usize = 100;
-
-/// Efforts that a client is known to send.
-const EFFORTS: [&str; 8] = [
-    "none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra",
-];
 
 /// The names a rule may mention.
 #[derive(Clone, Copy)]
@@ -74,7 +72,7 @@ impl RuleSpec {
             endpoints: mask(
                 when.endpoint.as_ref(),
                 "endpoint",
-                &Endpoint::ALL.map(Endpoint::as_str),
+                &WireApi::ALL.map(WireApi::as_str),
                 problems,
             ),
             kinds: mask(
@@ -163,7 +161,7 @@ pub(crate) fn unknown_upstream(name: &Spanned<String>, names: Names<'_>) -> Prob
 
 /// The words of a closed list, which is given in the order of the enum.
 fn mask(
-    words: Option<&Words>,
+    words: Option<&StringList>,
     what: &str,
     known: &[&'static str],
     problems: &mut Vec<Problem>,
@@ -182,7 +180,7 @@ fn mask(
     mask
 }
 
-fn patterns(words: Option<&Words>, problems: &mut Vec<Problem>) -> Option<Vec<ModelPattern>> {
+fn patterns(words: Option<&StringList>, problems: &mut Vec<Problem>) -> Option<Vec<ModelPattern>> {
     let words = words?;
     let mut patterns = Vec::new();
     for word in words.iter() {
@@ -198,7 +196,7 @@ fn patterns(words: Option<&Words>, problems: &mut Vec<Problem>) -> Option<Vec<Mo
 }
 
 fn compile_efforts(when: &MatchSpec, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
-    for word in when.effort.iter().flat_map(Words::iter) {
+    for word in when.effort.iter().flat_map(StringList::iter) {
         let folded = word.get_ref().to_ascii_lowercase();
         // Efforts are the client's words and may grow, so an unknown one is only suspicious.
         if !EFFORTS.contains(&folded.as_str()) {
@@ -214,6 +212,6 @@ fn compile_efforts(when: &MatchSpec, problems: &mut Vec<Problem>) -> Option<Vec<
     texts(when.effort.as_ref())
 }
 
-fn texts(words: Option<&Words>) -> Option<Vec<String>> {
+fn texts(words: Option<&StringList>) -> Option<Vec<String>> {
     Some(words?.iter().map(|word| word.get_ref().clone()).collect())
 }

@@ -7,13 +7,13 @@ use gateway_wire::dialect::Dialect;
 use serde_spanned::Spanned;
 
 use super::{
-    CONNECT_TIMEOUT, CredentialSource, CredentialSpec, Encoding, HEADERS_TIMEOUT, HeaderKind,
-    KEEPALIVE, MAX_RETRIES, OwnCredentialSpec, STREAM_IDLE_TIMEOUT, SecretPlace, Upstream,
+    CONNECT_TIMEOUT, CredentialSource, CredentialSpec, HEADERS_TIMEOUT, HeaderKind, KEEPALIVE,
+    MAX_RETRIES, OwnCredentialSpec, RequestEncoding, STREAM_IDLE_TIMEOUT, SecretPlace, Upstream,
     UpstreamName, UpstreamSpec,
 };
 use crate::problem::{Problem, did_you_mean, one_of};
+use crate::string_list::StringList;
 use crate::units::parse_duration;
-use crate::words::Words;
 
 /// Headers that belong to the connection, the body or a credential; setting them here would break
 /// or leak something.
@@ -250,9 +250,9 @@ fn compile_own(
     CredentialSource::Own { header, from }
 }
 
-fn compile_wire_apis(words: Option<&Words>, problems: &mut Vec<Problem>) -> Vec<WireApi> {
+fn compile_wire_apis(words: Option<&StringList>, problems: &mut Vec<Problem>) -> Vec<WireApi> {
     let mut wires = Vec::new();
-    for word in words.into_iter().flat_map(Words::iter) {
+    for word in words.into_iter().flat_map(StringList::iter) {
         let wire = match word.get_ref().as_str() {
             "responses" => WireApi::Responses,
             "chat" => WireApi::Chat,
@@ -274,10 +274,13 @@ fn compile_wire_apis(words: Option<&Words>, problems: &mut Vec<Problem>) -> Vec<
     wires
 }
 
-fn compile_encodings(words: Option<&Words>, problems: &mut Vec<Problem>) -> Vec<Encoding> {
+fn compile_encodings(
+    words: Option<&StringList>,
+    problems: &mut Vec<Problem>,
+) -> Vec<RequestEncoding> {
     let mut encodings = Vec::new();
-    for word in words.into_iter().flat_map(Words::iter) {
-        match Encoding::ALL
+    for word in words.into_iter().flat_map(StringList::iter) {
+        match RequestEncoding::ALL
             .into_iter()
             .find(|encoding| encoding.as_str() == word.get_ref())
         {
@@ -287,7 +290,10 @@ fn compile_encodings(words: Option<&Words>, problems: &mut Vec<Problem>) -> Vec<
                     word.span(),
                     format!("unknown encoding `{}`", word.get_ref()),
                 )
-                .with_hint(one_of(word.get_ref(), Encoding::ALL.map(Encoding::as_str))),
+                .with_hint(one_of(
+                    word.get_ref(),
+                    RequestEncoding::ALL.map(RequestEncoding::as_str),
+                )),
             ),
         }
     }

@@ -84,7 +84,10 @@ request_max_retries = 2
         [pair("a b", "c&d"), pair("api-version", "preview")]
     );
     assert_eq!(upstream.http_headers, [pair("x-title", "team")]);
-    assert_eq!(upstream.request_encodings, [Encoding::Zstd, Encoding::Br]);
+    assert_eq!(
+        upstream.request_encodings,
+        [RequestEncoding::Zstd, RequestEncoding::Br]
+    );
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
     assert_eq!(upstream.headers_timeout, Duration::from_secs(120));
     assert_eq!(upstream.stream_idle_timeout, Duration::from_millis(1500));

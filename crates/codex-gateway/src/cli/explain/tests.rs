@@ -24,7 +24,7 @@ fn asked(config: &str, route: &str, model: &str, effort: Option<&str>) -> Explai
     let question = Question {
         route: AuthRoute::parse(route).unwrap(),
         model: ModelId::new(model).unwrap(),
-        endpoint: Endpoint::Responses,
+        endpoint: WireApi::Responses,
         effort: effort.map(str::to_owned),
         plan: None,
         key: None,

@@ -3,7 +3,8 @@
 
 use axum::extract::Query;
 use gateway_ledger::{Filters, LedgerError, LedgerErrorKind, ModelDecision, Outcome};
-use gateway_policy::{AuthRoute, Billing, RequestKind};
+use gateway_policy::{AuthRoute, Billing};
+use gateway_wire::codex::RequestKind;
 use http::Uri;
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use gateway_policy::{AuthRoute, Endpoint, ModelId, RequestKind};
+use gateway_policy::{AuthRoute, ModelId};
+use gateway_wire::WireApi;
+use gateway_wire::codex::RequestKind;
 use http::Uri;
 
 use crate::admin_auth::AdminPrincipal;
@@ -40,10 +42,9 @@ pub(super) async fn explained(
         model: params.required("model", model)?,
         endpoint: params
             .read_as("endpoint", |word| {
-                Endpoint::parse(word)
-                    .ok_or_else(|| not_known(word, &Endpoint::ALL, Endpoint::as_str))
+                WireApi::parse(word).ok_or_else(|| not_known(word, &WireApi::ALL, WireApi::as_str))
             })?
-            .unwrap_or(Endpoint::Responses),
+            .unwrap_or(WireApi::Responses),
         effort: params.text("effort"),
         plan: params.text("plan"),
         key: params.text("key"),

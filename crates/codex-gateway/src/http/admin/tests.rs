@@ -1,7 +1,7 @@
 //! `/api` through the router, without a socket.
 
 use gateway_ledger::{Ledger, OpenOptions, Outcome};
-use gateway_policy::{Ask, AuthRoute, Decision, ModelId, NoMemory};
+use gateway_policy::{AuthRoute, Decision, ModelId, NoMemory, Subject};
 use gateway_wire::{Failure, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
@@ -111,12 +111,12 @@ async fn explain_and_models_answer_as_the_command_line_does() {
     let question = explain::Question {
         route: AuthRoute::ApiKey,
         model: ModelId::new("gpt-5.5").unwrap(),
-        endpoint: gateway_policy::Endpoint::Chat,
+        endpoint: gateway_wire::WireApi::Chat,
         effort: None,
         plan: None,
         key: None,
         team: None,
-        kind: gateway_policy::RequestKind::Review,
+        kind: gateway_wire::codex::RequestKind::Review,
     };
     let expected = explain::explain(&live.settings, &live.places, &question, day);
     let answer = process
@@ -275,7 +275,7 @@ async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
 fn refuse(process: &Process, model: &str) {
     let live = process.app.live.load_full();
     let model = ModelId::new(model).unwrap();
-    let ask = Ask::new(AuthRoute::Chatgpt, &model);
+    let ask = Subject::new(AuthRoute::Chatgpt).request(&model);
     let Decision::Forward(plan) = live.settings.policy.decide(&ask, &NoMemory) else {
         panic!("{model} is not forwarded");
     };
@@ -342,7 +342,7 @@ async fn what_another_process_learned_is_known_here() {
             .await
             .unwrap(),
     );
-    let keys = |facts: &[(gateway_policy::FactKey, gateway_policy::Fact)]| {
+    let keys = |facts: &[(gateway_policy::RefusalKey, gateway_policy::LearnedRefusal)]| {
         let mut keys: Vec<String> = facts
             .iter()
             .map(|(key, fact)| format!("{key:?} {}", fact.expires_at.as_microsecond()))

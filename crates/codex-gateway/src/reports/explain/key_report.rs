@@ -201,7 +201,7 @@ fn refuse_key(
     it.decision = Some(DecisionKind::Rejected);
     it.message = Some(message.clone());
     (it.model_served, it.upstream, it.base_url) = (None, None, None);
-    (it.wire, it.because, it.chain) = (None, None, None);
+    (it.wire, it.reason, it.chain) = (None, None, None);
     it.fallbacks.clear();
     answer.price = None;
     refused(ErrorCode::ModelNotFound, message)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::Because;
+use crate::attempt::AttemptReason;
 use crate::upstream::UpstreamName;
 
 fn at(second: i64) -> Timestamp {
@@ -18,7 +18,7 @@ fn by(model: &str) -> Sticky {
     Sticky {
         model: ModelId::new(model).unwrap(),
         upstream: UpstreamName::new("openai"),
-        because: Because::Fallback,
+        reason: AttemptReason::Fallback,
     }
 }
 

@@ -3,8 +3,10 @@
 use gateway_wire::{Failure, SendState, WireApi};
 
 use super::*;
-use crate::ask::RequestNeeds;
-use crate::plan::{Adjustment, Because, EncryptedReasoning, Next, Unfit};
+use crate::attempt_plan::{
+    Adjustment, DecisionKind, EncryptedReasoning, Incompatibility, NextStep,
+};
+use crate::request::RequestNeeds;
 
 const TARGETS: &str = r#"
 [[rules]]
@@ -38,12 +40,14 @@ const NOTHING: RequestNeeds<'static> = RequestNeeds {
 };
 
 /// The models that follow when each refuses, with the changes made for each.
-fn followed(ask: &str, needs: &RequestNeeds<'_>) -> Vec<(String, Vec<Adjustment>)> {
-    let plan = planned(&policy(TARGETS), ask, &NoMemory);
+fn followed(request: &str, needs: &RequestNeeds<'_>) -> Vec<(String, Vec<Adjustment>)> {
+    let plan = planned(&policy(TARGETS), request, &NoMemory);
     let mut tried = plan.first.clone();
     let mut found = Vec::new();
-    while let Next::Try { attempt, adjust } = plan.next(&tried, Failure::UnsupportedModel, needs) {
-        assert_eq!(attempt.because, Because::Fallback);
+    while let NextStep::Attempt { attempt, adjust } =
+        plan.next(&tried, Failure::UnsupportedModel, needs)
+    {
+        assert_eq!(attempt.reason, AttemptReason::Fallback);
         found.push((attempt.model.to_string(), adjust));
         tried = attempt;
         assert!(found.len() <= 3, "{found:?}");
@@ -51,8 +55,8 @@ fn followed(ask: &str, needs: &RequestNeeds<'_>) -> Vec<(String, Vec<Adjustment>
     found
 }
 
-fn names(ask: &str, needs: &RequestNeeds<'_>) -> Vec<String> {
-    followed(ask, needs)
+fn names(request: &str, needs: &RequestNeeds<'_>) -> Vec<String> {
+    followed(request, needs)
         .into_iter()
         .map(|(model, _)| model)
         .collect()
@@ -74,14 +78,15 @@ fn only_an_unsupported_model_leads_to_another() {
     all.extend([SendState::NotSent, SendState::Sent, SendState::Ambiguous].map(Failure::Transport));
     for failure in all {
         let next = plan.next(&plan.first, failure, &NOTHING);
-        let hops = matches!(&next, Next::Try { attempt, .. } if attempt.model != plan.first.model);
+        let hops =
+            matches!(&next, NextStep::Attempt { attempt, .. } if attempt.model != plan.first.model);
         assert_eq!(
             hops,
             failure == Failure::UnsupportedModel,
             "{failure}: {next:?}"
         );
         assert_eq!(
-            next == Next::Stop,
+            next == NextStep::Stop,
             failure != Failure::UnsupportedModel,
             "{failure}: {next:?}"
         );
@@ -133,13 +138,13 @@ fn candidates_that_cannot_take_the_request_are_skipped() {
 
 #[test]
 fn efforts_and_verbosity_are_clamped_to_what_the_target_takes() {
-    let changes = |ask: &str, effort, verbosity| {
+    let changes = |request: &str, effort, verbosity| {
         let needs = RequestNeeds {
             effort,
             verbosity,
             ..NOTHING
         };
-        followed(ask, &needs)
+        followed(request, &needs)
             .into_iter()
             .map(|(_, changes)| changes)
             .collect::<Vec<_>>()
@@ -204,7 +209,7 @@ fn lite_requests_become_ordinary_ones_where_the_target_is_not_lite() {
         ]
     );
     // A rewrite is adjusted before its first attempt; the requested model never is.
-    let begin = |ask: &str| planned(&policy(TARGETS), ask, &NoMemory).begin(&lite).1;
+    let begin = |request: &str| planned(&policy(TARGETS), request, &NoMemory).begin(&lite).1;
     assert_eq!(begin("chatgpt plain"), [Adjustment::LiftLiteTools]);
     assert_eq!(begin("chatgpt modern"), []);
     assert_eq!(begin("chatgpt gpt-5.5"), []);
@@ -231,7 +236,10 @@ fn another_upstream_cannot_read_this_ones_encrypted_history() {
     let mut plan = planned(&policy(TARGETS), "api_key x", &NoMemory);
     plan.encrypted = EncryptedReasoning::Refuse;
     let second = plan.rest.first().unwrap();
-    assert_eq!(plan.unfit(second, &reasoning), Some(Unfit::ForeignHistory));
+    assert_eq!(
+        plan.incompatibility(second, &reasoning),
+        Some(Incompatibility::ForeignHistory)
+    );
 }
 
 #[test]
@@ -241,11 +249,11 @@ fn foreign_reasoning_is_stripped_once_unless_configured_otherwise() {
         encrypted_reasoning: true,
         ..NOTHING
     };
-    let next = |plan: &Plan, needs| plan.next(&plan.first, Failure::ForeignReasoning, needs);
-    assert_eq!(next(&plan, &with), Next::StripForeignReasoning);
+    let next = |plan: &AttemptPlan, needs| plan.next(&plan.first, Failure::ForeignReasoning, needs);
+    assert_eq!(next(&plan, &with), NextStep::StripForeignReasoning);
     assert_eq!(
         next(&plan, &NOTHING),
-        Next::Stop,
+        NextStep::Stop,
         "nothing is left to strip"
     );
     let compacted = RequestNeeds {
@@ -254,11 +262,11 @@ fn foreign_reasoning_is_stripped_once_unless_configured_otherwise() {
     };
     assert_eq!(
         next(&plan, &compacted),
-        Next::Stop,
+        NextStep::Stop,
         "the history would go with it"
     );
     plan.encrypted = EncryptedReasoning::Refuse;
-    assert_eq!(next(&plan, &with), Next::Stop);
+    assert_eq!(next(&plan, &with), NextStep::Stop);
 }
 
 #[test]
@@ -270,11 +278,11 @@ fn the_lite_header_is_taken_off_once() {
     };
     assert_eq!(
         plan.next(&plan.first, Failure::LiteHeaderRefused, &lite),
-        Next::SameModelWithoutLiteHeader
+        NextStep::SameModelWithoutLiteHeader
     );
     assert_eq!(
         plan.next(&plan.first, Failure::LiteHeaderRefused, &NOTHING),
-        Next::Stop
+        NextStep::Stop
     );
 }
 
@@ -282,22 +290,24 @@ fn the_lite_header_is_taken_off_once() {
 fn the_other_endpoint_is_tried_once_for_the_same_model() {
     let plan = planned(&policy(TARGETS), "api_key gpt-5.5 endpoint=chat", &NoMemory);
     assert_eq!(plan.first.wire, WireApi::Chat);
-    let Next::Try { attempt, .. } = plan.next(&plan.first, Failure::WrongEndpoint, &NOTHING) else {
+    let NextStep::Attempt { attempt, .. } =
+        plan.next(&plan.first, Failure::WrongEndpoint, &NOTHING)
+    else {
         panic!("it stopped");
     };
     assert_eq!(
         (attempt.model.as_str(), attempt.wire),
         ("gpt-5.5", WireApi::Responses)
     );
-    assert_eq!(attempt.because, Because::Asked);
+    assert_eq!(attempt.reason, AttemptReason::Requested);
     assert_eq!(
         plan.next(&attempt, Failure::WrongEndpoint, &NOTHING),
-        Next::Stop
+        NextStep::Stop
     );
     // A refusal after that goes along the chain as usual.
     assert!(matches!(
         plan.next(&attempt, Failure::UnsupportedModel, &NOTHING),
-        Next::Try { .. }
+        NextStep::Attempt { .. }
     ));
     let chat_only = planned(
         &policy(TARGETS),
@@ -306,14 +316,14 @@ fn the_other_endpoint_is_tried_once_for_the_same_model() {
     );
     assert_eq!(
         chat_only.next(&chat_only.first, Failure::WrongEndpoint, &NOTHING),
-        Next::Stop
+        NextStep::Stop
     );
 }
 
 #[test]
 fn what_memory_proposes_gives_way_when_it_cannot_take_the_request() {
     let policy = policy(TARGETS);
-    let memory = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Refused)]);
+    let memory = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Refused)]);
     let begin = |needs: &RequestNeeds<'_>| {
         planned(&policy, "chatgpt gpt-5.5", &memory)
             .begin(needs)
@@ -353,14 +363,14 @@ fn what_memory_proposes_gives_way_when_it_cannot_take_the_request() {
 #[test]
 fn decisions_are_told_in_the_contracts_words() {
     let policy = policy(TARGETS);
-    let kind = |ask: &str, memory: &dyn Memory| {
-        let plan = planned(&policy, ask, memory);
+    let kind = |request: &str, memory: &dyn Memory| {
+        let plan = planned(&policy, request, memory);
         plan.decision(&plan.first).as_str()
     };
     assert_eq!(kind("chatgpt gpt-5.5", &NoMemory), "passed");
     assert_eq!(kind("chatgpt deepseek-chat", &NoMemory), "sent");
     assert_eq!(kind("chatgpt plain", &NoMemory), "rewritten");
-    let refused = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Refused)]);
+    let refused = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Refused)]);
     assert_eq!(kind("chatgpt gpt-5.5", &refused), "fell-back");
     let sticky = Told {
         sticky: Some(("chatgpt", "gpt-5.4")),
@@ -368,10 +378,11 @@ fn decisions_are_told_in_the_contracts_words() {
     };
     assert_eq!(kind("chatgpt gpt-5.5", &sticky), "fell-back");
     let plan = planned(&policy, "chatgpt gpt-5.5", &NoMemory);
-    let Next::Try { attempt, .. } = plan.next(&plan.first, Failure::UnsupportedModel, &NOTHING)
+    let NextStep::Attempt { attempt, .. } =
+        plan.next(&plan.first, Failure::UnsupportedModel, &NOTHING)
     else {
         panic!("it stopped");
     };
     assert_eq!(plan.decision(&attempt).as_str(), "fell-back");
-    assert_eq!(crate::plan::DecisionKind::Rejected.as_str(), "rejected");
+    assert_eq!(DecisionKind::Rejected.as_str(), "rejected");
 }

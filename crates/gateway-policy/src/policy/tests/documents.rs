@@ -4,7 +4,7 @@
 use gateway_wire::{Failure, WireApi};
 
 use super::*;
-use crate::catalog::{ModelCard, Said};
+use crate::catalog::{ModelEntry, Sourced};
 
 const COOKBOOK: &str = include_str!("../../../../../docs/cookbook.md");
 const MODELS_PAGE: &str = include_str!("../../../../../docs/models.md");
@@ -76,11 +76,11 @@ fn the_cookbook_does_what_it_says() {
                     .take()
                     .unwrap_or_else(|| panic!("{place}: no recipe before"));
                 for line in text.lines() {
-                    let (ask, expected) = split_line(line);
+                    let (request, expected) = split_line(line);
                     assert_eq!(
-                        decided(&policy, &ask, &NoMemory),
+                        decided(&policy, &request, &NoMemory),
                         expected,
-                        "{place}: {ask}"
+                        "{place}: {request}"
                     );
                     checked += 1;
                 }
@@ -194,30 +194,30 @@ fn the_chains_of_november_stay_within_one_shape() {
     let policy = clean("fallback-2026-11", text);
     let lite = |model: &ModelId| {
         catalog()
-            .card(model)
-            .and_then(|card| card.lite.current().copied())
+            .entry(model)
+            .and_then(|entry| entry.lite.current().copied())
     };
     // Every model that the client lists and calls current has a chain.
-    for card in catalog().cards() {
-        let plan = planned(&policy, &format!("chatgpt {}", card.id), &NoMemory);
-        if card.standing.current() == Some(&crate::catalog::Standing::Current) {
-            assert!(!plan.rest.is_empty(), "{} has no chain", card.id);
+    for entry in catalog().entries() {
+        let plan = planned(&policy, &format!("chatgpt {}", entry.id), &NoMemory);
+        if entry.standing.current() == Some(&crate::catalog::LifecycleStatus::Current) {
+            assert!(!plan.rest.is_empty(), "{} has no chain", entry.id);
         }
         let shapes = plan.rest.iter().filter_map(|attempt| lite(&attempt.model));
         assert!(
             shapes
                 .into_iter()
-                .all(|shape| Some(shape) == lite(&card.id)),
+                .all(|shape| Some(shape) == lite(&entry.id)),
             "{}",
-            card.id
+            entry.id
         );
     }
 }
 
 fn check_example(text: &str, rows: &[(&str, &str)]) {
     let policy = clean("example", text);
-    for (ask, expected) in rows {
-        assert_eq!(decided(&policy, ask, &NoMemory), *expected, "{ask}");
+    for (request, expected) in rows {
+        assert_eq!(decided(&policy, request, &NoMemory), *expected, "{request}");
     }
 }
 
@@ -245,44 +245,46 @@ fn table() -> String {
     let mut text = "| model | capability | speed | CLI | app | cloud | credits | API | standing | endpoints | shape | succeeded by |\n\
         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
-    for card in catalog().cards() {
-        text = format!("{text}{}\n", line(card));
+    for entry in catalog().entries() {
+        text = format!("{text}{}\n", line(entry));
     }
     text
 }
 
-fn line(card: &ModelCard) -> String {
-    let level = |said: &Said<u8>| said.current().map(ToString::to_string).unwrap_or_default();
-    let yes = |said: &Said<bool>| match said.current() {
+fn line(entry: &ModelEntry) -> String {
+    let level = |said: &Sourced<u8>| said.current().map(ToString::to_string).unwrap_or_default();
+    let yes = |said: &Sourced<bool>| match said.current() {
         Some(true) => "yes",
         Some(false) => "no",
         None => "",
     };
-    let endpoints = card.endpoints.current().map(|all| {
+    let endpoints = entry.endpoints.current().map(|all| {
         let words: Vec<&str> = all.iter().copied().map(WireApi::as_str).collect();
         words.join(", ")
     });
-    let shape = match card.lite.current() {
+    let shape = match entry.lite.current() {
         Some(true) => "lite",
         Some(false) => "plain",
         None => "",
     };
     let cells = [
-        format!("`{}`", card.id),
-        level(&card.capability),
-        level(&card.speed),
-        yes(&card.cli).to_owned(),
-        yes(&card.app).to_owned(),
-        yes(&card.cloud).to_owned(),
-        yes(&card.credits).to_owned(),
-        yes(&card.api).to_owned(),
-        card.standing
+        format!("`{}`", entry.id),
+        level(&entry.capability),
+        level(&entry.speed),
+        yes(&entry.cli).to_owned(),
+        yes(&entry.app).to_owned(),
+        yes(&entry.cloud).to_owned(),
+        yes(&entry.credits).to_owned(),
+        yes(&entry.api).to_owned(),
+        entry
+            .standing
             .current()
             .map(|standing| standing.as_str().to_owned())
             .unwrap_or_default(),
         endpoints.unwrap_or_default(),
         shape.to_owned(),
-        card.successor
+        entry
+            .successor
             .current()
             .map(|model| format!("`{model}`"))
             .unwrap_or_default(),

@@ -1,7 +1,6 @@
 //! Sessions stay where they are, known refusals are passed over, expired ones are probed once.
 
 use super::*;
-use crate::plan::Because;
 
 const LONG: &str =
     "[fallback]\n\"gpt-5.5\" = [\"gpt-5.4\", \"gpt-5.3-codex\", \"gpt-5.2\", \"gpt-5.1\"]\n";
@@ -18,8 +17,8 @@ fn a_session_that_fell_back_stays_there() {
         "fell-back gpt-5.3-codex@chatgpt then gpt-5.2 then gpt-5.1"
     );
     assert_eq!(
-        planned(&policy, "chatgpt gpt-5.5", &memory).first.because,
-        Because::Sticky
+        planned(&policy, "chatgpt gpt-5.5", &memory).first.reason,
+        AttemptReason::Sticky
     );
     // It goes on there with a kept response too, and does not hop.
     assert_eq!(
@@ -37,8 +36,8 @@ fn a_session_that_fell_back_stays_there() {
 fn a_session_is_not_moved_by_what_others_learned() {
     let policy = policy(LONG);
     let refused = [
-        ("chatgpt", "gpt-5.5", Refusal::Refused),
-        ("chatgpt", "gpt-5.3-codex", Refusal::Refused),
+        ("chatgpt", "gpt-5.5", RefusalState::Refused),
+        ("chatgpt", "gpt-5.3-codex", RefusalState::Refused),
     ];
     let served = Told {
         sticky: Some(("chatgpt", "gpt-5.5")),
@@ -84,14 +83,14 @@ fn a_place_that_the_rules_no_longer_allow_is_forgotten() {
 #[test]
 fn a_known_refusal_spares_the_doomed_attempt() {
     let policy = policy(LONG);
-    let memory = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Refused)]);
+    let memory = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Refused)]);
     assert_eq!(
         decided(&policy, "chatgpt gpt-5.5", &memory),
         "fell-back gpt-5.4@chatgpt then gpt-5.3-codex then gpt-5.2 then gpt-5.1"
     );
     assert_eq!(
-        planned(&policy, "chatgpt gpt-5.5", &memory).first.because,
-        Because::Learned
+        planned(&policy, "chatgpt gpt-5.5", &memory).first.reason,
+        AttemptReason::Learned
     );
     // It was learned about one upstream only.
     assert!(decided(&policy, "api_key gpt-5.5", &memory).starts_with("passed gpt-5.5@openai"));
@@ -106,9 +105,9 @@ fn a_known_refusal_spares_the_doomed_attempt() {
 fn refused_candidates_are_passed_over() {
     let policy = policy(LONG);
     let memory = Told::refused(&[
-        ("chatgpt", "gpt-5.5", Refusal::Refused),
-        ("chatgpt", "gpt-5.4", Refusal::Refused),
-        ("chatgpt", "gpt-5.2", Refusal::Refused),
+        ("chatgpt", "gpt-5.5", RefusalState::Refused),
+        ("chatgpt", "gpt-5.4", RefusalState::Refused),
+        ("chatgpt", "gpt-5.2", RefusalState::Refused),
     ]);
     assert_eq!(
         decided(&policy, "chatgpt gpt-5.5", &memory),
@@ -120,9 +119,9 @@ fn refused_candidates_are_passed_over() {
 fn when_everything_is_refused_the_upstream_says_so_itself() {
     let policy = policy("");
     let all = Told::refused(&[
-        ("chatgpt", "gpt-5.5", Refusal::Refused),
-        ("chatgpt", "gpt-5.4", Refusal::Refused),
-        ("chatgpt", "gpt-5.2", Refusal::Refused),
+        ("chatgpt", "gpt-5.5", RefusalState::Refused),
+        ("chatgpt", "gpt-5.4", RefusalState::Refused),
+        ("chatgpt", "gpt-5.2", RefusalState::Refused),
     ]);
     assert_eq!(
         decided(&policy, "chatgpt gpt-5.5", &all),
@@ -138,8 +137,10 @@ fn when_everything_is_refused_the_upstream_says_so_itself() {
 #[test]
 fn an_expired_refusal_is_probed_by_a_single_request() {
     let policy = policy("");
-    let memory = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Probe)]);
-    with_ask("chatgpt gpt-5.5", |ask| policy.explain(ask, &memory));
+    let memory = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Probe)]);
+    with_request("chatgpt gpt-5.5", |request| {
+        policy.explain(request, &memory)
+    });
     assert!(
         memory.claimed.borrow().is_empty(),
         "a question takes no probe"
@@ -158,8 +159,8 @@ fn an_expired_refusal_is_probed_by_a_single_request() {
 fn a_candidate_is_probed_when_it_comes_first() {
     let policy = policy(LONG);
     let memory = Told::refused(&[
-        ("chatgpt", "gpt-5.5", Refusal::Refused),
-        ("chatgpt", "gpt-5.4", Refusal::Probe),
+        ("chatgpt", "gpt-5.5", RefusalState::Refused),
+        ("chatgpt", "gpt-5.4", RefusalState::Probe),
     ]);
     assert!(
         decided(&policy, "chatgpt gpt-5.5", &memory)

@@ -7,9 +7,9 @@ use gateway_wire::Failure;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ModelPattern;
-use crate::ask::RequestNeeds;
-use crate::plan::{MAX_HOPS, Next};
+use crate::attempt_plan::{MAX_HOPS, NextStep};
+use crate::model_id::ModelPattern;
+use crate::request::RequestNeeds;
 
 const MODELS: [&str; 8] = [
     "gpt-5.5",
@@ -117,15 +117,15 @@ impl Memory for Random {
         MODELS.get(at).map(|model| Sticky {
             model: id(model),
             upstream: UpstreamName::new(["chatgpt", "openai", "deepseek"][at % 3]),
-            because: crate::plan::Because::Fallback,
+            reason: AttemptReason::Fallback,
         })
     }
 
-    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> Refusal {
+    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> RefusalState {
         match self.draw(&format!("{upstream} {}", model.folded()), 4) {
-            0 => Refusal::Refused,
-            1 => Refusal::Probe,
-            _ => Refusal::Unknown,
+            0 => RefusalState::Refused,
+            1 => RefusalState::Probe,
+            _ => RefusalState::Unknown,
         }
     }
 
@@ -142,7 +142,7 @@ impl Memory for AlwaysClaims {
         self.0.sticky(head)
     }
 
-    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> Refusal {
+    fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> RefusalState {
         self.0.refused(upstream, model)
     }
 
@@ -168,10 +168,10 @@ proptest! {
         let (policy, problems) = compile(&text);
         let policy = policy.unwrap_or_else(|| panic!("{text}\n{problems:?}"));
         let asked = id(asked);
-        let mut ask = Ask::new(AuthRoute::parse(route).unwrap(), &asked);
-        ask.has_previous_response = previous;
+        let mut request = Subject::new(AuthRoute::parse(route).unwrap()).request(&asked);
+        request.has_previous_response = previous;
         let memory = Random { seed };
-        let Decision::Forward(plan) = policy.decide(&ask, &memory) else { return Ok(()) };
+        let Decision::Forward(plan) = policy.decide(&request, &memory) else { return Ok(()) };
 
         // At most three hops, each model once.
         prop_assert!(plan.rest.len() <= MAX_HOPS);
@@ -180,7 +180,7 @@ proptest! {
             prop_assert!(models.insert(attempt.model.folded().to_owned()), "{:?}", told(&Decision::Forward(plan.clone())));
             // What is tried was never rejected: the rules judged the final model.
             prop_assert!(
-                attempt.is_same_target(&plan.head) || policy.final_target(&ask, &attempt.model).is_ok()
+                attempt.is_same_target(&plan.head) || policy.final_target(&request, &attempt.model).is_ok()
             );
         }
         prop_assert!(!previous || plan.rest.is_empty());
@@ -190,7 +190,7 @@ proptest! {
         let (mut tried, _) = plan.begin(&needs);
         let mut attempts = 1;
         let mut seen: HashSet<String> = HashSet::from([tried.model.folded().to_owned()]);
-        while let Next::Try { attempt, .. } = plan.next(&tried, Failure::UnsupportedModel, &needs) {
+        while let NextStep::Attempt { attempt, .. } = plan.next(&tried, Failure::UnsupportedModel, &needs) {
             attempts += 1;
             prop_assert!(attempts <= MAX_HOPS + 1);
             prop_assert!(seen.insert(attempt.model.folded().to_owned()));
@@ -208,20 +208,20 @@ proptest! {
         let (policy, problems) = compile(&text);
         let policy = policy.unwrap_or_else(|| panic!("{text}\n{problems:?}"));
         let asked = id(asked);
-        let ask = Ask::new(AuthRoute::parse(route).unwrap(), &asked);
+        let request = Subject::new(AuthRoute::parse(route).unwrap()).request(&asked);
         let memory = AlwaysClaims(Random { seed });
-        let explanation = policy.explain(&ask, &memory);
-        match policy.decide(&ask, &memory) {
+        let explanation = policy.explain(&request, &memory);
+        match policy.decide(&request, &memory) {
             Decision::Forward(plan) => {
                 prop_assert_eq!(explanation.decision, Some(plan.decision(&plan.first)));
                 prop_assert_eq!(explanation.model_served.as_ref(), Some(&plan.first.model));
                 prop_assert_eq!(explanation.upstream.as_ref(), Some(&plan.first.upstream.name));
-                prop_assert_eq!(explanation.because, Some(plan.first.because));
+                prop_assert_eq!(explanation.reason, Some(plan.first.reason));
                 prop_assert_eq!(explanation.rules.first().map(|rule| &rule.rule), plan.rule.as_ref());
                 let told: Vec<&ModelId> =
                     explanation.fallbacks.iter().filter(|line| line.skipped.is_none()).map(|line| &line.model).collect();
                 let mut planned: Vec<&ModelId> = plan.rest.iter().map(|attempt| &attempt.model).collect();
-                if plan.first.because == crate::plan::Because::Learned {
+                if plan.first.reason == AttemptReason::Learned {
                     planned.insert(0, &plan.first.model);
                 }
                 prop_assert_eq!(told, planned);
@@ -236,10 +236,10 @@ proptest! {
         let (policy, problems) = compile(&text);
         let policy = policy.unwrap_or_else(|| panic!("{text}\n{problems:?}"));
         let asked = id(asked);
-        let ask = Ask::new(AuthRoute::parse(route).unwrap(), &asked);
-        if let Decision::Reject(rejection) = policy.decide(&ask, &NoMemory) {
+        let request = Subject::new(AuthRoute::parse(route).unwrap()).request(&asked);
+        if let Decision::Reject(rejection) = policy.decide(&request, &NoMemory) {
             for model in &rejection.allowed {
-                let works = matches!(policy.decide(&Ask { model, ..ask }, &NoMemory), Decision::Forward(_));
+                let works = matches!(policy.decide(&PolicyRequest { model, ..request }, &NoMemory), Decision::Forward(_));
                 prop_assert!(works, "{model}");
             }
         }

@@ -466,8 +466,8 @@ when = { route = "api_key", model = "gpt-5*" }
 then = { reject = "this key is for small jobs. " }
 "#,
     );
-    let message = |ask: &str| {
-        with_ask(ask, |ask| match policy.decide(ask, &NoMemory) {
+    let message = |request: &str| {
+        with_request(request, |request| match policy.decide(request, &NoMemory) {
             Decision::Reject(rejection) => rejection.message(),
             other @ (Decision::Forward(_) | Decision::Unrouted(_)) => panic!("{}", told(&other)),
         })
@@ -489,9 +489,9 @@ then = { reject = "this key is for small jobs. " }
 #[test]
 fn a_rejection_does_not_offer_what_was_refused_lately() {
     let policy = policy("");
-    let refused = Told::refused(&[("openai", "gpt-5.3-codex", Refusal::Refused)]);
-    with_ask("api_key gpt-5.3-codex-spark", |ask| {
-        let Decision::Reject(rejection) = policy.decide(ask, &refused) else {
+    let refused = Told::refused(&[("openai", "gpt-5.3-codex", RefusalState::Refused)]);
+    with_request("api_key gpt-5.3-codex-spark", |request| {
+        let Decision::Reject(rejection) = policy.decide(request, &refused) else {
             panic!("it passed")
         };
         assert!(!rejection.allowed.contains(&id("gpt-5.3-codex")));
@@ -503,15 +503,15 @@ fn a_rejection_does_not_offer_what_was_refused_lately() {
 fn nothing_works_where_everything_is_rejected() {
     let policy =
         policy("[[rules]]\nname = \"closed\"\nthen = { reject = \"closed for repairs\" }\n");
-    with_ask("api_key gpt-5.5", |ask| {
-        let Decision::Reject(rejection) = policy.decide(ask, &NoMemory) else {
+    with_request("api_key gpt-5.5", |request| {
+        let Decision::Reject(rejection) = policy.decide(request, &NoMemory) else {
             panic!("it passed")
         };
         assert!(rejection.allowed.is_empty());
         assert!(
             rejection
                 .message()
-                .ends_with("Ask the operator of this gateway which models work here.")
+                .ends_with("PolicyRequest the operator of this gateway which models work here.")
         );
     });
 }
@@ -528,8 +528,8 @@ fn masks_follow_the_order_of_the_enums() {
     for (at, route) in AuthRoute::ALL.into_iter().enumerate() {
         assert_eq!(at, route as usize);
     }
-    for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
-        assert_eq!(at, endpoint as usize);
+    for (at, wire) in WireApi::ALL.into_iter().enumerate() {
+        assert_eq!(at, wire as usize);
     }
     for (at, kind) in RequestKind::ALL.into_iter().enumerate() {
         assert_eq!(at, kind as usize);

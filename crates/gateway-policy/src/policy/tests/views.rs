@@ -1,12 +1,12 @@
 //! What people see: explanations and lists of models.
 
 use super::*;
-use crate::policy::models::{Access, Asker};
+use crate::policy::models::Access;
 
-fn explained(text: &str, ask: &str, memory: &dyn Memory) -> crate::Explanation {
+fn explained(text: &str, request: &str, memory: &dyn Memory) -> crate::Explanation {
     let config = format!("{HOME}{text}");
     let policy = policy(text);
-    let mut explanation = with_ask(ask, |ask| policy.explain(ask, memory));
+    let mut explanation = with_request(request, |request| policy.explain(request, memory));
     explanation.locate(|span| {
         format!(
             "line {}",
@@ -50,7 +50,7 @@ base_url = "https://mirror.example/v1"
 [fallback]
 "house-1" = ["gpt-5.2", "gpt-5.4", "house-2", "house-3"]
 "#;
-    let memory = Told::refused(&[("deepseek", "house-2", Refusal::Refused)]);
+    let memory = Told::refused(&[("deepseek", "house-2", RefusalState::Refused)]);
     insta::assert_json_snapshot!(explained(text, "api_key gpt-5.5 effort=low", &memory));
 }
 
@@ -66,12 +66,12 @@ fn a_model_without_a_chain_is_told() {
 #[test]
 fn what_memory_does_is_told() {
     let notes = |memory: &Told| explained("", "chatgpt gpt-5.5", memory).notes.join("; ");
-    let refused = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Refused)]);
+    let refused = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Refused)]);
     assert_eq!(
         notes(&refused),
         "upstream `chatgpt` refused `gpt-5.5` lately, so `gpt-5.4` is asked first"
     );
-    let expired = Told::refused(&[("chatgpt", "gpt-5.5", Refusal::Probe)]);
+    let expired = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Probe)]);
     assert_eq!(
         notes(&expired),
         "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would find out whether \
@@ -99,7 +99,7 @@ fn a_route_without_an_upstream_is_told() {
 
 #[test]
 fn a_translation_is_told_with_its_reason() {
-    let notes = |text: &str, ask: &str| explained(text, ask, &NoMemory).notes.join("; ");
+    let notes = |text: &str, request: &str| explained(text, request, &NoMemory).notes.join("; ");
     assert!(
         notes("", "api_key gpt-5.3-codex endpoint=chat").contains(
             "the request is translated: `gpt-5.3-codex` answers on the Responses API only"
@@ -119,7 +119,7 @@ fn pickers_show_what_this_caller_can_use() {
 [[rules]]
 name = "interns"
 when = { team = "interns", model = "gpt-6*" }
-then = { reject = "ask your mentor" }
+then = { reject = "request your mentor" }
 [[rules]]
 name = "house model"
 when = { model = "house-1" }
@@ -131,14 +131,14 @@ then = { rewrite = "gpt-5.3-codex" }
 "#,
     );
     let memory = Told::refused(&[
-        ("openai", "gpt-5.5", Refusal::Refused),
-        ("openai", "gpt-5.1", Refusal::Refused),
+        ("openai", "gpt-5.5", RefusalState::Refused),
+        ("openai", "gpt-5.1", RefusalState::Refused),
     ]);
-    let hidden = |asker: &Asker<'_>| {
-        let views = policy.models_for(asker, &memory);
+    let hidden = |subject: Subject<'_>| {
+        let views = policy.models_for(subject, &memory);
         assert_eq!(
             views.len(),
-            catalog().cards().len() + 1,
+            catalog().entries().len() + 1,
             "and the house model"
         );
         let hidden = views.iter().filter(|view| !view.access.is_visible());
@@ -147,19 +147,19 @@ then = { rewrite = "gpt-5.3-codex" }
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        hidden(&Asker::new(AuthRoute::Chatgpt)),
+        hidden(Subject::new(AuthRoute::Chatgpt)),
         Vec::<String>::new()
     );
     assert_eq!(
-        hidden(&Asker::new(AuthRoute::ApiKey)),
+        hidden(Subject::new(AuthRoute::ApiKey)),
         ["gpt-5.5", "gpt-5.3-codex-spark", "gpt-5.1"]
     );
-    let intern = Asker {
+    let intern = Subject {
         team: Some("interns"),
-        ..Asker::new(AuthRoute::GatewayKey)
+        ..Subject::new(AuthRoute::GatewayKey)
     };
     assert_eq!(
-        hidden(&intern),
+        hidden(intern),
         [
             "gpt-5.5",
             "gpt-5.3-codex-spark",
@@ -172,11 +172,11 @@ then = { rewrite = "gpt-5.3-codex" }
         ]
     );
     assert_eq!(
-        hidden(&Asker::new(AuthRoute::Anonymous)).len(),
-        catalog().cards().len()
+        hidden(Subject::new(AuthRoute::Anonymous)).len(),
+        catalog().entries().len()
     );
 
-    let access = |model: &str| policy.access(&Asker::new(AuthRoute::ApiKey), &id(model), &memory);
+    let access = |model: &str| policy.access(Subject::new(AuthRoute::ApiKey), &id(model), &memory);
     assert!(
         matches!(access("house-1"), Access::Served { upstream } if upstream.as_str() == "deepseek")
     );

@@ -3,7 +3,8 @@
 
 use gateway_ledger::{GroupBy, ModelDecision, Outcome};
 use gateway_policy::limit::Window;
-use gateway_policy::{AuthRoute, Billing, RequestKind};
+use gateway_policy::{AuthRoute, Billing};
+use gateway_wire::codex::RequestKind;
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
@@ -79,8 +80,8 @@ pub(super) fn in_question(name: &str) -> Value {
         "route" => one_of(&AuthRoute::ALL, AuthRoute::as_str, false),
         "model" => model(NAME),
         "endpoint" => one_of(
-            &gateway_policy::Endpoint::ALL,
-            gateway_policy::Endpoint::as_str,
+            &gateway_wire::WireApi::ALL,
+            gateway_wire::WireApi::as_str,
             true,
         ),
         other => in_query(other),

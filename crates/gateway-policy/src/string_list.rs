@@ -12,9 +12,9 @@ use serde_spanned::Spanned;
 
 /// `"a"` or `["a", "b"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Words(pub Vec<Spanned<String>>);
+pub struct StringList(pub Vec<Spanned<String>>);
 
-impl Words {
+impl StringList {
     /// The words in order.
     pub fn iter(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.0.iter()
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
-impl<'de> Deserialize<'de> for Words {
+impl<'de> Deserialize<'de> for StringList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let shape = Spanned::<Shape>::deserialize(deserializer)?;
         let span = shape.span();

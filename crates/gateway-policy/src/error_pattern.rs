@@ -5,19 +5,19 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::problem::{Problem, one_of};
-use crate::words::Words;
+use crate::string_list::StringList;
 
 /// `[[error_patterns]]`: an answer that fulfils every given condition means `verdict`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PatternSpec {
+pub struct ErrorPatternSpec {
     /// The upstreams it is about; all without.
-    pub upstream: Option<Words>,
+    pub upstream: Option<StringList>,
     /// HTTP statuses.
     #[serde(default)]
     pub status: Vec<Spanned<u16>>,
     /// Structured codes or types.
-    pub code: Option<Words>,
+    pub code: Option<StringList>,
     /// The whole message, case-insensitive, `*` for any text.
     pub message: Option<Spanned<String>>,
     /// A failure's word, such as `unsupported_model`.
@@ -29,7 +29,7 @@ const NEVER_ABOUT_A_MODEL: [u16; 5] = [401, 402, 407, 408, 429];
 
 /// Compiles one pattern, without the upstreams it is about.
 pub(crate) fn compile(
-    spec: &Spanned<PatternSpec>,
+    spec: &Spanned<ErrorPatternSpec>,
     problems: &mut Vec<Problem>,
 ) -> Option<OperatorPattern> {
     let span = spec.span();
@@ -81,7 +81,7 @@ pub(crate) fn compile(
         codes: spec
             .code
             .iter()
-            .flat_map(Words::iter)
+            .flat_map(StringList::iter)
             .map(|code| code.get_ref().clone())
             .collect(),
         message: spec

@@ -2,7 +2,7 @@ use super::*;
 
 #[derive(Deserialize)]
 struct File {
-    words: Words,
+    words: StringList,
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! A price file as TOML. Checks nothing; see `parse.rs`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileSpec {
+    #[serde(default)]
+    pub(super) aliases: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub(super) price: Vec<RowSpec>,
+    #[serde(default)]
+    pub(super) unpriced: Vec<UnpricedSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RowSpec {
+    pub(super) model: Spanned<String>,
+    #[serde(default)]
+    pub(super) snapshots: Vec<Spanned<String>>,
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) until: Option<Spanned<String>>,
+    pub(super) retires: Option<Spanned<String>>,
+    pub(super) standard: Spanned<RatesSpec>,
+    pub(super) priority: Option<Spanned<RatesSpec>>,
+    pub(super) flex: Option<Spanned<RatesSpec>>,
+    pub(super) batch: Option<Spanned<RatesSpec>>,
+    pub(super) ultrafast: Option<Spanned<RatesSpec>>,
+    pub(super) long_context: Option<LongSpec>,
+    pub(super) source: Spanned<String>,
+    #[serde(default)]
+    pub(super) verified: bool,
+    #[serde(default)]
+    pub(super) remarks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LongSpec {
+    pub(super) above: Spanned<u64>,
+    pub(super) standard: Option<Spanned<RatesSpec>>,
+    pub(super) priority: Option<Spanned<RatesSpec>>,
+    pub(super) flex: Option<Spanned<RatesSpec>>,
+    pub(super) batch: Option<Spanned<RatesSpec>>,
+    pub(super) ultrafast: Option<Spanned<RatesSpec>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RatesSpec {
+    pub(super) input: Spanned<String>,
+    pub(super) cached_input: Option<Spanned<String>>,
+    pub(super) cache_write: Option<Spanned<String>>,
+    pub(super) output: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnpricedSpec {
+    pub(super) models: Vec<Spanned<String>>,
+    pub(super) why: String,
+}
