@@ -2,12 +2,13 @@
 
 use gateway_tests::client::Client;
 use gateway_tests::gateway::{Config, Gateway, free_address};
-use gateway_tests::sample::by_key;
+use gateway_tests::sample::{by_key, responses_body};
 use gateway_tests::upstream::{
     Chunking, ModelAnswer, Output, Payload, ReplyHead, Script, Step, Upstream,
 };
 use gateway_tests::wait::poll_interval;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 fn slow_answer() -> Script {
@@ -188,4 +189,57 @@ async fn the_listener_for_administration_says_to_the_end_that_it_is_not_ready() 
     assert_eq!(open.finish().await.cut, None);
     let status = gateway.wait_for_exit(Duration::from_secs(3)).await;
     assert_eq!(status.code(), Some(0), "{}", gateway.output());
+}
+
+/// The configuration in force becomes this one as well.
+async fn reload_with(gateway: &Gateway, more: &str) {
+    let mut config = std::fs::read_to_string(gateway.config_file()).unwrap();
+    config.push_str(more);
+    std::fs::write(gateway.config_file(), config).unwrap();
+    gateway.signal("HUP");
+    gateway.wait_for_output("is in force").await;
+}
+
+#[tokio::test]
+async fn a_request_is_admitted_by_the_configuration_that_it_began_with() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let (_, key) = gateway
+        .new_key(&["--name", "ci", "--budget", "5.00/day"])
+        .await;
+    // A model without a price, which the second configuration refuses where a budget counts.
+    let mut body = responses_body("hi");
+    body["model"] = "no-such-price".into();
+    let text = body.to_string();
+    let head = format!(
+        "POST /v1/responses HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\ncontent-type: \
+         application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        gateway.address(),
+        text.len()
+    );
+    let (first, rest) = text.split_at(text.len() / 2);
+    let mut connection = gateway.client().connect().await;
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(first.as_bytes()).await.unwrap();
+    let has_begun = "codex_gateway_in_flight_requests{endpoint=\"responses\"} 1";
+    while !gateway
+        .client()
+        .get("/metrics")
+        .send()
+        .await
+        .text()
+        .contains(has_begun)
+    {}
+    reload_with(&gateway, "\n[prices]\nunpriced = \"refuse\"\n").await;
+    let later = gateway.client().post("/v1/responses").bearer(&key);
+    let later = later.json(&body).send().await;
+    assert_eq!(
+        (later.status, later.error_code().as_str()),
+        (400, "model_not_found")
+    );
+    connection.write_all(rest.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    assert_eq!(upstream.model_requests().len(), 1);
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin_auth::AdminAuth;
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
-use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
+use crate::exchange::limiter::Limiter;
 use crate::identity::keys::Keys;
 use crate::learned::Learned;
 use crate::metrics::Metrics;
@@ -29,9 +29,7 @@ pub struct App {
     pub live: SharedConfig,
     pub books: Books,
     pub keys: Arc<Keys>,
-    /// Budgets of which was said that they are nearly spent.
-    pub soft_warnings: SoftWarnings,
-    pub unpriced_warnings: UnpricedWarnings,
+    pub limiter: Limiter,
     pub learned: Arc<Learned>,
     pub plan_limits: Arc<PlanWatch>,
     pub catalogues: Catalogues,

@@ -2,11 +2,11 @@
 //! admit → intent → attempt(s) → commit → pump → settle. Each step is one call here; what it does
 //! is in its own file.
 
-pub mod admission;
 pub mod answer;
 pub mod attempt;
 pub mod deliver;
 pub mod head;
+pub mod limiter;
 pub mod machine;
 pub mod prepare;
 pub mod pump;
@@ -158,11 +158,12 @@ async fn toward_upstream(
     let content = prepare::what(live, exchange, parts, body).await?;
     // 4. Decide.
     let route = prepare::decide(app, live, exchange, parts, &caller, content)?;
-    let route = prepare::weigh(app, exchange, route).await?;
+    let grant = app.limiter.grant(&caller);
+    let route = prepare::weigh(&grant, exchange, route).await?;
     // 5. Admit, and write down what is about to be sent.
-    prepare::admit(app, exchange).await?;
+    app.limiter.reserve(live, &grant, exchange).await?;
     prepare::intent(app, exchange).await?;
     *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(exchange.clone()));
     // 6. Attempt(s).
-    attempt::attempts(app, live, exchange, parts, &caller, route).await
+    attempt::attempts(app, live, exchange, parts, (&caller, &grant), route).await
 }

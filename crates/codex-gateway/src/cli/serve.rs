@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::active::{ActiveConfig, SharedConfig};
 use crate::config::{self, Loaded, Overrides, SourceMap};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
-use crate::exchange::admission::{SoftWarnings, UnpricedWarnings};
+use crate::exchange::limiter::Limiter;
 use crate::http::router::{Serves, router};
 use crate::http::state::HttpState;
 use crate::identity::keys::Keys;
@@ -266,6 +266,15 @@ pub(crate) async fn assemble(
     tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), told));
     let token_file = data_dir.path().join(ADMIN_TOKEN);
     let admin = AdminAuth::new(admin_token, token_file, ledger.clone(), clock.clone());
+    let keys = Arc::new(Keys::new(clock.clone(), directory));
+    let metrics = Arc::new(Metrics::new()?);
+    let limiter = Limiter::new(
+        ledger.clone(),
+        Arc::clone(&keys),
+        Arc::clone(&metrics),
+        tasks.clone(),
+        clock.clone(),
+    );
     let app = App {
         learned: Arc::new(learned),
         plan_limits: Arc::new(plan_limits),
@@ -273,12 +282,11 @@ pub(crate) async fn assemble(
         reasoning: ReasoningMemory::new(clock.clone()),
         tasks,
         books: Books::new(ledger, InstanceId::new(instance.clone())),
-        keys: Arc::new(Keys::new(clock.clone(), directory)),
-        soft_warnings: SoftWarnings::default(),
-        unpriced_warnings: UnpricedWarnings::default(),
+        keys,
+        limiter,
         upstream: UpstreamClient::new(CallTimes::default())
             .context("cannot set up TLS toward upstreams")?,
-        metrics: Arc::new(Metrics::new()?),
+        metrics,
         traces: Traces::from_environment(&instance)?,
         slots: Slots::default(),
         instance,

@@ -25,8 +25,9 @@ use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::deliver::OpenStream;
-use crate::exchange::prepare::{self, Route};
+use crate::exchange::prepare::Route;
 use crate::identity::credentials::Caller;
+use crate::identity::keys::Grant;
 use crate::record::Exchange;
 use crate::request_body::{RequestBody, TailWatch};
 use crate::upstream::client::{CallTimes, Pieces, Reply, ReplyBody, UploadBody, UpstreamRequest};
@@ -70,6 +71,7 @@ struct Walk<'a> {
     live: &'a Arc<ActiveConfig>,
     parts: &'a Parts,
     caller: &'a Caller,
+    grant: &'a Grant,
 }
 
 /// Asks until somebody serves.
@@ -78,7 +80,7 @@ pub async fn attempts(
     live: &Arc<ActiveConfig>,
     exchange: &mut Exchange,
     parts: &Parts,
-    caller: &Caller,
+    (caller, grant): (&Caller, &Grant),
     route: Route,
 ) -> Result<Reached, GatewayError> {
     let walk = Walk {
@@ -86,6 +88,7 @@ pub async fn attempts(
         live,
         parts,
         caller,
+        grant,
     };
     match route {
         Route::Direct { upstream, body } => walk.direct(exchange, &upstream, body).await,
@@ -286,7 +289,10 @@ impl Walk<'_> {
             || exchange.upstream.as_deref() != Some(attempt.upstream.name.as_str());
         exchange.serve_by(plan, attempt);
         if is_moved {
-            prepare::readmit(self.app, exchange).await
+            self.app
+                .limiter
+                .reserve_again(self.live, self.grant, exchange)
+                .await
         } else {
             Ok(())
         }

@@ -13,8 +13,9 @@ use crate::app::App;
 use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
-use crate::exchange::admission::{self, Turn};
+use crate::exchange::limiter;
 use crate::identity::credentials::{Caller, KeyIdentity, Presented, is_local};
+use crate::identity::keys::Grant;
 use crate::record::Exchange;
 use crate::request_body::decode;
 use crate::request_body::{self, ReadLimits, RequestBody, Tail};
@@ -339,11 +340,11 @@ fn keep_permitted(
 /// Reads a body to its end where a limit has to know how much it asks for: its size, and what
 /// stands behind its input.
 pub async fn weigh(
-    app: &App,
+    grant: &Grant,
     exchange: &mut Exchange,
     mut route: Route,
 ) -> Result<Route, GatewayError> {
-    exchange.is_limited = admission::is_limited(app, exchange);
+    exchange.is_limited = !grant.limits().is_empty();
     if let Route::Plan { body, .. } = &mut route
         && !body.is_replayable()
         && exchange.is_limited
@@ -353,7 +354,7 @@ pub async fn weigh(
     }
     if let Route::Plan { body, .. } = &route
         && body.head.background == Some(true)
-        && admission::is_usage_counted(app, exchange)
+        && limiter::is_usage_counted(grant)
     {
         return Err(GatewayError::new(
             ErrorCode::KeyNotPermitted,
@@ -363,24 +364,6 @@ pub async fn weigh(
         .param("background"));
     }
     Ok(route)
-}
-
-/// Step 5a. Limits and budgets: reserves at the decided model's price.
-pub async fn admit(app: &App, exchange: &mut Exchange) -> Result<(), GatewayError> {
-    if let Some(caller) = &exchange.caller
-        && let Some(key) = &caller.key
-    {
-        let is_chatgpt = caller.route == AuthRoute::Chatgpt;
-        app.keys
-            .is_still_good(&key.id)
-            .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
-    }
-    admission::admit(app, exchange, Turn::First).await
-}
-
-/// The same again for a model that a fallback chose.
-pub async fn readmit(app: &App, exchange: &mut Exchange) -> Result<(), GatewayError> {
-    admission::admit(app, exchange, Turn::Again).await
 }
 
 /// Step 5b. Writes down what is about to be sent, so that a crash loses nothing.

@@ -1,0 +1,394 @@
+//! Step 5a: limits and budgets. Estimates what a request will cost, reserves that much, and words a
+//! refusal. Where nothing limits a caller, no store is touched.
+
+mod warnings;
+
+use std::sync::Arc;
+
+use gateway_ledger::{Admission, Claim, Ledger};
+use gateway_policy::AuthRoute;
+use gateway_policy::limit::{Budget, Refusal, RefusedBy, Scope};
+use gateway_wire::Usage;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::config::Unpriced;
+use crate::config::active::ActiveConfig;
+use crate::error::{ErrorCode, GatewayError};
+use crate::identity::credentials::Caller;
+use crate::identity::keys::{Grant, Keys};
+use crate::metrics::Metrics;
+use crate::record::Exchange;
+use crate::tasks::Tasks;
+use warnings::WarningDedup;
+
+/// Bytes of JSON per token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Output tokens of a request that names no bound: more than most Codex turns write, and little
+/// enough that a small budget still lets somebody work. `docs/keys.md` says so.
+const DEFAULT_OUTPUT_TOKENS: u64 = 4096;
+/// A bound above what any model writes says nothing; taken at its word, it would have no price and
+/// count as nothing.
+const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
+
+/// Admits requests within the limits of their callers.
+pub struct Limiter {
+    ledger: Ledger,
+    keys: Arc<Keys>,
+    metrics: Arc<Metrics>,
+    tasks: Tasks,
+    clock: Clock,
+    warnings: WarningDedup,
+}
+
+/// Whether a reservation is the first of its exchange, or replaces it for another model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    First,
+    Again,
+}
+
+impl Limiter {
+    /// A limiter whose reservations are in `ledger`.
+    pub fn new(
+        ledger: Ledger,
+        keys: Arc<Keys>,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            ledger,
+            keys,
+            metrics,
+            tasks,
+            clock,
+            warnings: WarningDedup::default(),
+        }
+    }
+
+    /// What a caller may use: pinned for a whole request.
+    pub fn grant(&self, caller: &Caller) -> Arc<Grant> {
+        let key = caller.key.as_ref();
+        key.map_or_else(|| self.keys.keyless(), |key| Arc::clone(&key.grant))
+    }
+
+    /// Reserves what an exchange will probably cost.
+    ///
+    /// # Errors
+    /// When a key is no longer valid, a limit is reached, or the store does not answer.
+    pub async fn reserve(
+        &self,
+        config: &ActiveConfig,
+        grant: &Grant,
+        exchange: &Exchange,
+    ) -> Result<(), GatewayError> {
+        if let Some(caller) = &exchange.caller
+            && let Some(key) = &caller.key
+        {
+            let is_chatgpt = caller.route == AuthRoute::Chatgpt;
+            self.keys
+                .is_still_good(&key.id)
+                .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+        }
+        self.claim(config, grant, exchange, Round::First).await
+    }
+
+    /// The same for the model of a fallback, in the place of the first reservation.
+    ///
+    /// # Errors
+    /// When a limit is reached or the store does not answer.
+    pub async fn reserve_again(
+        &self,
+        config: &ActiveConfig,
+        grant: &Grant,
+        exchange: &Exchange,
+    ) -> Result<(), GatewayError> {
+        self.claim(config, grant, exchange, Round::Again).await
+    }
+
+    async fn claim(
+        &self,
+        config: &ActiveConfig,
+        grant: &Grant,
+        exchange: &Exchange,
+        round: Round,
+    ) -> Result<(), GatewayError> {
+        if grant.limits().is_empty() {
+            return Ok(());
+        }
+        let estimate = Estimate::of(exchange, config, self.clock.date());
+        if estimate.is_unpriced {
+            self.check_unpriced(config, grant, exchange)?;
+        }
+        let claim = Claim {
+            id: exchange.id.entry().clone(),
+            at: exchange.started_at,
+            billing: exchange.billing,
+            nanos: estimate.nanos,
+            tokens: estimate.tokens,
+            scopes: grant.limits().to_vec(),
+        };
+        match self.ask(claim, round).await? {
+            Admission::Granted { soft_crossed } => {
+                for (scope, budget) in &soft_crossed {
+                    self.warn_soft_threshold(config, exchange, scope, budget);
+                }
+                Ok(())
+            }
+            Admission::Refused(refusal) => {
+                self.count_rejection(refusal.kind());
+                Err(refused(&self.keys, config, &refusal))
+            }
+        }
+    }
+
+    /// A budget in money cannot count a model without a price: it is refused where the operator
+    /// wants that, and logged once where not.
+    fn check_unpriced(
+        &self,
+        config: &ActiveConfig,
+        grant: &Grant,
+        exchange: &Exchange,
+    ) -> Result<(), GatewayError> {
+        let Some(model) = &exchange.model_served else {
+            return Ok(());
+        };
+        let counting = grant.limits().iter().find(|limits| {
+            let budgets = &limits.budgets;
+            budgets
+                .iter()
+                .any(|budget| budget.billing == exchange.billing)
+        });
+        let Some(counting) = counting else {
+            return Ok(());
+        };
+        let whose = self.keys.describe(&counting.scope);
+        if config.settings.prices.unpriced == Unpriced::Refuse {
+            self.count_rejection("unpriced");
+            return Err(GatewayError::new(
+                ErrorCode::ModelNotFound,
+                format!(
+                    "{model} has no price here, so the budget of {whose} cannot count it; use a \
+                     priced model, or ask the gateway's operator to add a price"
+                ),
+            )
+            .param("model"));
+        }
+        if self.warnings.is_first_unpriced(model) {
+            tracing::warn!(
+                model = %model,
+                "{model} has no price, so the budget of {whose} does not count it; add a row in a \
+                 file of [prices], or set `unpriced = \"refuse\"` there"
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks in a task of its own: when the client leaves while the store decides, what was reserved
+    /// is given back.
+    async fn ask(&self, claim: Claim, round: Round) -> Result<Admission, GatewayError> {
+        let (reply, answer) = oneshot::channel();
+        let ledger = self.ledger.clone();
+        self.tasks.spawn_exchange(async move {
+            let id = claim.id.clone();
+            let admission = match round {
+                Round::First => ledger.reserve(claim).await,
+                Round::Again => ledger.reserve_again(claim).await,
+            };
+            if reply.send(admission).is_err() {
+                ledger.withdraw(&id);
+            }
+        });
+        let unavailable = || {
+            GatewayError::new(
+                ErrorCode::StorageUnavailable,
+                "the gateway cannot look at its budgets and limits, so nothing was sent; try \
+                 again in a moment",
+            )
+        };
+        match answer.await {
+            Ok(Ok(admission)) => Ok(admission),
+            Ok(Err(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the ledger does not take the reservation"
+                );
+                Err(unavailable())
+            }
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    fn count_rejection(&self, kind: &str) {
+        self.metrics
+            .limit_rejections
+            .with_label_values(&[kind])
+            .inc();
+    }
+
+    fn warn_soft_threshold(
+        &self,
+        config: &ActiveConfig,
+        exchange: &Exchange,
+        scope: &Scope,
+        budget: &Budget,
+    ) {
+        let period = budget
+            .window
+            .period(exchange.started_at, &config.settings.storage.time_zone);
+        if !self
+            .warnings
+            .is_first_crossing(&scope.as_text(), budget, period)
+        {
+            return;
+        }
+        self.metrics
+            .soft_budgets_reached
+            .with_label_values(&[scope_kind(scope)])
+            .inc();
+        tracing::warn!(
+            scope = scope.as_text(),
+            window = budget.window.as_str(),
+            billing = budget.billing.as_str(),
+            soft_percent = budget.soft_percent,
+            "the budget of {} ({}) has reached its soft threshold",
+            self.keys.describe(scope),
+            amount(budget)
+        );
+    }
+}
+
+/// Whether a budget or a limit on tokens counts what the holder of a grant uses, beyond how many
+/// requests.
+pub fn is_usage_counted(grant: &Grant) -> bool {
+    grant
+        .limits()
+        .iter()
+        .any(|scope| !scope.budgets.is_empty() || scope.limits.tokens_per_minute.is_some())
+}
+
+/// What a request will probably use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Estimate {
+    nanos: i64,
+    tokens: u64,
+    /// The request names a model, and the model has no price.
+    is_unpriced: bool,
+}
+
+impl Estimate {
+    /// The input from the size of the body, as if nothing of it were cached; the output from the
+    /// request's own bound. A model without a price costs nothing here.
+    fn of(exchange: &Exchange, config: &ActiveConfig, today: jiff::civil::Date) -> Self {
+        let input = exchange.request_bytes.div_ceil(BYTES_PER_TOKEN);
+        let output = exchange
+            .max_output_tokens
+            .map_or(DEFAULT_OUTPUT_TOKENS, |bound| bound.min(MAX_OUTPUT_TOKENS));
+        let priced = exchange.model_served.as_ref().and_then(|model| {
+            let usage = Usage::new(input, 0, 0, output, 0).ok()?;
+            let tier = exchange.service_tier_requested.as_deref();
+            let prices = &config.settings.prices.table;
+            prices.cost(model, usage, tier, today).nanos()
+        });
+        Self {
+            nanos: priced.unwrap_or(0),
+            tokens: input.saturating_add(output),
+            is_unpriced: exchange.model_served.is_some() && priced.is_none(),
+        }
+    }
+}
+
+/// Keys are not label values.
+const fn scope_kind(scope: &Scope) -> &'static str {
+    match scope {
+        Scope::Key(_) => "key",
+        Scope::Team(_) => "team",
+        Scope::Gateway => "gateway",
+    }
+}
+
+/// `5.00 USD a day`.
+pub fn amount(budget: &Budget) -> String {
+    let nanos = budget.nanos.max(0);
+    let (whole, cents) = (nanos / 1_000_000_000, nanos % 1_000_000_000 / 10_000_000);
+    let window = match budget.window {
+        gateway_policy::limit::Window::Day => "a day",
+        gateway_policy::limit::Window::Week => "a week",
+        gateway_policy::limit::Window::Month => "a month",
+        gateway_policy::limit::Window::Total => "in total",
+    };
+    format!("{whole}.{cents:02} USD {window}")
+}
+
+/// The answer to a request that a limit refuses.
+fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayError {
+    let whose = keys.describe(&refusal.scope);
+    let message = match refusal.limit {
+        RefusedBy::Budget {
+            budget, resets_at, ..
+        } => {
+            let again = match resets_at {
+                Some(at) => {
+                    let zoned = at.to_zoned(config.settings.storage.time_zone.clone());
+                    format!("it begins anew at {}", zoned.strftime("%Y-%m-%d %H:%M %Z"))
+                }
+                None => "it does not begin anew".to_owned(),
+            };
+            format!(
+                "the budget of {whose} ({}) is spent, or what is left is too little for this \
+                 request; {again}, or ask the gateway's operator for more",
+                amount(&budget)
+            )
+        }
+        RefusedBy::Reservations { budget } => format!(
+            "what is left of the budget of {whose} ({}) is set aside for requests in flight; try \
+             again when they have ended",
+            amount(&budget)
+        ),
+        RefusedBy::Requests { .. } => {
+            format!("{whose} has used up its requests per minute; try again after `retry-after`")
+        }
+        RefusedBy::Tokens { .. } => {
+            format!("{whose} has used up its tokens per minute; try again after `retry-after`")
+        }
+        RefusedBy::Concurrency => {
+            format!(
+                "{whose} has as many requests in flight as it may; try again when one has ended"
+            )
+        }
+    };
+    let Some(wait) = refusal.retry_after() else {
+        let mut error = GatewayError::new(ErrorCode::UsageLimitReached, message);
+        // The word that makes Codex show its limit screen, and offer to ask the admin.
+        error.extra.push(("plan_type", "team".into()));
+        if let Some(at) = refusal.resets_at() {
+            error.extra.push(("resets_at", at.as_second().into()));
+        }
+        return error;
+    };
+    let mut error = GatewayError::new(ErrorCode::RateLimitExceeded, message);
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    error.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_policy::Billing;
+    use gateway_policy::limit::Window;
+
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_money() {
+        let budget = |nanos| Budget {
+            nanos,
+            window: Window::Day,
+            billing: Billing::Metered,
+            soft_percent: Some(80),
+        };
+        assert_eq!(amount(&budget(5_000_000_000)), "5.00 USD a day");
+        assert_eq!(amount(&budget(70_000_000)), "0.07 USD a day");
+    }
+}
