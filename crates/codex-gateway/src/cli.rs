@@ -6,22 +6,22 @@ mod dashboard;
 mod explain;
 mod facts;
 mod models;
+mod output;
 mod reprice;
 pub(crate) mod serve;
+mod settings;
 mod store;
 mod table;
 mod team;
 mod usage;
 mod words;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Overrides, Settings, SourceMap};
-use gateway_policy::problem::Severity;
+use crate::config::Overrides;
 
 /// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful
 /// fallback.
@@ -102,77 +102,4 @@ pub fn run() -> ExitCode {
         Command::Reprice(args) => reprice::run(&overrides, &args),
         Command::Facts(args) => facts::run(&overrides, args),
     }
-}
-
-/// The configuration is wrong (`EX_USAGE`).
-const EXIT_CONFIG: u8 = 64;
-
-/// Prints for a person on standard error.
-#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
-fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
-}
-
-/// Prints an answer on standard output. A reader that has seen enough, such as `head`, is no
-/// failure.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    drop(writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()));
-}
-
-/// Prints an answer as JSON on standard output.
-fn say_json(answer: &impl serde::Serialize) -> ExitCode {
-    match serde_json::to_string_pretty(answer) {
-        Ok(text) => {
-            say(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            complain(&format!("error: cannot write the answer: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The configuration for a command that only asks; what is wrong with it is said here. Warnings are
-/// `check`'s to tell.
-fn settings(overrides: &Overrides) -> Result<(Settings, SourceMap), ExitCode> {
-    let mut loaded = config::load(overrides).map_err(|error| {
-        complain(&format!("error: {error}"));
-        ExitCode::from(EXIT_CONFIG)
-    })?;
-    let places = SourceMap::new(&loaded.source);
-    if let Some(settings) = loaded.settings.take() {
-        return Ok((settings, places));
-    }
-    loaded
-        .problems
-        .retain(|problem| problem.severity == Severity::Error);
-    complain(&loaded.report(std::io::stderr().is_terminal()));
-    complain(&format!(
-        "{}: {} error(s)",
-        places.path(),
-        loaded.problems.len()
-    ));
-    Err(ExitCode::from(EXIT_CONFIG))
-}
-
-/// The same for a command that only works on the store, which may run where the server's secrets
-/// are not.
-fn store_settings(overrides: &Overrides) -> Result<Settings, ExitCode> {
-    let overrides = Overrides {
-        without_secrets: true,
-        ..overrides.clone()
-    };
-    settings(&overrides).map(|(settings, _)| settings)
-}
-
-/// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.
-fn dollars(nanos: i64) -> String {
-    if nanos == 0 {
-        return "-".to_owned();
-    }
-    let sign = if nanos < 0 { "-" } else { "" };
-    let units = (nanos.unsigned_abs() + 50_000) / 100_000;
-    format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
 }

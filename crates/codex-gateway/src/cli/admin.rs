@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::cli::output::{print_error, print_out};
+use crate::cli::settings;
 use crate::cli::store::with_ledger;
-use crate::cli::{complain, say, settings};
 use crate::config::Overrides;
 use crate::data_dir;
 
@@ -25,11 +26,11 @@ pub(super) fn run(overrides: &Overrides, command: &AdminCommand) -> ExitCode {
 }
 
 fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
-    let (settings, _) = settings(overrides)?;
+    let (settings, _) = settings::load(overrides)?;
     let path = match &settings.admin.token {
         None => settings.data_dir.join(data_dir::ADMIN_TOKEN),
         Some(token) => token.file.clone().ok_or_else(|| {
-            complain(
+            print_error(
                 "error: the admin token comes from the environment; set the variable anew and \
                  restart, or name a file in `[admin] token`",
             );
@@ -41,7 +42,7 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
         .and_then(|()| data_dir::random_token())
         .and_then(|token| data_dir::replace(&path, &token))
         .map_err(|error| {
-            complain(&format!("error: cannot write {}: {error}", path.display()));
+            print_error(&format!("error: cannot write {}: {error}", path.display()));
             ExitCode::FAILURE
         })?;
     with_ledger(&settings, |ledger| async move {
@@ -51,7 +52,7 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
             .await?;
         ledger.end_sessions(None, "cli").await
     })?;
-    say(&format!(
+    print_out(&format!(
         "the admin token in {} is new; running servers take it within two seconds, and every \
          dashboard session has ended",
         path.display()

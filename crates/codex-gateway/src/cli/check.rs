@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gateway_policy::problem::Severity;
 
-use crate::cli::{EXIT_CONFIG, complain, say};
+use crate::cli::output::{EXIT_CONFIG, print_error, print_out};
 use crate::config::{self, Overrides};
 
 /// Arguments of `check`.
@@ -27,7 +27,7 @@ pub(super) fn run(overrides: &Overrides, args: &CheckArgs) -> ExitCode {
     let loaded = match config::load(&overrides) {
         Ok(loaded) => loaded,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             return ExitCode::from(EXIT_CONFIG);
         }
     };
@@ -36,14 +36,14 @@ pub(super) fn run(overrides: &Overrides, args: &CheckArgs) -> ExitCode {
         loaded.count(Severity::Warning),
     );
     if errors + warnings > 0 {
-        complain(&loaded.report(std::io::stderr().is_terminal()));
+        print_error(&loaded.report(std::io::stderr().is_terminal()));
     }
     let path = &loaded.source.path;
     let is_refused = errors > 0 || loaded.settings.is_none() || (args.strict && warnings > 0);
     if is_refused {
-        complain(&format!("{path}: {errors} error(s), {warnings} warning(s)"));
+        print_error(&format!("{path}: {errors} error(s), {warnings} warning(s)"));
         return ExitCode::from(EXIT_CONFIG);
     }
-    say(&format!("{path}: ok, {warnings} warning(s)"));
+    print_out(&format!("{path}: ok, {warnings} warning(s)"));
     ExitCode::SUCCESS
 }

@@ -4,8 +4,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cli::output::{print_error, print_out};
+use crate::cli::settings;
 use crate::cli::store::with_ledger;
-use crate::cli::{complain, say, store_settings};
 use crate::config::{Overrides, Settings};
 
 /// How long a link can be used.
@@ -26,14 +27,14 @@ pub(super) fn run(overrides: &Overrides, args: &DashboardArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitCode> {
-    let settings = store_settings(overrides)?;
+    let settings = settings::load_for_store(overrides)?;
     let base = match &args.url {
         None => base(&settings),
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
             url.trim_end_matches('/').to_owned()
         }
         Some(url) => {
-            complain(&format!(
+            print_error(&format!(
                 "error: `{url}` is no address that a browser opens; it begins with http:// or https://"
             ));
             return Err(ExitCode::FAILURE);
@@ -42,8 +43,8 @@ fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitC
     let link = with_ledger(&settings, |ledger| async move {
         ledger.create_sign_in(LIFETIME, "cli").await
     })?;
-    say(&format!("{base}/dashboard#sign-in={}", link.reveal()));
-    complain("the link works once, within ten minutes");
+    print_out(&format!("{base}/dashboard#sign-in={}", link.reveal()));
+    print_error("the link works once, within ten minutes");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,8 +8,9 @@ use gateway_policy::{AttemptReason, AuthRoute, DecisionKind, Explanation, ModelI
 use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 
+use crate::cli::output::{print_json, print_out};
 use crate::cli::team::{self, speed, usd};
-use crate::cli::{say, settings, words};
+use crate::cli::{settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::explain::{
@@ -51,7 +52,7 @@ pub(super) struct ExplainArgs {
 
 /// Answers, also when the answer is a rejection.
 pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
-    let (settings, places) = match settings(overrides) {
+    let (settings, places) = match settings::load(overrides) {
         Ok(found) => found,
         Err(code) => return code,
     };
@@ -79,9 +80,9 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
         }
     };
     if args.json {
-        return super::say_json(&answer);
+        return print_json(&answer);
     }
-    say(&text(&answer));
+    print_out(&text(&answer));
     ExitCode::SUCCESS
 }
 

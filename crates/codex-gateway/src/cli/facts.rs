@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use gateway_policy::ModelId;
 
+use crate::cli::output::{print_json, print_out};
 use crate::cli::store::with_ledger;
 use crate::cli::table::{Side, Table};
-use crate::cli::{say, store_settings, words};
+use crate::cli::{settings, words};
 use crate::config::Overrides;
 use crate::reports::facts::{Cleared, FactsReport};
 
@@ -43,15 +44,15 @@ pub(super) fn run(overrides: &Overrides, args: FactsArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, ExitCode> {
-    let settings = store_settings(overrides)?;
+    let settings = settings::load_for_store(overrides)?;
     match command {
         FactsCommand::List { json } => {
             let facts = with_ledger(&settings, |ledger| async move { ledger.facts().await })?;
             let report = FactsReport { facts };
             if json {
-                return Ok(super::say_json(&report));
+                return Ok(print_json(&report));
             }
-            say(&text(&report));
+            print_out(&text(&report));
         }
         FactsCommand::Clear { model, json } => {
             let cleared = with_ledger(&settings, |ledger| async move {
@@ -59,9 +60,9 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
                 ledger.clear_facts(model, "cli").await
             })?;
             if json {
-                return Ok(super::say_json(&Cleared { cleared }));
+                return Ok(print_json(&Cleared { cleared }));
             }
-            say(&format!("{cleared} forgotten"));
+            print_out(&format!("{cleared} forgotten"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use gateway_policy::{Access, AuthRoute, ModelId};
 
+use crate::cli::output::{print_json, print_out};
 use crate::cli::table::{Side, Table};
-use crate::cli::{say, settings, words};
+use crate::cli::{settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::models::{ModelLine, ModelsReport, RouteLine, models};
@@ -23,15 +24,15 @@ pub(super) struct ModelsArgs {
 
 /// Shows the catalogue.
 pub(super) fn run(overrides: &Overrides, args: &ModelsArgs) -> ExitCode {
-    let (settings, _) = match settings(overrides) {
+    let (settings, _) = match settings::load(overrides) {
         Ok(found) => found,
         Err(code) => return code,
     };
     let report = models(&settings, args.route, Clock::system().date());
     if args.json {
-        return super::say_json(&report);
+        return print_json(&report);
     }
-    say(&text(&report, args.route));
+    print_out(&text(&report, args.route));
     ExitCode::SUCCESS
 }
 

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use gateway_ledger::{RepriceQuery, RepriceReport};
 
+use crate::cli::output::{EXIT_CONFIG, dollars, print_error, print_json, print_out};
+use crate::cli::settings;
 use crate::cli::store::with_ledger;
 use crate::cli::table::{Side, Table};
-use crate::cli::{EXIT_CONFIG, complain, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::when;
@@ -32,12 +33,12 @@ pub(super) fn run(overrides: &Overrides, args: &RepriceArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCode> {
-    let settings = store_settings(overrides)?;
+    let settings = settings::load_for_store(overrides)?;
     let zone = &settings.storage.time_zone;
     let since = args.since.as_deref();
     let since = since.map(|text| when::parse(text, Clock::system().now(), zone));
     let since = since.transpose().map_err(|message| {
-        complain(&format!("error: {message}"));
+        print_error(&format!("error: {message}"));
         ExitCode::from(EXIT_CONFIG)
     })?;
     let query = RepriceQuery {
@@ -57,9 +58,9 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
         Ok(report)
     })?;
     if args.json {
-        return Ok(super::say_json(&report));
+        return Ok(print_json(&report));
     }
-    say(&text(&report, is_applied));
+    print_out(&text(&report, is_applied));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,9 +89,9 @@ fn text(report: &RepriceReport, is_applied: bool) -> String {
             row.changed.to_string(),
             row.newly_priced.to_string(),
             row.unpriced.to_string(),
-            super::dollars(row.before_nanos),
-            super::dollars(row.after_nanos),
-            super::dollars(difference),
+            dollars(row.before_nanos),
+            dollars(row.after_nanos),
+            dollars(difference),
         ]);
     }
     let changed: i64 = report.rows.iter().map(|row| row.changed).sum();

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin_auth::AdminAuth;
 use crate::app::App;
-use crate::cli::{EXIT_CONFIG, complain, say};
+use crate::cli::output::{EXIT_CONFIG, print_error, print_out};
 use crate::clock::Clock;
 use crate::config::active::{ActiveConfig, SharedConfig};
 use crate::config::{self, Loaded, Overrides, SourceMap};
@@ -58,12 +58,12 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
     let loaded = match config::load(&overrides) {
         Ok(loaded) => loaded,
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     if !loaded.problems.is_empty() {
-        complain(&loaded.report(std::io::stderr().is_terminal()));
+        print_error(&loaded.report(std::io::stderr().is_terminal()));
     }
     let path = loaded.source.path.clone();
     let places = SourceMap::new(&loaded.source);
@@ -73,7 +73,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
             .iter()
             .filter(|problem| problem.severity == Severity::Error)
             .count();
-        complain(&format!("{path}: {errors} error(s); nothing is served"));
+        print_error(&format!("{path}: {errors} error(s); nothing is served"));
         return ExitCode::from(EXIT_CONFIG);
     };
     telemetry::init(
@@ -86,7 +86,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("error: cannot start the runtime: {error}"));
+            print_error(&format!("error: cannot start the runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -97,7 +97,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            print_error(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -106,7 +106,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
 async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
     let (app, mut doors) = build(live, &data_dir).await?;
-    say(&banner(&doors, config_path, data_dir.path())?);
+    print_out(&banner(&doors, config_path, data_dir.path())?);
     let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
     app.tasks.spawn_background(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gateway_ledger::{InstanceId, Ledger, LedgerError, OpenOptions};
 
-use crate::cli::complain;
+use crate::cli::output::print_error;
 use crate::clock;
 use crate::config::Settings;
 use crate::data_dir;
@@ -22,7 +22,7 @@ where
     F: Future<Output = Result<T, LedgerError>>,
 {
     let failed = |error: anyhow::Error| {
-        complain(&format!("error: {error:#}"));
+        print_error(&format!("error: {error:#}"));
         ExitCode::FAILURE
     };
     data_dir::ensure(&settings.data_dir).map_err(|error| {

@@ -9,8 +9,9 @@ use gateway_ledger::{KeyRecord, Ledger};
 use gateway_policy::limit::Limits;
 
 use crate::administration::{self, AdminError, BudgetLine, BudgetSpec, KeySpec, ShownKey};
+use crate::cli::output::{print_error, print_json, print_out};
 use crate::cli::table::{Side, Table};
-use crate::cli::{complain, say, say_json, store, store_settings};
+use crate::cli::{settings, store};
 use crate::clock::Clock;
 use crate::config::{Overrides, Settings};
 use crate::data_dir;
@@ -181,7 +182,7 @@ pub(super) fn keys(overrides: &Overrides, command: KeysCommand) -> ExitCode {
             if args.budget.budgets.is_empty()
                 && (args.budget.soft.is_some() || args.budget.billing.is_some())
             {
-                complain("error: --soft and --billing belong to a --budget");
+                print_error("error: --soft and --billing belong to a --budget");
                 return ExitCode::FAILURE;
             }
             let made = with_ledger(overrides, async |ledger| {
@@ -292,7 +293,7 @@ fn with_ledger<T, F>(overrides: &Overrides, command: F) -> Result<T, ExitCode>
 where
     F: AsyncFnOnce(&Ledger) -> Result<T, AdminError>,
 {
-    let settings = store_settings(overrides)?;
+    let settings = settings::load_for_store(overrides)?;
     on_store(&settings, command)
 }
 
@@ -302,7 +303,7 @@ where
     F: AsyncFnOnce(&Ledger) -> Result<T, AdminError>,
 {
     let failed = |error: anyhow::Error| {
-        complain(&format!("error: {error:#}"));
+        print_error(&format!("error: {error:#}"));
         ExitCode::FAILURE
     };
     data_dir::ensure(&settings.data_dir).map_err(|error| failed(error.into()))?;
@@ -326,9 +327,9 @@ fn answer<T: serde::Serialize>(
     text: impl FnOnce(&T) -> String,
 ) -> ExitCode {
     match outcome {
-        Ok(value) if json => say_json(&value),
+        Ok(value) if json => print_json(&value),
         Ok(value) => {
-            say(&text(&value));
+            print_out(&text(&value));
             ExitCode::SUCCESS
         }
         Err(code) => code,

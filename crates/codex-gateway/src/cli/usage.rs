@@ -6,9 +6,10 @@ use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageSums};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::cli::output::{EXIT_CONFIG, dollars, print_error, print_json, print_out};
+use crate::cli::settings;
 use crate::cli::store::with_ledger;
 use crate::cli::table::{Side, Table};
-use crate::cli::{EXIT_CONFIG, complain, dollars, say, store_settings};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::usage::{DEFAULT_BY, group_by};
@@ -45,7 +46,7 @@ pub(super) fn run(overrides: &Overrides, args: &UsageArgs) -> ExitCode {
 }
 
 fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode> {
-    let settings = store_settings(overrides)?;
+    let settings = settings::load_for_store(overrides)?;
     let query = query(args, Clock::system().now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
     let report = with_ledger(
@@ -54,16 +55,16 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     )?;
     let by = group_by(&args.by).map_err(|message| refuse(&message))?;
     match args.format {
-        Format::Json => return Ok(super::say_json(&report)),
-        Format::Csv => say(&csv(&by, &report)),
-        Format::Table => say(&table(&by, &report)),
+        Format::Json => return Ok(print_json(&report)),
+        Format::Csv => print_out(&csv(&by, &report)),
+        Format::Table => print_out(&table(&by, &report)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A flag that cannot be read.
 fn refuse(message: &str) -> ExitCode {
-    complain(&format!("error: {message}"));
+    print_error(&format!("error: {message}"));
     ExitCode::from(EXIT_CONFIG)
 }
 

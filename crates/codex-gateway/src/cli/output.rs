@@ -1,0 +1,44 @@
+//! Prints what commands say, and has the exit codes that they agree on.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Exit code when the configuration or a flag is not valid (`EX_USAGE` of `sysexits.h`).
+pub(super) const EXIT_CONFIG: u8 = 64;
+
+/// Prints to standard error, for a person.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+pub(super) fn print_error(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
+
+/// Prints an answer to standard output. A reader that has seen enough, such as `head`, is not an
+/// error.
+pub(super) fn print_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()));
+}
+
+/// Prints an answer as JSON to standard output.
+pub(super) fn print_json(answer: &impl serde::Serialize) -> ExitCode {
+    match serde_json::to_string_pretty(answer) {
+        Ok(text) => {
+            print_out(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            print_error(&format!("error: cannot write the answer: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.
+pub(super) fn dollars(nanos: i64) -> String {
+    if nanos == 0 {
+        return "-".to_owned();
+    }
+    let sign = if nanos < 0 { "-" } else { "" };
+    let units = (nanos.unsigned_abs() + 50_000) / 100_000;
+    format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
+}
