@@ -422,7 +422,7 @@ async fn an_answer_that_is_no_http_is_an_error() {
     .await;
     let (code, message) = told(&by_key(&gateway.client()).send().await);
     assert_eq!(code, "upstream_unreachable");
-    assert!(message.contains("no HTTP"), "{message}");
+    assert!(message.contains("not HTTP"), "{message}");
 }
 
 #[tokio::test]

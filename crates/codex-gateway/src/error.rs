@@ -1,169 +1,133 @@
-//! Every error the gateway makes: one table, one response shape. Errors of an upstream never pass
-//! through here.
+//! Every error that the gateway itself makes: one table of codes, one shape of response. An error
+//! of an upstream never passes through here.
+//!
+//! # Which code
+//!
+//! - The request cannot succeed as it is: a 4xx, and 400 unless the table has a more exact code.
+//!   Codex sends a 404 or 413 six times and a constant 5xx thirty times, so a failure that would
+//!   repeat is never one of these.
+//! - The caller may not do this: 401 only where another credential would help, otherwise 403. A 401
+//!   makes Codex refresh the user's ChatGPT token; see [`GatewayError::forbid_instead_of_401`].
+//! - The caller may do it later: 429 with `retry-after`, or `usage_limit_reached` with the time at
+//!   which the budget begins again.
+//! - The upstream failed: `upstream_*`. `retry-after` only where nothing can have been paid for.
+//! - The gateway cannot do it now: 503 with `retry-after`.
+//! - The gateway has a bug: `internal_error`; the log says more under the request id.
+//!
+//! # Conversions
+//!
+//! Errors of the crates below become a [`GatewayError`] here, each in one place; a module of this
+//! crate converts its own error where it defines it.
 
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
+use gateway_ledger::{LedgerError, LedgerErrorKind};
 use http::{HeaderValue, StatusCode, header};
-
-/// The public error codes (`docs/errors.md` holds the same table; a test compares them).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorCode {
-    ModelNotFound,
-    InvalidRequest,
-    BodyTooLarge,
-    Untranslatable,
-    PreviousResponseNotFound,
-    UpstreamRedirected,
-    LoopDetected,
-    MissingCredential,
-    InvalidGatewayKey,
-    AdminRequired,
-    HostNotAllowed,
-    OriginNotAllowed,
-    KeyNotPermitted,
-    NotFound,
-    Conflict,
-    MethodNotAllowed,
-    UnsupportedEncoding,
-    UnsupportedMediaType,
-    HeadersTooLarge,
-    UsageLimitReached,
-    RateLimitExceeded,
-    InternalError,
-    UpstreamUnreachable,
-    UpstreamTimeout,
-    UpstreamTruncated,
-    UpstreamUnreadable,
-    EventTooLarge,
-    UpstreamAuth,
-    StorageUnavailable,
-    ServerIsOverloaded,
-    GatewayStopping,
-}
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorRow {
     /// The stable word in `error.code`.
     pub code: &'static str,
-    /// HTTP status when the error is the whole answer.
-    pub status: u16,
+    /// HTTP status when the error is the whole response.
+    pub status: StatusCode,
     /// `error.type`.
     pub kind: &'static str,
     /// Seconds in `retry-after`, where waiting helps.
     pub retry_after: Option<u32>,
 }
 
+/// Defines [`ErrorCode`] and its table from rows `Variant = "code", STATUS, TYPE [, SECONDS];`.
+macro_rules! error_codes {
+    ($(
+        $(#[$about:meta])*
+        $variant:ident = $code:literal, $status:ident, $kind:expr $(, $seconds:literal)?;
+    )+) => {
+        /// The public error codes (`docs/errors.md` holds the same table; a test compares them).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ErrorCode {
+            $($(#[$about])* $variant,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of the documentation.
+            pub const ALL: [Self; [$($code),+].len()] = [$(Self::$variant),+];
+
+            /// The row of this code.
+            pub const fn row(self) -> ErrorRow {
+                let (code, status, kind, retry_after) = match self {
+                    $(Self::$variant => {
+                        ($code, StatusCode::$status, $kind, seconds!($($seconds)?))
+                    })+
+                };
+                ErrorRow { code, status, kind, retry_after }
+            }
+        }
+    };
+}
+
+macro_rules! seconds {
+    () => {
+        None
+    };
+    ($seconds:literal) => {
+        Some($seconds)
+    };
+}
+
+/// Values of `error.type`, as OpenAI's clients know them; ours where an upstream failed.
+const INVALID_REQUEST: &str = "invalid_request_error";
+const AUTHENTICATION: &str = "authentication_error";
+const PERMISSION: &str = "permission_error";
+const SERVER: &str = "server_error";
+const UPSTREAM: &str = "upstream_error";
+
+error_codes! {
+    ModelNotFound = "model_not_found", BAD_REQUEST, INVALID_REQUEST;
+    InvalidRequest = "invalid_request", BAD_REQUEST, INVALID_REQUEST;
+    BodyTooLarge = "body_too_large", BAD_REQUEST, INVALID_REQUEST;
+    Untranslatable = "untranslatable", BAD_REQUEST, INVALID_REQUEST;
+    /// A client that sees this code sends the whole conversation.
+    PreviousResponseNotFound = "previous_response_not_found", BAD_REQUEST, INVALID_REQUEST;
+    UpstreamRedirected = "upstream_redirected", BAD_REQUEST, UPSTREAM;
+    LoopDetected = "loop_detected", BAD_REQUEST, INVALID_REQUEST;
+    MissingCredential = "missing_credential", UNAUTHORIZED, AUTHENTICATION;
+    InvalidGatewayKey = "invalid_gateway_key", UNAUTHORIZED, AUTHENTICATION;
+    AdminRequired = "admin_required", FORBIDDEN, PERMISSION;
+    HostNotAllowed = "host_not_allowed", FORBIDDEN, PERMISSION;
+    OriginNotAllowed = "origin_not_allowed", FORBIDDEN, PERMISSION;
+    KeyNotPermitted = "key_not_permitted", FORBIDDEN, PERMISSION;
+    NotFound = "not_found", NOT_FOUND, INVALID_REQUEST;
+    Conflict = "conflict", CONFLICT, INVALID_REQUEST;
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, INVALID_REQUEST;
+    UnsupportedEncoding = "unsupported_encoding", UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST;
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST;
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, INVALID_REQUEST;
+    UsageLimitReached = "usage_limit_reached", TOO_MANY_REQUESTS, "usage_limit_reached";
+    RateLimitExceeded = "rate_limit_exceeded", TOO_MANY_REQUESTS, "rate_limit_error", 1;
+    InternalError = "internal_error", INTERNAL_SERVER_ERROR, SERVER;
+    UpstreamUnreachable = "upstream_unreachable", BAD_GATEWAY, UPSTREAM, 2;
+    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, UPSTREAM, 2;
+    UpstreamTruncated = "upstream_truncated", BAD_GATEWAY, UPSTREAM;
+    UpstreamUnreadable = "upstream_unreadable", BAD_GATEWAY, UPSTREAM;
+    EventTooLarge = "event_too_large", BAD_GATEWAY, UPSTREAM;
+    UpstreamAuth = "upstream_auth", BAD_GATEWAY, UPSTREAM;
+    StorageUnavailable = "storage_unavailable", SERVICE_UNAVAILABLE, SERVER, 2;
+    ServerIsOverloaded = "server_is_overloaded", SERVICE_UNAVAILABLE, SERVER, 2;
+    /// A code of its own: Codex ends the turn on `server_is_overloaded` inside a stream, but
+    /// retries what it does not know, and then waits for the port to come back.
+    GatewayStopping = "gateway_stopping", SERVICE_UNAVAILABLE, SERVER, 2;
+}
+
 impl ErrorCode {
-    /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
-        Self::ModelNotFound,
-        Self::InvalidRequest,
-        Self::BodyTooLarge,
-        Self::Untranslatable,
-        Self::PreviousResponseNotFound,
-        Self::UpstreamRedirected,
-        Self::LoopDetected,
-        Self::MissingCredential,
-        Self::InvalidGatewayKey,
-        Self::AdminRequired,
-        Self::HostNotAllowed,
-        Self::OriginNotAllowed,
-        Self::KeyNotPermitted,
-        Self::NotFound,
-        Self::Conflict,
-        Self::MethodNotAllowed,
-        Self::UnsupportedEncoding,
-        Self::UnsupportedMediaType,
-        Self::HeadersTooLarge,
-        Self::UsageLimitReached,
-        Self::RateLimitExceeded,
-        Self::InternalError,
-        Self::UpstreamUnreachable,
-        Self::UpstreamTimeout,
-        Self::UpstreamTruncated,
-        Self::UpstreamUnreadable,
-        Self::EventTooLarge,
-        Self::UpstreamAuth,
-        Self::StorageUnavailable,
-        Self::ServerIsOverloaded,
-        Self::GatewayStopping,
-    ];
-
-    /// The row of this code.
-    pub const fn row(self) -> ErrorRow {
-        const fn row(code: &'static str, status: u16, kind: &'static str) -> ErrorRow {
-            ErrorRow {
-                code,
-                status,
-                kind,
-                retry_after: None,
-            }
-        }
-        const fn later(
-            code: &'static str,
-            status: u16,
-            kind: &'static str,
-            seconds: u32,
-        ) -> ErrorRow {
-            ErrorRow {
-                code,
-                status,
-                kind,
-                retry_after: Some(seconds),
-            }
-        }
-        // 400 and not 413 or 404 for what will fail again: Codex sends those six times.
-        match self {
-            Self::ModelNotFound => row("model_not_found", 400, "invalid_request_error"),
-            Self::InvalidRequest => row("invalid_request", 400, "invalid_request_error"),
-            Self::BodyTooLarge => row("body_too_large", 400, "invalid_request_error"),
-            Self::Untranslatable => row("untranslatable", 400, "invalid_request_error"),
-            // On this code a client sends the whole conversation.
-            Self::PreviousResponseNotFound => {
-                row("previous_response_not_found", 400, "invalid_request_error")
-            }
-            Self::UpstreamRedirected => row("upstream_redirected", 400, "upstream_error"),
-            Self::LoopDetected => row("loop_detected", 400, "invalid_request_error"),
-            Self::MissingCredential => row("missing_credential", 401, "authentication_error"),
-            Self::InvalidGatewayKey => row("invalid_gateway_key", 401, "authentication_error"),
-            Self::AdminRequired => row("admin_required", 403, "permission_error"),
-            Self::HostNotAllowed => row("host_not_allowed", 403, "permission_error"),
-            Self::OriginNotAllowed => row("origin_not_allowed", 403, "permission_error"),
-            Self::KeyNotPermitted => row("key_not_permitted", 403, "permission_error"),
-            Self::NotFound => row("not_found", 404, "invalid_request_error"),
-            Self::Conflict => row("conflict", 409, "invalid_request_error"),
-            Self::MethodNotAllowed => row("method_not_allowed", 405, "invalid_request_error"),
-            Self::UnsupportedEncoding => row("unsupported_encoding", 415, "invalid_request_error"),
-            Self::UnsupportedMediaType => {
-                row("unsupported_media_type", 415, "invalid_request_error")
-            }
-            Self::HeadersTooLarge => row("headers_too_large", 431, "invalid_request_error"),
-            Self::UsageLimitReached => row("usage_limit_reached", 429, "usage_limit_reached"),
-            Self::RateLimitExceeded => later("rate_limit_exceeded", 429, "rate_limit_error", 1),
-            Self::InternalError => row("internal_error", 500, "server_error"),
-            Self::UpstreamUnreachable => later("upstream_unreachable", 502, "upstream_error", 2),
-            Self::UpstreamTimeout => later("upstream_timeout", 504, "upstream_error", 2),
-            Self::UpstreamTruncated => row("upstream_truncated", 502, "upstream_error"),
-            Self::UpstreamUnreadable => row("upstream_unreadable", 502, "upstream_error"),
-            Self::EventTooLarge => row("event_too_large", 502, "upstream_error"),
-            Self::UpstreamAuth => row("upstream_auth", 502, "upstream_error"),
-            Self::StorageUnavailable => later("storage_unavailable", 503, "server_error", 2),
-            Self::ServerIsOverloaded => later("server_is_overloaded", 503, "server_error", 2),
-            // A code of its own: Codex ends the turn on `server_is_overloaded` inside a stream, but
-            // retries what it does not know, and then waits for the port to come back.
-            Self::GatewayStopping => later("gateway_stopping", 503, "server_error", 2),
-        }
-    }
-
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         self.row().code
     }
 }
 
-/// An error made by the gateway, ready to be answered.
+/// An error made by the gateway, ready to be sent.
 #[derive(Debug, Clone)]
 pub struct GatewayError {
     pub code: ErrorCode,
@@ -171,28 +135,37 @@ pub struct GatewayError {
     /// credential or a body.
     pub message: String,
     pub param: Option<Cow<'static, str>>,
-    /// Overrides the table's seconds.
+    /// Seconds; the table's unless changed.
     pub retry_after: Option<u32>,
     /// Extra members of the `error` object (`plan_type`, `resets_at`).
     pub extra: Vec<(&'static str, serde_json::Value)>,
     /// Methods for the `allow` header of a 405.
     pub allow: Option<&'static str>,
-    /// 403 in the place of 401.
-    pub is_forbidden: bool,
+    /// The table's unless changed.
+    status: StatusCode,
 }
 
 impl GatewayError {
-    /// An error with the table's status.
+    /// An error with the status and `retry-after` of the table.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let row = code.row();
         Self {
             code,
             message: message.into(),
             param: None,
-            retry_after: code.row().retry_after,
+            retry_after: row.retry_after,
             extra: Vec::new(),
             allow: None,
-            is_forbidden: false,
+            status: row.status,
         }
+    }
+
+    /// A bug of the gateway. The log has to say more.
+    pub fn internal() -> Self {
+        Self::new(
+            ErrorCode::InternalError,
+            "internal error; the gateway's log has more under the request id",
+        )
     }
 
     /// Names the member of the request that is at fault.
@@ -202,20 +175,19 @@ impl GatewayError {
         self
     }
 
-    /// A refusal of the gateway's own key beside a ChatGPT sign-in: never a 401, on which Codex
-    /// would refresh the user's token.
+    /// Turns a 401 into a 403 where the request carries a ChatGPT sign-in: on a 401, Codex would
+    /// refresh the user's token, which has nothing to do with the refused gateway key.
     #[must_use]
-    pub fn beside_chatgpt(mut self, is_chatgpt: bool) -> Self {
-        self.is_forbidden = is_chatgpt && self.code.row().status == 401;
+    pub fn forbid_instead_of_401(mut self, is_chatgpt: bool) -> Self {
+        if is_chatgpt && self.status == StatusCode::UNAUTHORIZED {
+            self.status = StatusCode::FORBIDDEN;
+        }
         self
     }
 
-    /// HTTP status of the answer.
-    pub fn status(&self) -> StatusCode {
-        if self.is_forbidden {
-            return StatusCode::FORBIDDEN;
-        }
-        StatusCode::from_u16(self.code.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    /// HTTP status of the response.
+    pub const fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The OpenAI-shaped envelope.
@@ -225,18 +197,11 @@ impl GatewayError {
         error.insert("message".to_owned(), self.message.clone().into());
         error.insert("type".to_owned(), row.kind.into());
         error.insert("code".to_owned(), row.code.into());
-        error.insert(
-            "param".to_owned(),
-            self.param
-                .as_deref()
-                .map_or(serde_json::Value::Null, Into::into),
-        );
+        error.insert("param".to_owned(), self.param.as_deref().into());
         for (name, value) in &self.extra {
             error.insert((*name).to_owned(), value.clone());
         }
-        let mut envelope = serde_json::Map::new();
-        envelope.insert("error".to_owned(), error.into());
-        serde_json::Value::from(envelope).to_string()
+        serde_json::json!({ "error": error }).to_string()
     }
 }
 
@@ -255,5 +220,52 @@ impl IntoResponse for GatewayError {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         response
+    }
+}
+
+/// A failure of the store, before anything was sent to an upstream. The caller is told what to do;
+/// the cause is logged here.
+impl From<LedgerError> for GatewayError {
+    fn from(error: LedgerError) -> Self {
+        let cause: &dyn std::error::Error = &error;
+        match error.kind() {
+            LedgerErrorKind::Unavailable => {
+                tracing::error!(error = cause, "the store is not available");
+                Self::new(
+                    ErrorCode::StorageUnavailable,
+                    "the gateway's store is not available, so nothing was sent or changed; try \
+                     again in a moment",
+                )
+            }
+            LedgerErrorKind::Rejected => {
+                tracing::warn!(error = cause, "the store refuses a request");
+                Self::new(ErrorCode::InvalidRequest, error.to_string())
+            }
+            LedgerErrorKind::Corrupt => {
+                tracing::error!(
+                    error = cause,
+                    "the store holds something that is not readable"
+                );
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_401_becomes_a_403_beside_a_chatgpt_sign_in() {
+        let status = |code, is_chatgpt| {
+            GatewayError::new(code, "")
+                .forbid_instead_of_401(is_chatgpt)
+                .status()
+                .as_u16()
+        };
+        assert_eq!(status(ErrorCode::InvalidGatewayKey, true), 403);
+        assert_eq!(status(ErrorCode::InvalidGatewayKey, false), 401);
+        assert_eq!(status(ErrorCode::RateLimitExceeded, true), 429);
     }
 }

@@ -6,7 +6,7 @@ use gateway_ledger::{
 };
 use gateway_policy::DecisionKind;
 
-use crate::error::{ErrorCode, GatewayError};
+use crate::error::GatewayError;
 use crate::ids::RequestId;
 use crate::metrics::Metrics;
 use crate::record::Exchange;
@@ -36,18 +36,9 @@ impl Books {
     /// Writes down what is about to be sent.
     ///
     /// # Errors
-    /// [`ErrorCode::StorageUnavailable`] when the store does not take it; nothing was spent.
+    /// As the conversion from `LedgerError` has it; nothing was spent.
     pub async fn begin(&self, intent: &Intent) -> Result<(), GatewayError> {
-        self.ledger.begin(intent).await.map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the ledger does not take the intent"
-            );
-            GatewayError::new(
-                ErrorCode::StorageUnavailable,
-                "the gateway's ledger is not available, so nothing was sent; try again in a moment",
-            )
-        })
+        Ok(self.ledger.begin(intent).await?)
     }
 
     /// Books an entry. Returns when it is as durable as configured.

@@ -3,4 +3,5 @@
 
 pub mod client;
 pub mod decoded;
+pub mod failure;
 pub mod headers;

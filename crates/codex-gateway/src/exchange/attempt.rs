@@ -480,7 +480,7 @@ impl Walk<'_> {
             }
             self.app.metrics.upstream_failures.with_label_values(&[name, "transport"]).inc();
             tracing::warn!(upstream.name = name, detail = %failure.detail, request.id = %exchange.id, "upstream `{name}` gave no answer");
-            failure.as_error(name)
+            failure.to_gateway_error(name)
         })
     }
 }

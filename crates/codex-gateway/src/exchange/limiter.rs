@@ -89,7 +89,7 @@ impl Limiter {
             let is_chatgpt = caller.route == AuthRoute::Chatgpt;
             self.keys
                 .is_still_good(&key.id)
-                .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+                .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;
         }
         self.claim(config, grant, exchange, Round::First).await
     }
@@ -200,24 +200,8 @@ impl Limiter {
                 ledger.withdraw(&id);
             }
         });
-        let unavailable = || {
-            GatewayError::new(
-                ErrorCode::StorageUnavailable,
-                "the gateway cannot look at its budgets and limits, so nothing was sent; try \
-                 again in a moment",
-            )
-        };
-        match answer.await {
-            Ok(Ok(admission)) => Ok(admission),
-            Ok(Err(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the ledger does not take the reservation"
-                );
-                Err(unavailable())
-            }
-            Err(_) => Err(unavailable()),
-        }
+        // The task ends without a reply only when it panics.
+        Ok(answer.await.map_err(|_| GatewayError::internal())??)
     }
 
     fn count_rejection(&self, kind: &str) {

@@ -34,14 +34,14 @@ pub fn who(
     let key = app
         .keys
         .identify(&presented)
-        .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+        .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;
     if live.settings.share.is_key_required && key.is_none() {
         let error = GatewayError::new(
             ErrorCode::MissingCredential,
             "this gateway asks for a key of its own: send it as bearer token, or in the \
              `x-gateway-key` header beside your own credential",
         );
-        return Err(error.beside_chatgpt(is_chatgpt));
+        return Err(error.forbid_instead_of_401(is_chatgpt));
     }
     if presented.route == AuthRoute::Anonymous
         && live

@@ -178,7 +178,7 @@ fn who(app: &App, live: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayE
     let key = app
         .keys
         .identify(&presented)
-        .map_err(|error| error.beside_chatgpt(is_chatgpt))?;
+        .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;
     let is_refused = if live.settings.share.is_key_required {
         key.is_none()
     } else {
@@ -195,7 +195,7 @@ fn who(app: &App, live: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayE
             ErrorCode::MissingCredential,
             "send the credential that you use for requests",
         );
-        return Err(error.beside_chatgpt(is_chatgpt));
+        return Err(error.forbid_instead_of_401(is_chatgpt));
     }
     Ok(Caller {
         route: presented.route,

@@ -23,8 +23,7 @@ pub fn answer(status: u16) -> Bytes {
         ),
         _ => GatewayError::new(
             ErrorCode::InvalidRequest,
-            "this is no HTTP request that can be read; the gateway is addressed by `http://`, \
-             unless TLS is set up",
+            "this is not a valid HTTP request; use `http://` with this gateway, unless TLS is set up",
         ),
     };
     let id = RequestId::generate();

@@ -16,8 +16,8 @@ use gateway_wire::failure::SendState;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use crate::error::{ErrorCode, GatewayError};
 use crate::request_body::{TailRefused, Upload};
+use crate::upstream::failure::{TransportFailure, TransportKind};
 pub use pieces::Pieces;
 
 /// What is to be sent.
@@ -59,59 +59,6 @@ impl http_body::Body for Shareable {
             .unwrap_or_else(PoisonError::into_inner)
             .size_hint()
     }
-}
-
-/// Why no answer arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransportFailure {
-    pub kind: TransportKind,
-    /// Whether the upstream can have begun to work.
-    pub send_state: SendState,
-    /// For the log and the error message: never holds a URL's query or a credential.
-    pub detail: String,
-}
-
-impl TransportFailure {
-    /// What the client is told: no answer arrived at all.
-    pub fn as_error(&self, name: &str) -> GatewayError {
-        let detail = &self.detail;
-        match self.kind {
-            TransportKind::Connect => GatewayError::new(
-                ErrorCode::UpstreamUnreachable,
-                format!(
-                    "cannot connect to upstream `{name}`: {detail}; check its base_url and the \
-                     network of the gateway"
-                ),
-            ),
-            TransportKind::HeadersTimeout => GatewayError::new(
-                ErrorCode::UpstreamTimeout,
-                format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
-            ),
-            TransportKind::Reset => GatewayError::new(
-                ErrorCode::UpstreamUnreachable,
-                format!("upstream `{name}` closed the connection before it answered: {detail}"),
-            ),
-            TransportKind::Unreadable => GatewayError::new(
-                ErrorCode::UpstreamUnreachable,
-                format!(
-                    "upstream `{name}` answers with what is no HTTP: {detail}; check its base_url"
-                ),
-            ),
-        }
-    }
-}
-
-/// Where the connection failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportKind {
-    /// Refused, unreachable, name not found, TLS refused.
-    Connect,
-    /// No headers in time.
-    HeadersTimeout,
-    /// Broken after the request went out.
-    Reset,
-    /// What came back is no HTTP.
-    Unreadable,
 }
 
 impl Default for CallTimes {
@@ -364,8 +311,8 @@ fn failure(error: &reqwest::Error) -> TransportFailure {
         };
     }
     TransportFailure {
-        kind: if is_no_http(error) {
-            TransportKind::Unreadable
+        kind: if is_not_http(error) {
+            TransportKind::NotHttp
         } else {
             TransportKind::Reset
         },
@@ -374,7 +321,7 @@ fn failure(error: &reqwest::Error) -> TransportFailure {
     }
 }
 
-fn is_no_http(error: &reqwest::Error) -> bool {
+fn is_not_http(error: &reqwest::Error) -> bool {
     let first: Option<&dyn std::error::Error> = Some(error);
     std::iter::successors(first, |cause| cause.source())
         .filter_map(|cause| cause.downcast_ref::<hyper::Error>())

@@ -21,7 +21,12 @@ fn the_table_of_errors_is_the_programs_own() {
             let later = row
                 .retry_after
                 .map_or_else(String::new, |seconds| format!("{seconds} s"));
-            format!("`{}` {} `{}` {later}", row.code, row.status, row.kind)
+            format!(
+                "`{}` {} `{}` {later}",
+                row.code,
+                row.status.as_u16(),
+                row.kind
+            )
         })
         .collect();
     assert_eq!(documented, real);
