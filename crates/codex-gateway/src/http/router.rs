@@ -6,14 +6,14 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, on};
 use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::config::active::SharedConfig;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Deprecation, Endpoint, Route};
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
 use crate::http::state::HttpState;
@@ -62,31 +62,25 @@ pub fn router(state: HttpState, serves: Serves) -> Router {
 }
 
 fn proxied() -> Router<HttpState> {
-    let to = |endpoint: Endpoint| {
-        move |State(app): State<Arc<App>>, request: Request| exchange::run(app, endpoint, request)
-    };
-    Router::new()
-        .route("/responses", post(to(Endpoint::Responses)).get(upgrade))
-        .route("/responses/compact", post(to(Endpoint::Compact)))
-        .route("/responses/input_tokens", post(to(Endpoint::InputTokens)))
-        .route(
-            "/responses/{id}",
-            get(to(Endpoint::StoredResponse)).delete(to(Endpoint::StoredResponse)),
-        )
-        .route("/responses/{id}/cancel", post(to(Endpoint::StoredResponse)))
-        .route(
-            "/responses/{id}/input_items",
-            get(to(Endpoint::StoredResponse)),
-        )
-        .route("/chat/completions", post(to(Endpoint::Chat)))
-        .route("/alpha/{*rest}", any(to(Endpoint::Search)))
-        .route("/images/{*rest}", any(to(Endpoint::Images)))
-        .route("/realtime", any(to(Endpoint::Realtime)))
-        .route("/realtime/{*rest}", any(to(Endpoint::Realtime)))
-        .route("/live", any(to(Endpoint::Realtime)))
-        .route("/memories/{*rest}", any(to(Endpoint::Memories)))
+    let mut router = Router::new();
+    for endpoint in Endpoint::ALL {
+        for route in endpoint.row().routes {
+            router = router.route(route.path, proxy(endpoint, *route));
+        }
+    }
+    router
+        .route("/responses", get(upgrade))
         .route("/models", get(list_models))
         .route("/models/{*id}", get(one_model))
+}
+
+fn proxy(endpoint: Endpoint, route: Route) -> MethodRouter<HttpState> {
+    let run =
+        move |State(app): State<Arc<App>>, request: Request| exchange::run(app, endpoint, request);
+    match route.methods {
+        Some(methods) => on(methods, run),
+        None => any(run),
+    }
 }
 
 async fn list_models(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -123,7 +117,8 @@ async fn not_found(request: Request) -> GatewayError {
     GatewayError::new(
         ErrorCode::NotFound,
         format!(
-            "nothing is served at `{path}`; Codex's base_url is this gateway's address followed by `/v1`"
+            "nothing is served at `{path}`; Codex's base_url is this gateway's address followed by \
+             `/v1`"
         ),
     )
 }
@@ -170,10 +165,7 @@ async fn guard(State(config): State<SharedConfig>, mut request: Request, next: N
 async fn identify(mut request: Request, next: Next) -> Response {
     let id = RequestId::generate();
     request.extensions_mut().insert(id.clone());
-    let is_chat = matches!(
-        request.uri().path(),
-        "/chat/completions" | "/v1/chat/completions"
-    );
+    let deprecation = Endpoint::deprecation_at(request.uri().path());
     let mut response = next.run(request).await;
     if !response.headers().contains_key("x-request-id")
         && let Ok(value) = HeaderValue::from_str(id.as_str())
@@ -182,30 +174,26 @@ async fn identify(mut request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(HeaderName::from_static("x-request-id"), value);
     }
-    if is_chat {
-        deprecate(response.headers_mut());
+    if let Some(deprecation) = deprecation {
+        deprecate(response.headers_mut(), deprecation);
     }
     response
 }
 
-/// Chat Completions works, but has a successor; every answer of it says so, refusals included.
-fn deprecate(headers: &mut http::HeaderMap) {
+/// Every response of a deprecated endpoint says so, refusals included.
+fn deprecate(headers: &mut http::HeaderMap, deprecation: Deprecation) {
     headers.insert(
         HeaderName::from_static("deprecation"),
-        HeaderValue::from_static("@1769904000"),
+        HeaderValue::from_static(deprecation.since),
     );
     headers.append(
         header::LINK,
-        HeaderValue::from_static("</v1/responses>; rel=\"successor-version\""),
+        HeaderValue::from_static(deprecation.successor),
     );
 }
 
 /// The panic's own text stays in the log: it may quote data.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
     tracing::error!("a request panicked; please report this");
-    GatewayError::new(
-        ErrorCode::InternalError,
-        "internal error; the gateway's log has more under the request id",
-    )
-    .into_response()
+    GatewayError::internal().into_response()
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use codex_gateway::endpoint::Endpoint;
+
 use super::examples::{check_text, root};
 
 /// Pages about other things have `toml` blocks of other forms, which are tested where those forms
@@ -98,15 +100,19 @@ fn every_path_is_on_the_page_about_http() {
     let admin = include_str!("../../src/http/admin.rs");
     let page = include_str!("../../../../docs/http.md");
     let routes = quoted(router, ".route(");
-    assert!(routes.len() >= 15, "{routes:?}");
-    let proxied = routes.iter().map(|path| match *path {
+    let served = routes.iter().map(|path| match *path {
         "/healthz" | "/readyz" | "/metrics" => (*path).to_owned(),
         path => format!("/v1{path}"),
     });
+    let rows = Endpoint::ALL
+        .into_iter()
+        .flat_map(|endpoint| endpoint.row().routes);
+    let proxied = rows.map(|route| format!("/v1{}", route.path));
     let admin = quoted(admin, ".route(")
         .into_iter()
         .map(|path| format!("/api{path}"));
-    let missing: Vec<_> = proxied
+    let missing: Vec<_> = served
+        .chain(proxied)
         .chain(admin)
         .filter(|path| !page.contains(&format!("`{path}`")))
         .collect();

@@ -76,23 +76,16 @@ pub(super) fn body(
 
 /// What the answer is for; an endpoint without a counterpart is refused.
 fn purpose(endpoint: Endpoint, upstream: &str) -> Result<Purpose, GatewayError> {
-    match endpoint {
-        Endpoint::Responses | Endpoint::Chat => Ok(Purpose::Turn),
-        Endpoint::Compact => Ok(Purpose::CompactReply),
-        Endpoint::InputTokens
-        | Endpoint::StoredResponse
-        | Endpoint::Search
-        | Endpoint::Images
-        | Endpoint::Realtime
-        | Endpoint::Memories => Err(GatewayError::new(
+    endpoint.row().purpose.ok_or_else(|| {
+        GatewayError::new(
             ErrorCode::Untranslatable,
             format!(
                 "upstream `{upstream}` speaks Chat Completions, which has nothing like `{}`; ask \
                  a model of another upstream",
                 endpoint.as_str()
             ),
-        )),
-    }
+        )
+    })
 }
 
 fn refusal(error: &TranslateError) -> GatewayError {
