@@ -38,18 +38,12 @@ pub enum AdminError {
 impl From<LedgerError> for AdminError {
     fn from(error: LedgerError) -> Self {
         match error.kind() {
-            LedgerErrorKind::Rejected => Self::Invalid(error.to_string()),
-            LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
-        }
-    }
-}
-
-impl AdminError {
-    /// Where the store refuses because of what it holds, and not because of what it was told.
-    fn conflict_from(error: LedgerError) -> Self {
-        match error.kind() {
-            LedgerErrorKind::Rejected => Self::Conflict(error.to_string()),
-            LedgerErrorKind::Unavailable | LedgerErrorKind::Corrupt => Self::Store(error),
+            LedgerErrorKind::Invalid => Self::Invalid(error.to_string()),
+            LedgerErrorKind::NotFound => Self::NotFound(error.to_string()),
+            LedgerErrorKind::Conflict => Self::Conflict(error.to_string()),
+            LedgerErrorKind::Unavailable | LedgerErrorKind::Rejected | LedgerErrorKind::Corrupt => {
+                Self::Store(error)
+            }
         }
     }
 }
@@ -332,8 +326,7 @@ pub async fn delete_team(
     team: &str,
     actor: impl Into<Actor>,
 ) -> Result<(), AdminError> {
-    let deleted = ledger.delete_team(team, actor).await;
-    if deleted.map_err(AdminError::conflict_from)? {
+    if ledger.delete_team(team, actor).await? {
         return Ok(());
     }
     Err(AdminError::NotFound(format!("there is no team `{team}`")))

@@ -237,9 +237,12 @@ impl From<LedgerError> for GatewayError {
                      again in a moment",
                 )
             }
+            LedgerErrorKind::Invalid => Self::new(ErrorCode::InvalidRequest, error.to_string()),
+            LedgerErrorKind::NotFound => Self::new(ErrorCode::NotFound, error.to_string()),
+            LedgerErrorKind::Conflict => Self::new(ErrorCode::Conflict, error.to_string()),
             LedgerErrorKind::Rejected => {
-                tracing::warn!(error = cause, "the store refuses a request");
-                Self::new(ErrorCode::InvalidRequest, error.to_string())
+                tracing::error!(error = cause, "the store refuses a statement");
+                Self::internal()
             }
             LedgerErrorKind::Corrupt => {
                 tracing::error!(

@@ -5,7 +5,13 @@
 pub enum LedgerErrorKind {
     /// The store does not answer now; the same call can work later.
     Unavailable,
-    /// The store refuses this very call; repeating it does not help.
+    /// An argument is not valid; the text says which and why, for whoever gave it.
+    Invalid,
+    /// What the call is about does not exist; the text says so to whoever asked.
+    NotFound,
+    /// The call is in conflict with what is stored; the text says with what.
+    Conflict,
+    /// The database refuses this very statement; repeating it does not help.
     Rejected,
     /// What is stored cannot be read back as what was written.
     Corrupt,

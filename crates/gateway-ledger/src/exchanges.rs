@@ -39,8 +39,11 @@ pub struct Page {
 
 impl Ledger {
     /// Lists entries by the time their requests arrived, newest first. A cursor stays good while
-    /// entries come and go: no entry that is there all along is skipped or shown twice. A cursor
-    /// that is none of ours is refused as `Rejected`.
+    /// entries come and go: no entry that is there all along is skipped or shown twice.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Invalid`] for a cursor that is not one of this ledger's;
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn exchanges(&self, query: &ExchangeQuery) -> Result<Page, LedgerError> {
         let limit = query.limit.clamp(1, MAX_PAGE);
         let mut statement =
@@ -48,7 +51,7 @@ impl Ledger {
         if let Some(cursor) = &query.cursor {
             let (started_at, id) = read_cursor(cursor).ok_or_else(|| {
                 LedgerError::bare(
-                    LedgerErrorKind::Rejected,
+                    LedgerErrorKind::Invalid,
                     "the cursor is not one of this ledger's",
                 )
             })?;

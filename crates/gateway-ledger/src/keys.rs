@@ -51,10 +51,6 @@ fn cell(limit: Option<u64>) -> Cell {
     Cell::Int(limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX)))
 }
 
-fn rejected(context: &'static str) -> LedgerError {
-    LedgerError::bare(LedgerErrorKind::Rejected, context)
-}
-
 impl Ledger {
     /// Makes a key. `actor` says who did, in the audit log.
     pub async fn create_key(
@@ -63,7 +59,10 @@ impl Ledger {
         actor: impl Into<Actor>,
     ) -> Result<CreatedKey, LedgerError> {
         if new.name.trim().is_empty() {
-            return Err(rejected("a key needs a name"));
+            return Err(LedgerError::bare(
+                LedgerErrorKind::Invalid,
+                "a key needs a name",
+            ));
         }
         let secret = Secret::new(KEY_PREFIX)?;
         // The id is public and says nothing about the secret.
@@ -118,7 +117,10 @@ impl Ledger {
             "UPDATE gateway_keys SET hash = $1, ending = $2 WHERE id = $3 AND revoked_at IS NULL";
         let cells = vec![secret.hash().into(), secret.ending().into(), id.into()];
         if change.link().execute(sql, cells).await? == 0 {
-            return Err(rejected("there is no live key with this id"));
+            return Err(LedgerError::bare(
+                LedgerErrorKind::NotFound,
+                "there is no live key with this id",
+            ));
         }
         self.finish(change, actor, "key.rotate", id, &json!({}))
             .await?;
@@ -158,7 +160,10 @@ impl Ledger {
         actor: impl Into<Actor>,
     ) -> Result<(), LedgerError> {
         if name.trim().is_empty() {
-            return Err(rejected("a team needs a name"));
+            return Err(LedgerError::bare(
+                LedgerErrorKind::Invalid,
+                "a team needs a name",
+            ));
         }
         let now = self.timestamp();
         let mut change = self.change().await?;
@@ -192,7 +197,10 @@ impl Ledger {
         let sql = "SELECT COUNT(*) FROM gateway_keys WHERE team = $1 AND revoked_at IS NULL";
         let rows = change.link().fetch(sql, vec![name.into()]).await?;
         if rows.first().map_or(Ok(0), |row| row.some_int(0))? > 0 {
-            return Err(rejected("live keys belong to this team"));
+            return Err(LedgerError::bare(
+                LedgerErrorKind::Conflict,
+                "live keys belong to this team",
+            ));
         }
         if change
             .link()

@@ -112,7 +112,7 @@ impl Storage {
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() {
                 return Err(LedgerError::bare(
-                    LedgerErrorKind::Rejected,
+                    LedgerErrorKind::Invalid,
                     "the storage url names no file",
                 ));
             }
@@ -124,7 +124,7 @@ impl Storage {
             // The error is not kept as the source: it can quote the URL, and the URL can hold a
             // password.
             let options = PgConnectOptions::from_str(url).map_err(|_| {
-                LedgerError::bare(LedgerErrorKind::Rejected, "the postgres url cannot be read")
+                LedgerError::bare(LedgerErrorKind::Invalid, "the postgres url cannot be read")
             })?;
             // The last one bounds how long a replica that vanishes in mid-admission can keep the
             // others from admitting: its transaction holds the locks of its scopes until the server
@@ -143,7 +143,7 @@ impl Storage {
             });
         }
         Err(LedgerError::bare(
-            LedgerErrorKind::Rejected,
+            LedgerErrorKind::Invalid,
             "the storage url is none of `sqlite`, `sqlite:///path/file.db`, `postgres://user@host/db`",
         ))
     }

@@ -94,7 +94,7 @@ async fn a_rotated_key_has_a_new_secret_only(store: Arc<Store>) {
         .rotate_key(&first.id, "cli")
         .await
         .unwrap_err();
-    assert_eq!(refused.kind(), LedgerErrorKind::Rejected);
+    assert_eq!(refused.kind(), LedgerErrorKind::NotFound);
     gateway.close().await;
 }
 
@@ -127,7 +127,7 @@ async fn a_key_expires(store: Arc<Store>) {
         .create_key(&named(" "), "cli")
         .await
         .unwrap_err();
-    assert_eq!(nameless.kind(), LedgerErrorKind::Rejected);
+    assert_eq!(nameless.kind(), LedgerErrorKind::Invalid);
     gateway.close().await;
 }
 
@@ -226,7 +226,7 @@ async fn teams_and_budgets_go_when_nobody_needs_them(store: Arc<Store>) {
         .unwrap();
     assert_eq!(
         ledger.delete_team("red", "cli").await.unwrap_err().kind(),
-        LedgerErrorKind::Rejected
+        LedgerErrorKind::Conflict
     );
     ledger.revoke_key(&id, "cli").await.unwrap();
     assert!(ledger.delete_team("red", "cli").await.unwrap());

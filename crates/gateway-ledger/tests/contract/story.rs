@@ -228,7 +228,7 @@ async fn pages_show_every_entry_once(store: Arc<Store>) {
         };
         assert_eq!(
             gateway.ledger.exchanges(&query).await.unwrap_err().kind(),
-            LedgerErrorKind::Rejected
+            LedgerErrorKind::Invalid
         );
     }
     gateway.close().await;

@@ -185,7 +185,9 @@ fn short(name: &str) -> String {
 /// What the ledger could not do, for the caller; the detail is in the log.
 pub(crate) fn ledger_error(error: &LedgerError) -> GatewayError {
     match error.kind() {
-        LedgerErrorKind::Rejected => bad(error.to_string()),
+        LedgerErrorKind::Invalid => bad(error.to_string()),
+        LedgerErrorKind::NotFound => GatewayError::new(ErrorCode::NotFound, error.to_string()),
+        LedgerErrorKind::Conflict => GatewayError::new(ErrorCode::Conflict, error.to_string()),
         LedgerErrorKind::Unavailable => {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
@@ -196,7 +198,7 @@ pub(crate) fn ledger_error(error: &LedgerError) -> GatewayError {
                 "the gateway's ledger is not available; try again in a moment",
             )
         }
-        LedgerErrorKind::Corrupt => {
+        LedgerErrorKind::Rejected | LedgerErrorKind::Corrupt => {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 "the ledger holds something that cannot be read"
