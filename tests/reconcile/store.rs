@@ -74,7 +74,6 @@ impl Store {
             lease: Duration::from_secs(30),
             time_zone: TimeZone::UTC,
             clock: Arc::new(Timestamp::now),
-            on_commit: None,
         })
         .await
         .expect("the store can be opened");

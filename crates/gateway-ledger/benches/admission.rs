@@ -80,7 +80,6 @@ async fn replica(url: &str, instance: &str) -> Replica {
         lease: Duration::from_secs(600),
         time_zone: jiff::tz::TimeZone::UTC,
         clock: Arc::new(now),
-        on_commit: None,
     })
     .await
     .unwrap();

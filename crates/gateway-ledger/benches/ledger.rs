@@ -53,7 +53,6 @@ fn main() {
             lease: Duration::from_secs(600),
             time_zone: jiff::tz::TimeZone::UTC,
             clock,
-            on_commit: None,
         };
         let Opened { ledger, driver, .. } = Ledger::open(options).await.unwrap();
         #[expect(

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{Admission, Claim, Pending};
 use crate::db::open::Target;
-use crate::db::{Dialect, Pool};
+use crate::db::Pool;
 use crate::entry::{EntryId, InstanceId, Intent, LedgerEntry};
 use crate::error::LedgerError;
 use crate::keeper::{self, Keeper};
@@ -21,7 +21,7 @@ use crate::live::{IntentRow, Live, LiveOp};
 use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::writer::{Writer, WriterOp};
-use crate::{Clock, CommitObserver};
+use crate::Clock;
 
 /// How long a request waits for the store before it is refused, or its entry goes to the spool.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);
@@ -59,8 +59,6 @@ pub struct OpenOptions {
     pub time_zone: TimeZone,
     /// The time.
     pub clock: Clock,
-    /// Is told how long each commit took.
-    pub on_commit: Option<CommitObserver>,
 }
 
 /// An open ledger and what opening it brought to light.
@@ -121,8 +119,6 @@ pub struct Health {
     pub queue_depth: usize,
     /// Entries that wait in the spool.
     pub spool_depth: usize,
-    /// How long the last commit took.
-    pub last_commit: Duration,
 }
 
 /// The ledger's background work, as one future.
@@ -361,7 +357,6 @@ impl Ledger {
                 .lanes
                 .as_ref()
                 .map_or(0, |lanes| lanes.spool.depth()),
-            last_commit: shared.last_commit(),
         }
     }
 
@@ -369,20 +364,6 @@ impl Ledger {
     /// space back. Answers how many.
     pub async fn purge(&self, before: jiff::Timestamp) -> Result<u64, LedgerError> {
         keeper::purge(&self.lanes()?.writer, before.as_microsecond()).await
-    }
-
-    /// Writes what lies in SQLite's write-ahead log back into the database file, which is when a
-    /// purge frees disk. Does nothing on PostgreSQL.
-    pub async fn checkpoint(&self) -> Result<(), LedgerError> {
-        let mut connection = self.inner.pool.acquire().await?;
-        let mut link = connection.link();
-        match link.dialect() {
-            Dialect::Sqlite => link
-                .fetch("PRAGMA wal_checkpoint(TRUNCATE)", Vec::new())
-                .await
-                .map(drop),
-            Dialect::Postgres => Ok(()),
-        }
     }
 
     /// Writes what is queued and ends the [`Driver`]. Entries settled afterwards go to the spool.

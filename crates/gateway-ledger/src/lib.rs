@@ -44,7 +44,6 @@ mod words;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use admission::{Admission, Claim, Standing};
 pub use audit::{Actor, AuditRecord};
@@ -67,7 +66,3 @@ pub use sessions::{NewSession, Session};
 
 /// Where the ledger takes the time from.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
-
-/// Is told how long each commit took, for a histogram. Called on the writer's task: it must not
-/// block.
-pub type CommitObserver = Arc<dyn Fn(Duration) + Send + Sync>;

@@ -1,41 +1,31 @@
 //! What the handle, the lanes and the keeper know together: how the store is doing.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::entry::{EntryId, InstanceId};
-use crate::{Clock, CommitObserver};
+use crate::Clock;
 
 /// One per open ledger.
 pub(crate) struct Shared {
     pub(crate) instance: InstanceId,
     pub(crate) time_zone: TimeZone,
     pub(crate) clock: Clock,
-    on_commit: Option<CommitObserver>,
     is_down: AtomicBool,
     queue_depth: AtomicUsize,
-    last_commit_micros: AtomicU64,
     take_back: Mutex<Vec<EntryId>>,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        instance: InstanceId,
-        time_zone: TimeZone,
-        clock: Clock,
-        on_commit: Option<CommitObserver>,
-    ) -> Self {
+    pub(crate) fn new(instance: InstanceId, time_zone: TimeZone, clock: Clock) -> Self {
         Self {
             instance,
             time_zone,
             clock,
-            on_commit,
             is_down: AtomicBool::new(false),
             queue_depth: AtomicUsize::new(0),
-            last_commit_micros: AtomicU64::new(0),
             take_back: Mutex::default(),
         }
     }
@@ -91,19 +81,5 @@ impl Shared {
 
     pub(crate) fn queue_depth(&self) -> usize {
         self.queue_depth.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn committed(&self, took: Duration) {
-        self.last_commit_micros.store(
-            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
-        if let Some(observe) = &self.on_commit {
-            observe(took);
-        }
-    }
-
-    pub(crate) fn last_commit(&self) -> Duration {
-        Duration::from_micros(self.last_commit_micros.load(Ordering::Relaxed))
     }
 }

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use crate::db::{Dialect, Lane, Link};
 use crate::entry::{EntryId, LedgerEntry, Outcome};
@@ -106,12 +105,10 @@ impl Writer {
         if group.entries.is_empty() {
             return;
         }
-        let begun = Instant::now();
         let written = self.commit(&group.entries).await;
         match written {
             Ok(()) => {
                 self.shared.mark_up();
-                self.shared.committed(begun.elapsed());
                 settled.extend(group.entries.iter().map(done));
                 for (_, reply) in group.replies {
                     answer(reply, Ok(()));

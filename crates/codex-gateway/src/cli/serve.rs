@@ -236,7 +236,6 @@ pub(crate) async fn assemble(
             let clock = clock.clone();
             move || clock.now()
         }),
-        on_commit: None,
     })
     .await
     .context("cannot open the ledger")?;

@@ -57,6 +57,5 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
         lease: Duration::from_secs(30),
         time_zone: settings.storage.time_zone.clone(),
         clock: Arc::new(clock::now),
-        on_commit: None,
     }
 }

@@ -33,13 +33,12 @@ impl Ledger {
             lease,
             time_zone,
             clock,
-            on_commit,
         } = options;
         std::fs::create_dir_all(&data_dir)
             .map_err(|error| LedgerError::io("the data directory cannot be made", error))?;
         let storage = Storage::parse(&url, &data_dir)?;
         storage.migrate().await?;
-        let shared = Arc::new(Shared::new(instance, time_zone, clock, on_commit));
+        let shared = Arc::new(Shared::new(instance, time_zone, clock));
         let mut writer_lane = lane(storage.writer()).await?;
         let mut keeper_lane = lane(storage.live()).await?;
         let spool = Spool::open(&data_dir.join("spool"))?;
@@ -112,12 +111,7 @@ impl Ledger {
     pub async fn attach(options: OpenOptions) -> Result<Self, LedgerError> {
         let storage = Storage::parse(&options.url, &options.data_dir)?;
         storage.migrate().await?;
-        let shared = Shared::new(
-            options.instance,
-            options.time_zone,
-            options.clock,
-            options.on_commit,
-        );
+        let shared = Shared::new(options.instance, options.time_zone, options.clock);
         let inner = Inner {
             pool: storage.pool(),
             live_target: storage.live(),

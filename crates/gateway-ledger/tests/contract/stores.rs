@@ -146,7 +146,6 @@ impl Store {
             lease: Duration::from_secs(60),
             time_zone: TimeZone::UTC,
             clock: self.clock(),
-            on_commit: None,
         }
     }
 
@@ -179,7 +178,6 @@ pub(crate) fn options_for_child() -> OpenOptions {
         lease: Duration::from_secs(60),
         time_zone: TimeZone::UTC,
         clock: Arc::new(|| Timestamp::UNIX_EPOCH),
-        on_commit: None,
     }
 }
 

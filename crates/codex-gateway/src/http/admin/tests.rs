@@ -256,7 +256,6 @@ async fn beside(process: &Process) -> Ledger {
         lease: PATIENCE,
         time_zone: storage.time_zone.clone(),
         clock: std::sync::Arc::new(crate::clock::now),
-        on_commit: None,
     })
     .await
     .unwrap()
