@@ -6,11 +6,9 @@ use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
-
-words! {
+gateway_wire::words! {
     /// How an exchange ended.
-    Outcome {
+    pub enum Outcome {
         /// The upstream finished its answer.
         Completed = "completed",
         /// The upstream, or the gateway, said no or broke off with an error.
@@ -26,9 +24,9 @@ words! {
     }
 }
 
-words! {
+gateway_wire::words! {
     /// Where the token counts come from.
-    UsageSource {
+    pub enum UsageSource {
         /// The upstream reported them.
         Reported = "reported",
         /// The gateway estimated them.
@@ -38,9 +36,9 @@ words! {
     }
 }
 
-words! {
+gateway_wire::words! {
     /// Where the cost comes from.
-    CostSource {
+    pub enum CostSource {
         /// Usage times the price table.
         Calculated = "calculated",
         /// The upstream's answer names it.
@@ -50,9 +48,9 @@ words! {
     }
 }
 
-words! {
+gateway_wire::words! {
     /// What became of the model that was asked for.
-    ModelDecision {
+    pub enum ModelDecision {
         /// Served as asked.
         Passed = "passed",
         /// Sent to another upstream by a rule.

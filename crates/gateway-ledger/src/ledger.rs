@@ -11,9 +11,10 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::Clock;
 use crate::admission::{Admission, Claim, Pending};
-use crate::db::open::Target;
 use crate::db::Pool;
+use crate::db::open::Target;
 use crate::entry::{EntryId, InstanceId, Intent, LedgerEntry};
 use crate::error::LedgerError;
 use crate::keeper::{self, Keeper};
@@ -21,7 +22,6 @@ use crate::live::{IntentRow, Live, LiveOp};
 use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::writer::{Writer, WriterOp};
-use crate::Clock;
 
 /// How long a request waits for the store before it is refused, or its entry goes to the spool.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);

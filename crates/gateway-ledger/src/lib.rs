@@ -40,7 +40,6 @@ mod sessions;
 mod shared;
 mod spool;
 mod tables;
-mod words;
 mod writer;
 
 use std::sync::Arc;

@@ -13,11 +13,10 @@ use crate::error::{LedgerError, LedgerErrorKind};
 use crate::filter::{Filters, Source};
 use crate::ledger::Ledger;
 use crate::tables::{BUCKET_MICROS, DAY_MICROS, Sums};
-use crate::words::words;
 
-words! {
+gateway_wire::words! {
     /// What usage can be grouped by.
-    GroupBy {
+    pub enum GroupBy {
         /// The served model.
         Model = "model",
         /// The auth route.

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
-use crate::entry::{EntryId, InstanceId};
 use crate::Clock;
+use crate::entry::{EntryId, InstanceId};
 
 /// One per open ledger.
 pub(crate) struct Shared {

@@ -126,12 +126,13 @@ impl Narrowed {
                 known(word, &Endpoint::ALL, Endpoint::as_str)
             })?,
             decision: params.read_as("decision", |word| {
-                known(word, ModelDecision::ALL, ModelDecision::as_str)
+                known(word, &ModelDecision::ALL, ModelDecision::as_str)
             })?,
             upstream: params.text("upstream"),
             model: params.text("model"),
-            outcome: params
-                .read_as("outcome", |word| known(word, Outcome::ALL, Outcome::as_str))?,
+            outcome: params.read_as("outcome", |word| {
+                known(word, &Outcome::ALL, Outcome::as_str)
+            })?,
             billing: params.read_as("billing", |word| {
                 known(word, &[Billing::Metered, Billing::Plan], Billing::as_str)
             })?,
