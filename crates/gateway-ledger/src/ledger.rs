@@ -17,8 +17,10 @@ use crate::db::Pool;
 use crate::db::open::Target;
 use crate::entry::{EntryId, InstanceId, Intent, LedgerEntry};
 use crate::error::LedgerError;
+#[cfg(doc)]
+use crate::error::LedgerErrorKind;
 use crate::keeper::{self, Keeper};
-use crate::live::{IntentRow, Live, LiveOp};
+use crate::live::{self, IntentRow, Live, LiveOp};
 use crate::shared::Shared;
 use crate::spool::Spool;
 use crate::writer::{Writer, WriterOp};
@@ -153,8 +155,12 @@ impl Ledger {
     /// Writes an intent before its request goes upstream. On an error nothing may be sent: the
     /// caller answers 503. Takes at most two seconds. Dropping this future may leave the intent
     /// written; the next start settles it.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not take it in time, or the ledger is
+    /// closed.
     pub async fn begin(&self, intent: &Intent) -> Result<(), LedgerError> {
-        let begun = self.intend(intent).await;
+        let begun = self.write_intent(intent, LiveOp::Intend).await;
         if begun.is_err() {
             // It may have been written all the same, or be about to be.
             self.withdraw(&intent.id);
@@ -162,12 +168,22 @@ impl Ledger {
         begun
     }
 
-    /// Writes what has become of an intent, for example another model after a fallback.
+    /// Changes an intent that is open, before its request goes to another upstream or asks for
+    /// another model: after a crash the entry names what was asked last. As cheap as
+    /// [`Ledger::begin`], and bounded in the same way. An intent that is settled or withdrawn stays
+    /// so.
+    ///
+    /// # Errors
+    /// As for [`Ledger::begin`]. What was written before stays, and nothing more may be sent.
     pub async fn update_intent(&self, intent: &Intent) -> Result<(), LedgerError> {
-        self.intend(intent).await
+        self.write_intent(intent, LiveOp::Update).await
     }
 
-    async fn intend(&self, intent: &Intent) -> Result<(), LedgerError> {
+    async fn write_intent(
+        &self,
+        intent: &Intent,
+        op: fn(Box<IntentRow>, Option<live::Reply>) -> LiveOp,
+    ) -> Result<(), LedgerError> {
         let lanes = self.lanes()?;
         let deadline = Instant::now() + STORE_DEADLINE;
         if self.inner.shared.is_down() {
@@ -178,14 +194,14 @@ impl Ledger {
         let row = Box::new(IntentRow::new(intent)?);
         let closed = || LedgerError::unavailable("the ledger is closed");
         if lanes.durability == Durability::Queued {
-            let sent = lanes.live.try_send(LiveOp::Intend(row, None));
+            let sent = lanes.live.try_send(op(row, None));
             return sent.map_err(|_| LedgerError::unavailable("too many intents are waiting"));
         }
         let (reply, answer) = oneshot::channel();
         let writing = async {
             lanes
                 .live
-                .send(LiveOp::Intend(row, Some(reply)))
+                .send(op(row, Some(reply)))
                 .await
                 .map_err(|_| closed())?;
             answer.await.map_err(|_| closed())?

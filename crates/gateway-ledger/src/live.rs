@@ -1,13 +1,14 @@
 //! The lane for what lives only as long as an exchange: intents, leases, reservations. Its commits
 //! survive the death of the process and not of the power, so none of them waits for a disk.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::{self, Admission, Pending};
-use crate::db::{Cell, Kind, Lane, Link, Table};
+use crate::db::{Cell, Dialect, Kind, Lane, Link, Table};
 use crate::entry::{EntryId, InstanceId, Intent};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::shared::Shared;
@@ -25,8 +26,10 @@ const DEADLINE: Duration = Duration::from_millis(1_500);
 pub(crate) type Reply = oneshot::Sender<Result<(), LedgerError>>;
 
 pub(crate) enum LiveOp {
-    /// Writes an intent, or what became of it.
+    /// Writes an intent.
     Intend(Box<IntentRow>, Option<Reply>),
+    /// Changes an intent that is still open.
+    Update(Box<IntentRow>, Option<Reply>),
     /// Asks to be let in.
     Claim(Box<Pending>),
     /// These exchanges are settled or given up; with the tokens they used, where known.
@@ -66,7 +69,7 @@ const INTENTS: Table = Table {
         ("started_at", Kind::Int),
         ("body", Kind::Text),
     ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+    conflict: "ON CONFLICT (id) DO NOTHING",
 };
 
 pub(crate) struct Live {
@@ -78,6 +81,7 @@ pub(crate) struct Live {
 #[derive(Default)]
 struct Group {
     intents: Vec<(Box<IntentRow>, Option<Reply>)>,
+    updates: Vec<(Box<IntentRow>, Option<Reply>)>,
     claims: Vec<Pending>,
     done: Vec<(EntryId, Option<u64>)>,
     renewals: Vec<(i64, Reply)>,
@@ -87,7 +91,8 @@ impl Group {
     /// Whoever stopped waiting has answered its client already, and has taken back what it asked
     /// for.
     fn answer(self, admissions: Vec<Admission>) {
-        let replies = self.intents.into_iter().filter_map(|(_, reply)| reply);
+        let written = self.intents.into_iter().chain(self.updates);
+        let replies = written.filter_map(|(_, reply)| reply);
         for reply in replies.chain(self.renewals.into_iter().map(|(_, reply)| reply)) {
             drop(reply.send(Ok(())));
         }
@@ -100,7 +105,8 @@ impl Group {
     fn fail(self, kind: LedgerErrorKind) -> Vec<(EntryId, Option<u64>)> {
         let failed =
             || LedgerError::bare(kind, "the store did not take an intent or a reservation");
-        let replies = self.intents.into_iter().filter_map(|(_, reply)| reply);
+        let written = self.intents.into_iter().chain(self.updates);
+        let replies = written.filter_map(|(_, reply)| reply);
         for reply in replies.chain(self.renewals.into_iter().map(|(_, reply)| reply)) {
             drop(reply.send(Err(failed())));
         }
@@ -134,6 +140,7 @@ impl Live {
             for op in ops.drain(..) {
                 match op {
                     LiveOp::Intend(row, reply) => group.intents.push((row, reply)),
+                    LiveOp::Update(row, reply) => group.updates.push((row, reply)),
                     LiveOp::Claim(pending) => group.claims.push(*pending),
                     LiveOp::Done(ids) => group.done.extend(ids),
                     LiveOp::Renew(until, reply) => group.renewals.push((until, reply)),
@@ -199,14 +206,17 @@ async fn apply(
         .map(|(row, _)| intent_cells(row, instance))
         .collect();
     let is_quiet = group.done.is_empty() && group.renewals.is_empty();
-    if is_quiet && rows.len() == 1 {
+    if is_quiet && rows.len() + group.updates.len() <= 1 {
         // The common case: one statement is a transaction of its own.
         link.insert(&INTENTS, rows).await?;
-    } else if !is_quiet || !rows.is_empty() {
+        update_intents(link, &group.updates).await?;
+    } else {
         // Deferred: an immediate one would lock the attached ledger too, and wait for the writer's
         // fsync.
         link.raw("BEGIN").await?;
         link.insert(&INTENTS, rows).await?;
+        // After the insert: an intent can be written and changed in one group.
+        update_intents(link, &group.updates).await?;
         delete_intents(link, group.done.iter().map(|(id, _)| id)).await?;
         admission::release(link, &group.done).await?;
         if let Some(until) = group.renewals.iter().map(|(until, _)| *until).max() {
@@ -230,6 +240,32 @@ fn intent_cells(row: &IntentRow, instance: &InstanceId) -> Vec<Cell> {
         row.started_at.into(),
         row.body.as_str().into(),
     ]
+}
+
+/// Changes the intents that are still open. One that is settled by now must not come back.
+async fn update_intents(
+    link: &mut Link<'_>,
+    updates: &[(Box<IntentRow>, Option<Reply>)],
+) -> Result<(), LedgerError> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    // Of several changes to one intent the last one counts.
+    let bodies: BTreeMap<&str, &str> = updates
+        .iter()
+        .map(|(row, _)| (row.id.as_str(), row.body.as_str()))
+        .collect();
+    let list = serde_json::to_string(&bodies).unwrap_or_default();
+    let sql = match link.dialect() {
+        Dialect::Sqlite => {
+            "UPDATE intents SET body = new.value FROM json_each($1) AS new WHERE intents.id = new.key"
+        }
+        Dialect::Postgres => {
+            "UPDATE intents SET body = new.value FROM jsonb_each_text($1::jsonb) AS new \
+             WHERE intents.id = new.key"
+        }
+    };
+    link.execute(sql, vec![list.into()]).await.map(drop)
 }
 
 pub(crate) async fn delete_intents(

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    AttemptRecord, CostSource, EntryId, ExchangeQuery, Fact, Filters, GroupBy, LedgerEntry,
-    LedgerErrorKind, Outcome, PlanLimits, Settled, UsageQuery, UsageReport, UsageSource, UsageSums,
+    AttemptRecord, Claim, CostSource, Durability, EntryId, ExchangeQuery, Fact, Filters, GroupBy,
+    Intent, LedgerEntry, LedgerErrorKind, OpenOptions, Outcome, PlanLimits, Settled, UsageQuery,
+    UsageReport, UsageSource, UsageSums,
 };
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::SendState;
@@ -18,6 +19,8 @@ crate::on_every_store! {
     an_entry_reads_back_as_it_was_written,
     recording_an_id_twice_is_one_row,
     a_crash_leaves_interrupted_entries_and_loses_nothing,
+    after_a_crash_the_entry_names_what_was_asked_last,
+    an_intent_that_is_over_does_not_come_back_by_a_late_update,
     a_clean_shutdown_leaves_nothing_open,
     pages_show_every_entry_once,
     usage_is_exact_on_every_edge,
@@ -145,6 +148,89 @@ async fn a_crash_leaves_interrupted_entries_and_loses_nothing(store: Arc<Store>)
         (2, 0)
     );
     assert_eq!(usage.total.cost_nanos_metered, 3_000_000);
+    gateway.close().await;
+}
+
+/// The intent after its model was refused: another model at another upstream.
+fn fallen_back(intent: &Intent) -> Intent {
+    let mut changed = intent.clone();
+    let dispatch = &mut changed.dispatch;
+    dispatch.attempts.push(AttemptRecord {
+        model: "gpt-5.5".to_owned(),
+        upstream: "openai".to_owned(),
+        status: Some(400),
+        failure: Some("unsupported_model".to_owned()),
+        sent: SendState::Sent,
+    });
+    dispatch.model_served = Some("gpt-5.4-mini".to_owned());
+    dispatch.upstream = Some("azure".to_owned());
+    changed
+}
+
+async fn after_a_crash_the_entry_names_what_was_asked_last(store: Arc<Store>) {
+    for durability in [Durability::Committed, Durability::Queued] {
+        let options = OpenOptions {
+            durability,
+            ..store.options("a")
+        };
+        let gateway = store.open_with(options).await;
+        let (first, other) = (intent(store.now()), intent(store.now()));
+        let second = fallen_back(&first);
+        let third = fallen_back(&second);
+        gateway.ledger.begin(&other).await.unwrap();
+        gateway.ledger.begin(&first).await.unwrap();
+        // At once, so that one transaction may hold all of them.
+        let (_, updated) = tokio::join!(
+            gateway.ledger.update_intent(&second),
+            gateway.ledger.update_intent(&third),
+        );
+        updated.unwrap();
+        // What is queued is written in its order: when this is answered, the rest is too.
+        let flushed = gateway.ledger.reserve(Claim {
+            id: EntryId::at(store.now()),
+            at: store.now(),
+            billing: Billing::Metered,
+            nanos: 0,
+            tokens: 0,
+            scopes: Vec::new(),
+        });
+        flushed.await.unwrap();
+        gateway.crash().await;
+        let gateway = store.open("a").await;
+        let mut left: Vec<_> = gateway
+            .interrupted
+            .iter()
+            .map(|entry| entry.intent.clone())
+            .collect();
+        left.sort_unstable_by(|one, two| one.id.cmp(&two.id));
+        let mut expected = vec![other, third];
+        expected.sort_unstable_by(|one, two| one.id.cmp(&two.id));
+        assert_eq!(left, expected, "{durability:?}");
+        gateway.close().await;
+    }
+}
+
+async fn an_intent_that_is_over_does_not_come_back_by_a_late_update(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let (settled, withdrawn) = (intent(store.now()), intent(store.now()));
+    for intent in [&settled, &withdrawn] {
+        gateway.ledger.begin(intent).await.unwrap();
+    }
+    gateway.ledger.withdraw(&withdrawn.id);
+    gateway.ledger.settle(entry(settled.clone(), "a")).await;
+    gateway.close().await;
+    let gateway = store.open("a").await;
+    for intent in [&settled, &withdrawn] {
+        let late = fallen_back(intent);
+        gateway.ledger.update_intent(&late).await.unwrap();
+    }
+    gateway.crash().await;
+    let gateway = store.open("a").await;
+    assert_eq!(gateway.interrupted, []);
+    let kept = gateway.ledger.exchange(&settled.id).await.unwrap();
+    assert_eq!(kept, Some(entry(settled, "a")));
+    let gone = gateway.ledger.exchange(&withdrawn.id).await.unwrap();
+    assert_eq!(gone, None);
     gateway.close().await;
 }
 
