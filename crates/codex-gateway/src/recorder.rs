@@ -79,6 +79,7 @@ impl Books {
                 request_kind: Some(exchange.kind().as_str().to_owned()),
             },
             endpoint: exchange.endpoint.as_str().to_owned(),
+            is_free: exchange.endpoint.is_free(),
             model_requested: exchange.model_requested.as_ref().map(ToString::to_string),
             service_tier_requested: exchange.service_tier_requested.clone(),
             dispatch: DispatchRecord {

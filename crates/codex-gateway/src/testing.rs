@@ -154,6 +154,7 @@ pub(crate) fn entry(started_at: Timestamp, route: AuthRoute, model: &str) -> Led
             ..TurnRecord::default()
         },
         endpoint: "responses".to_owned(),
+        is_free: false,
         model_requested: Some(model.to_owned()),
         service_tier_requested: None,
         dispatch: DispatchRecord {

@@ -319,6 +319,7 @@ fn intent() -> Intent {
             request_kind: text("turn"),
         },
         endpoint: "responses".to_owned(),
+        is_free: false,
         model_requested: text("gpt-5.5"),
         service_tier_requested: None,
         dispatch: DispatchRecord {

@@ -200,6 +200,10 @@ pub struct Intent {
     pub turn: TurnRecord,
     /// Which endpoint was called.
     pub endpoint: String,
+    /// Whether the request uses up nothing of its own: tokens are counted in advance, or a stored
+    /// answer is read again, which was recorded when it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_free: bool,
     /// The model asked for.
     pub model_requested: Option<String>,
     /// The service tier asked for.
@@ -284,10 +288,6 @@ pub struct LedgerEntry {
     pub result: EntryResult,
 }
 
-/// Endpoints whose answers cost nothing of their own: tokens counted in advance, stored answers
-/// read again.
-const FREE_ENDPOINTS: [&str; 2] = ["input_tokens", "stored_response"];
-
 impl LedgerEntry {
     /// The id of the exchange.
     pub const fn id(&self) -> &EntryId {
@@ -313,10 +313,7 @@ impl LedgerEntry {
                 Some(status) => status < 400,
                 None => attempt.sent == SendState::Ambiguous,
             });
-        is_blank
-            && result.outcome != Outcome::Rejected
-            && may_have_worked
-            && !FREE_ENDPOINTS.contains(&intent.endpoint.as_str())
+        is_blank && result.outcome != Outcome::Rejected && may_have_worked && !intent.is_free
     }
 
     /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost.
@@ -362,6 +359,7 @@ mod token_counts {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
+    #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
     struct TokenCounts {
         input_tokens: Option<u64>,
         cached_input_tokens: Option<u64>,

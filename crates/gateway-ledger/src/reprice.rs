@@ -19,7 +19,7 @@ use crate::writer;
 /// Entries read at once, and corrections written per transaction.
 const CHUNK: i64 = 500;
 /// Columns of [`ENTRY_COLUMNS`]; what follows them is added here.
-const CORRECTED: usize = 38;
+const CORRECTED: usize = 39;
 
 /// Which entries to price again.
 #[derive(Debug, Clone, Default)]

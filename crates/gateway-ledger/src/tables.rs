@@ -30,7 +30,7 @@ pub(crate) const ENTRY_COLUMNS: &str = "id, started_at, finished_at, route, call
      turn_id, request_kind, endpoint, upstream, model_requested, model_served, decision, rule, attempts, status, outcome, \
      usage_source, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, \
      service_tier_requested, service_tier, price_version, cost_source, cost_nanos, cost_estimated, billing, ttft_ms, \
-     duration_ms, upstream_response_id, instance, corrects";
+     duration_ms, upstream_response_id, instance, corrects, is_free";
 
 pub(crate) const ENTRIES: Table = Table {
     name: "entries",
@@ -73,6 +73,7 @@ pub(crate) const ENTRIES: Table = Table {
         ("upstream_response_id", Text),
         ("instance", Text),
         ("corrects", Text),
+        ("is_free", Int),
         ("correction_no", Int),
         ("n_requests", Int),
         ("n_unpriced", Int),
@@ -302,6 +303,7 @@ impl Stored {
             result.upstream_response_id.as_deref().into(),
             result.instance.as_str().into(),
             result.corrects.as_ref().map(EntryId::as_str).into(),
+            i64::from(intent.is_free).into(),
             self.correction.map(|correction| correction.number).into(),
             sums.requests.into(),
             sums.unpriced.into(),
@@ -357,6 +359,7 @@ fn intent_of(row: &Row) -> Result<Intent, LedgerError> {
             request_kind: row.text(10)?,
         },
         endpoint: word(11)?,
+        is_free: row.some_int(38)? != 0,
         model_requested: row.text(13)?,
         service_tier_requested: row.text(26)?,
         dispatch: DispatchRecord {

@@ -15,6 +15,11 @@ use sqlx::{ConnectOptions, SqlSafeStr};
 use super::{Connection, Pool};
 use crate::error::{LedgerError, LedgerErrorKind};
 
+/// Migrations that are the same text on both databases. The older ones are pairs of files, since a
+/// migration that has run must not change.
+const FREE_ENTRIES: &str = include_str!("../../migrations/shared/free_entries.sql");
+const FREE_INTENTS: &str = include_str!("../../migrations/shared/free_intents.sql");
+
 const SQLITE: &[(i64, &str, &str)] = &[
     (
         1,
@@ -36,12 +41,16 @@ const SQLITE: &[(i64, &str, &str)] = &[
         "unknown_usage",
         include_str!("../../migrations/sqlite/0004_unknown_usage.sql"),
     ),
+    (5, "free_entries", FREE_ENTRIES),
 ];
-const SQLITE_LIVE: &[(i64, &str, &str)] = &[(
-    1,
-    "live",
-    include_str!("../../migrations/sqlite_live/0001_live.sql"),
-)];
+const SQLITE_LIVE: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "live",
+        include_str!("../../migrations/sqlite_live/0001_live.sql"),
+    ),
+    (2, "free_intents", FREE_INTENTS),
+];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (
         1,
@@ -68,6 +77,8 @@ const POSTGRES: &[(i64, &str, &str)] = &[
         "unknown_usage",
         include_str!("../../migrations/postgres/0005_unknown_usage.sql"),
     ),
+    (6, "free_entries", FREE_ENTRIES),
+    (7, "free_intents", FREE_INTENTS),
 ];
 
 /// How long connecting may take. Requests wait for it, so it stays below their own deadline.
@@ -388,4 +399,24 @@ async fn run(
         };
         LedgerError::caused(kind, "the schema cannot be brought up to date", error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts by name, without the one clause that only SQLite has.
+    fn texts(lists: &[&[(i64, &'static str, &'static str)]]) -> Vec<(&'static str, String)> {
+        let all = lists.iter().copied().flatten();
+        let mut texts: Vec<_> = all
+            .map(|(_, name, sql)| (*name, sql.replace(" WITHOUT ROWID", "")))
+            .collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    #[test]
+    fn both_databases_get_the_same_tables() {
+        assert_eq!(texts(&[SQLITE, SQLITE_LIVE]), texts(&[POSTGRES]));
+    }
 }

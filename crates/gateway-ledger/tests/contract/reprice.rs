@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ledger::{
-    AttemptRecord, Cost, CostSource, EntryResult, ExchangeQuery, GroupBy, LedgerEntry, Outcome,
-    RepriceQuery, UsageQuery, UsageSource, UsageSums,
+    AttemptRecord, Cost, CostSource, EntryId, EntryResult, ExchangeQuery, GroupBy, LedgerEntry,
+    Outcome, RepriceQuery, UsageQuery, UsageSource, UsageSums,
 };
 use gateway_policy::{Billing, PriceTable};
 use gateway_wire::SendState;
@@ -17,6 +17,7 @@ crate::on_every_store! {
     two_repricings_at_once_correct_once,
     what_has_no_price_and_what_is_unknown_are_counted_apart,
     older_stores_learn_to_tell_them_apart,
+    a_store_of_version_0_1_0_opens_and_knows_which_requests_were_free,
 }
 
 /// A table in which `gpt-5.4` costs this much per million tokens, of whatever kind.
@@ -188,6 +189,7 @@ fn mixed(store: &Store) -> Vec<LedgerEntry> {
     );
     let mut free = blank(Outcome::Completed, Some(200), SendState::Sent);
     free.intent.endpoint = "input_tokens".to_owned();
+    free.intent.is_free = true;
     let mut told_cost = blank(Outcome::Completed, Some(200), SendState::Sent);
     (told_cost.result.cost.nanos, told_cost.result.cost.source) =
         (Some(7), CostSource::ProviderReported);
@@ -272,5 +274,73 @@ async fn older_stores_learn_to_tell_them_apart(store: Arc<Store>) {
     assert_eq!(counted_apart(&gateway).await, [(1, 4); 2]);
     let after = gateway.ledger.usage(&UsageQuery::default()).await.unwrap();
     assert_eq!(after, before);
+    gateway.close().await;
+}
+
+/// The tables as version 0.1.0 left them.
+const VERSION_0_1_0: [&str; 2] = [
+    "ALTER TABLE entries DROP COLUMN is_free",
+    "DELETE FROM _sqlx_migrations WHERE description = 'free_entries'",
+];
+
+/// An intent as version 0.1.0 wrote it.
+fn old_intent(id: &EntryId, endpoint: &str) -> String {
+    let body = format!(
+        "{{\"id\":\"{id}\",\"started_at\":\"2026-11-20T12:00:00Z\",\"route\":\"api_key\",\
+         \"caller\":\"alice\",\"key\":null,\"team\":null,\"session_id\":null,\"thread_id\":null,\
+         \"turn_id\":null,\"request_kind\":\"turn\",\"endpoint\":\"{endpoint}\",\
+         \"upstream\":\"openai\",\"model_requested\":\"gpt-5.5\",\"model_served\":\"gpt-5.4\",\
+         \"decision\":\"rewritten\",\"rule\":\"\\\"endpoint\\\":\\\"input_tokens\\\"\",\
+         \"attempts\":[{{\"model\":\"gpt-5.4\",\"upstream\":\"openai\",\"status\":null,\
+         \"failure\":null,\"sent\":\"ambiguous\"}}],\"service_tier_requested\":null,\
+         \"billing\":\"metered\"}}"
+    );
+    format!(
+        "INSERT INTO intents (id, instance, started_at, body) VALUES ('{id}', 'a', {}, '{body}')",
+        crate::stores::NOON
+    )
+}
+
+async fn a_store_of_version_0_1_0_opens_and_knows_which_requests_were_free(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let entries = mixed(&store);
+    for entry in &entries {
+        gateway.ledger.settle(entry.clone()).await;
+    }
+    gateway.close().await;
+    for sql in VERSION_0_1_0 {
+        store.execute(sql).await;
+    }
+    store
+        .execute_live("DELETE FROM _sqlx_migrations WHERE description = 'free_intents'")
+        .await;
+    let ids = ["responses", "input_tokens", "stored_response"].map(|endpoint| {
+        let id = EntryId::at(store.now());
+        (old_intent(&id, endpoint), id)
+    });
+    for (sql, _) in &ids {
+        store.execute_live(sql).await;
+    }
+
+    let gateway = store.open("a").await;
+    for entry in entries {
+        let read = gateway.ledger.exchange(entry.id()).await.unwrap();
+        assert_eq!(read, Some(entry));
+    }
+    let mut interrupted: Vec<_> = gateway
+        .interrupted
+        .iter()
+        .map(|entry| (entry.id(), entry.intent.is_free, entry.is_unknown()))
+        .collect();
+    interrupted.sort_unstable();
+    let [(_, responses), (_, input_tokens), (_, stored)] = &ids;
+    let mut expected = vec![
+        (responses, false, true),
+        (input_tokens, true, false),
+        (stored, true, false),
+    ];
+    expected.sort_unstable();
+    assert_eq!(interrupted, expected);
+    assert_eq!(counted_apart(&gateway).await, [(2, 5); 2]);
     gateway.close().await;
 }

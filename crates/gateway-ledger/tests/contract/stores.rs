@@ -101,9 +101,19 @@ impl Store {
 
     /// Changes the store behind the gateway's back.
     pub(crate) async fn execute(&self, sql: &str) {
+        self.execute_in("ledger.db", sql).await;
+    }
+
+    /// The same for what lives only as long as an exchange.
+    pub(crate) async fn execute_live(&self, sql: &str) {
+        self.execute_in("ledger-live.db", sql).await;
+    }
+
+    /// On PostgreSQL both are in one database.
+    async fn execute_in(&self, file: &str, sql: &str) {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        if let Some(file) = self.database_file() {
-            let url = format!("sqlite://{}", file.display());
+        if let Some(database) = self.database_file() {
+            let url = format!("sqlite://{}", database.with_file_name(file).display());
             let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         } else {
@@ -247,6 +257,7 @@ pub(crate) fn intent(at: Timestamp) -> Intent {
             request_kind: text("turn"),
         },
         endpoint: "responses".to_owned(),
+        is_free: false,
         model_requested: text("gpt-5.5"),
         service_tier_requested: text("auto"),
         dispatch: DispatchRecord {
