@@ -4,7 +4,7 @@
 
 use gateway_wire::Dialect;
 use gateway_wire::translate::{
-    NoReasoning, Purpose, Settings, chat_to_responses, compaction, responses_to_chat,
+    NoReasoning, ReplyPurpose, TranslationContext, chat_to_responses, compaction, responses_to_chat,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let names: Vec<_> = Dialect::names().collect();
     let dialect =
         Dialect::named(names[usize::from(*choice) % names.len()]).unwrap_or(&Dialect::OPENAI);
-    let settings = Settings {
+    let settings = TranslationContext {
         model: "m",
         dialect,
         strict: choice & 64 != 0,
@@ -23,9 +23,9 @@ fuzz_target!(|data: &[u8]| {
         created_at: 0,
         reasoning: &NoReasoning,
         purpose: if choice & 128 != 0 {
-            Purpose::CompactReply
+            ReplyPurpose::CompactReply
         } else {
-            Purpose::Turn
+            ReplyPurpose::Turn
         },
     };
     for result in [

@@ -1,5 +1,5 @@
 //! Any bytes as an upstream's stream that is passed on, in one piece and in two: the same bytes and
-//! the same reading, one terminal at most, and a stream in which nothing had to be mended reaches
+//! the same reading, one terminal at most, and a stream in which nothing had to be repaired reaches
 //! the client as it came. The first byte chooses the protocol and what is rewritten, the second
 //! where the stream is cut.
 #![no_main]
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gateway_wire::WireApi;
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::sse::Splitter;
-use gateway_wire::stream::{Step, StreamSummary};
+use gateway_wire::stream::{Step, ReplySummary};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_EVENT: usize = 1 << 12;
@@ -17,7 +17,7 @@ struct Run {
     sent: Vec<u8>,
     terminals: usize,
     is_refused: bool,
-    summary: StreamSummary,
+    summary: ReplySummary,
 }
 
 fn run(settings: &RelaySettings, pieces: &[&[u8]]) -> Run {
@@ -53,7 +53,7 @@ fn run(settings: &RelaySettings, pieces: &[&[u8]]) -> Run {
             .collect(),
         terminals,
         is_refused,
-        summary: relay.into_summary(),
+        summary: relay.summary().clone(),
     }
 }
 
@@ -95,7 +95,7 @@ fuzz_target!(|data: &[u8]| {
     if !whole.is_refused {
         assert_eq!(whole.sent, halves.sent);
         assert_eq!(whole.summary, halves.summary);
-        if is_plain && whole.summary.mended.is_none() {
+        if is_plain && whole.summary.repairs.is_empty() {
             assert!(
                 stream.starts_with(&whole.sent),
                 "bytes of a sound stream were changed"

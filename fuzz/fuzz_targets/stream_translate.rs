@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use gateway_wire::stream::Step;
 use gateway_wire::translate::{
-    Collector, NoReasoning, Purpose, ReplyPlan, Settings, StreamTranslator, chat_to_responses,
+    Collector, NoReasoning, ReplyPurpose, ReplySettings, TranslationContext, StreamTranslator, chat_to_responses,
     error_body, reply_json, responses_to_chat,
 };
 use gateway_wire::{Dialect, WireApi};
@@ -16,15 +16,15 @@ const RESPONSES: &[u8] = br#"{"model":"m","stream":true,"input":"x","tools":[{"t
 const CHAT: &[u8] =
     br#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
 
-fn plan(client: WireApi, dialect: &Dialect) -> ReplyPlan {
-    let settings = Settings {
+fn plan(client: WireApi, dialect: &Dialect) -> ReplySettings {
+    let settings = TranslationContext {
         model: "m",
         dialect,
         strict: false,
         request_id: "fuzz",
         created_at: 0,
         reasoning: &NoReasoning,
-        purpose: Purpose::Turn,
+        purpose: ReplyPurpose::Turn,
     };
     let translated = match client {
         WireApi::Responses => responses_to_chat(RESPONSES, &settings),
@@ -34,7 +34,7 @@ fn plan(client: WireApi, dialect: &Dialect) -> ReplyPlan {
 }
 
 /// The bytes for the client by kind, and how many terminals there were.
-fn run(plan: &ReplyPlan, pieces: &[&[u8]]) -> (Vec<u8>, usize) {
+fn run(plan: &ReplySettings, pieces: &[&[u8]]) -> (Vec<u8>, usize) {
     let mut machine = StreamTranslator::new(plan.clone(), 1 << 16);
     let mut steps = Vec::new();
     for piece in pieces {

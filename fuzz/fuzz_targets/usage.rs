@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gateway_wire::WireApi;
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::reply::read_reply;
-use gateway_wire::stream::UsageReading;
+use gateway_wire::usage::UsageReading;
 use gateway_wire::usage::{MAX_COUNT, read_usage};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -37,7 +37,7 @@ fn relayed(wire: WireApi, event: &str) -> (Vec<u8>, UsageReading) {
         .iter()
         .flat_map(|step| step.bytes().to_vec())
         .collect();
-    (sent, relay.into_summary().usage)
+    (sent, relay.summary().clone().usage)
 }
 
 /// Whether Codex can read a `usage`: absent, null, or whole numbers where it looks.

@@ -3,7 +3,7 @@
 
 use axum::routing::MethodFilter;
 use gateway_wire::WireApi;
-use gateway_wire::translate::Purpose;
+use gateway_wire::translate::ReplyPurpose;
 
 /// What is known about an endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct EndpointRow {
     pub names_a_model: bool,
     /// What a request is translated for where the upstream has another wire API; `None` where that
     /// has no counterpart.
-    pub purpose: Option<Purpose>,
+    pub purpose: Option<ReplyPurpose>,
     /// Whether nothing is used up: tokens are counted in advance, or a response that was recorded
     /// when it was made is read again.
     pub is_free: bool,
@@ -79,12 +79,12 @@ macro_rules! endpoints {
 
 endpoints! {
     Responses "responses" [post("/responses")] = EndpointRow {
-        purpose: Some(Purpose::Turn),
+        purpose: Some(ReplyPurpose::Turn),
         ..MODEL
     };
     Chat "chat" [post("/chat/completions")] = EndpointRow {
         wire: WireApi::Chat,
-        purpose: Some(Purpose::Turn),
+        purpose: Some(ReplyPurpose::Turn),
         deprecation: Some(Deprecation {
             since: CHAT_DEPRECATED_SINCE,
             successor: "</v1/responses>; rel=\"successor-version\"",
@@ -92,7 +92,7 @@ endpoints! {
         ..MODEL
     };
     Compact "compact" [post("/responses/compact")] = EndpointRow {
-        purpose: Some(Purpose::CompactReply),
+        purpose: Some(ReplyPurpose::CompactReply),
         ..MODEL
     };
     InputTokens "input_tokens" [post("/responses/input_tokens")] = EndpointRow {

@@ -7,7 +7,7 @@ use gateway_ledger::{AttemptRecord, Outcome};
 use gateway_policy::{Attempt, AttemptPlan, AuthRoute, Billing, DecisionKind, ModelId, Upstream};
 use gateway_wire::Usage;
 use gateway_wire::codex::{PlanLimits, RequestKind, TurnMetadata};
-use gateway_wire::stream::Mended;
+use gateway_wire::stream::Repairs;
 use gateway_wire::translate::{Loss, LossKind};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
@@ -92,7 +92,7 @@ pub struct Exchange {
     /// Whether the upstream's token counts could not be true.
     pub is_usage_refused: bool,
     /// What had to be mended on the way.
-    pub mended: Mended,
+    pub mended: Repairs,
     /// Plan limits that the answer's head told.
     pub plan_head: Option<Box<PlanLimits>>,
     /// Plan-limit events that passed.
@@ -139,7 +139,7 @@ impl Exchange {
             is_dispatched: false,
             is_stream: false,
             is_usage_refused: false,
-            mended: Mended::default(),
+            mended: Repairs::default(),
             plan_head: None,
             plan_limits: Vec::new(),
             losses: Vec::new(),

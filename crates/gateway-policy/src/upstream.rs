@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_wire::dialect::{Dialect, Overrides};
+use gateway_wire::dialect::{Dialect, DialectOverrides};
 use gateway_wire::{OperatorPattern, WireApi};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -60,7 +60,7 @@ pub struct UpstreamSpec {
     /// A named set of deviations from the protocol.
     pub dialect: Option<Spanned<String>>,
     /// Single deviations beside it, `[upstreams.NAME.deviations]`.
-    pub deviations: Option<Overrides>,
+    pub deviations: Option<DialectOverrides>,
     /// Whether a request is refused instead of translated with a severe loss.
     pub strict_translation: Option<bool>,
     /// Whether headers that name the client, its session and its turn are sent on; default: where

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use gateway_wire::translate::{
-    NoReasoning, Purpose, ReplyPlan, Settings, StreamTranslator, TranslateError, Translated,
-    chat_to_responses, responses_to_chat,
+    NoReasoning, ReplyPurpose, ReplySettings, StreamTranslator, TranslateError, TranslatedRequest,
+    TranslationContext, chat_to_responses, responses_to_chat,
 };
 use gateway_wire::{Dialect, WireApi};
 
@@ -15,7 +15,7 @@ use gateway_wire::{Dialect, WireApi};
     clippy::panic,
     reason = "a benchmark of something else would be worth nothing"
 )]
-fn give_up(error: &TranslateError) -> Translated {
+fn give_up(error: &TranslateError) -> TranslatedRequest {
     panic!("{error}")
 }
 
@@ -23,15 +23,15 @@ fn main() {
     divan::main();
 }
 
-fn settings() -> Settings<'static> {
-    Settings {
+fn settings() -> TranslationContext<'static> {
+    TranslationContext {
         model: "m",
         dialect: &Dialect::OPENAI,
         strict: false,
         request_id: "01a1fae9-b3bd-7ac3-8ae3-b8f70db5ba3a",
         created_at: 1_700_000_000,
         reasoning: &NoReasoning,
-        purpose: Purpose::Turn,
+        purpose: ReplyPurpose::Turn,
     }
 }
 
@@ -56,7 +56,7 @@ fn history(bytes: usize) -> Vec<u8> {
     format!(r#"{{"model":"m","stream":true,"input":[{items}],"tools":[{{"type":"function","name":"exec_command","parameters":{{"type":"object"}}}},{{"type":"custom","name":"apply_patch"}}]}}"#).into_bytes()
 }
 
-fn translated(client: WireApi, body: &[u8]) -> Translated {
+fn translated(client: WireApi, body: &[u8]) -> TranslatedRequest {
     let result = match client {
         WireApi::Responses => responses_to_chat(body, &settings()),
         WireApi::Chat => chat_to_responses(body, &settings()),
@@ -82,7 +82,7 @@ fn history_to_responses(bencher: Bencher<'_, '_>) {
 
 const EVENTS: usize = 10_000;
 
-fn run(plan: &ReplyPlan, chunks: &[Bytes]) -> usize {
+fn run(plan: &ReplySettings, chunks: &[Bytes]) -> usize {
     let mut machine = StreamTranslator::new(plan.clone(), 1 << 20);
     let mut steps = Vec::new();
     let mut bytes = 0;

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::translate::json::Str;
+use crate::json::raw::Str;
 
 /// A message of a request or an answer, or the delta of a chunk.
 #[derive(Debug, Default, Deserialize)]

@@ -8,139 +8,16 @@
 //! To add a sentence: 1. add a row there, 2. add a fixture under `tests/fixtures/failure/`.
 
 mod envelope;
+mod kind;
 mod sentence;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 use envelope::Envelope;
-use sentence::Quoted;
+use sentence::QuotedModel;
 
-crate::words! {
-    /// Whether an upstream can have acted on a request that did not end well.
-    pub enum SendState {
-        /// Nothing left this process: safe to send again.
-        NotSent = "not_sent",
-        /// The upstream received the request and answered.
-        Sent = "sent",
-        /// The request may have been received, but no answer says so: never sent anywhere again.
-        Ambiguous = "ambiguous",
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// The upstream does not serve this model to this caller. The only failure that may lead to
-    /// another model.
-    UnsupportedModel,
-    /// The model wants a newer client. Upgrading helps, another model hides the reason.
-    ClientTooOld,
-    /// The model refuses the header that marks a Responses-Lite request.
-    LiteHeaderRefused,
-    /// The model answers on the other endpoint.
-    WrongEndpoint,
-    /// The model exists but has no room at the moment.
-    Capacity,
-    /// The upstream is overloaded.
-    Overloaded,
-    /// The credential, its scopes or the caller's region.
-    Auth,
-    /// A plan window, quota or balance is used up.
-    UsageLimit,
-    /// Too many requests or tokens in a short time.
-    RateLimited,
-    /// The input is longer than the model's window.
-    ContextLength,
-    /// Encrypted reasoning that the upstream cannot read.
-    ForeignReasoning,
-    /// Refused for safety or content reasons.
-    PolicyRefusal,
-    /// The request is wrong in some other way.
-    BadRequest,
-    /// The upstream complains about a model id that is not the one that was sent: a fault on our
-    /// side.
-    OurMistake,
-    /// The upstream failed on its own.
-    ServerError,
-    /// No usable answer arrived.
-    Transport(SendState),
-    /// None of the above can be shown to be true.
-    Unclassified,
-}
-
-impl Failure {
-    /// The word used as a metric label and in the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnsupportedModel => "unsupported_model",
-            Self::ClientTooOld => "client_too_old",
-            Self::LiteHeaderRefused => "lite_header_refused",
-            Self::WrongEndpoint => "wrong_endpoint",
-            Self::Capacity => "capacity",
-            Self::Overloaded => "overloaded",
-            Self::Auth => "auth",
-            Self::UsageLimit => "usage_limit",
-            Self::RateLimited => "rate_limited",
-            Self::ContextLength => "context_length",
-            Self::ForeignReasoning => "foreign_reasoning",
-            Self::PolicyRefusal => "policy_refusal",
-            Self::BadRequest => "bad_request",
-            Self::OurMistake => "our_mistake",
-            Self::ServerError => "server_error",
-            Self::Transport(_) => "transport",
-            Self::Unclassified => "unclassified",
-        }
-    }
-
-    /// The failures an answer can show, i.e. all but [`Failure::Transport`].
-    pub const ANSWERS: [Self; 16] = [
-        Self::UnsupportedModel,
-        Self::ClientTooOld,
-        Self::LiteHeaderRefused,
-        Self::WrongEndpoint,
-        Self::Capacity,
-        Self::Overloaded,
-        Self::Auth,
-        Self::UsageLimit,
-        Self::RateLimited,
-        Self::ContextLength,
-        Self::ForeignReasoning,
-        Self::PolicyRefusal,
-        Self::BadRequest,
-        Self::OurMistake,
-        Self::ServerError,
-        Self::Unclassified,
-    ];
-
-    /// Reads the word of an answer's failure back.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ANSWERS
-            .into_iter()
-            .find(|failure| failure.as_str() == word)
-    }
-
-    /// Whether this verdict makes the gateway send something again. Such a verdict needs the whole
-    /// body.
-    const fn authorises_another_attempt(self) -> bool {
-        matches!(
-            self,
-            Self::UnsupportedModel
-                | Self::LiteHeaderRefused
-                | Self::WrongEndpoint
-                | Self::ForeignReasoning
-        )
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use kind::{Failure, SendState};
 
 /// What is known about a refusal.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +79,7 @@ const REFUSING: [u16; 4] = [400, 403, 404, 422];
 /// ```
 pub fn classify(evidence: &Evidence<'_>) -> Verdict {
     let envelope = Envelope::parse(evidence.body);
-    let mut failure = Reading::new(evidence, &envelope).failure();
+    let mut failure = Classifier::new(evidence, &envelope).failure();
     if evidence.truncated && failure.authorises_another_attempt() {
         failure = Failure::Unclassified;
     }
@@ -231,7 +108,7 @@ fn shortened(mut message: String) -> String {
 }
 
 /// One refusal with everything the questions below ask about.
-struct Reading<'a> {
+struct Classifier<'a> {
     evidence: &'a Evidence<'a>,
     envelope: &'a Envelope,
     /// The status that counts: that of the answer, else the one written inside; `None` inside a
@@ -241,7 +118,7 @@ struct Reading<'a> {
     line: String,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Classifier<'a> {
     fn new(evidence: &'a Evidence<'a>, envelope: &'a Envelope) -> Self {
         // A stream that began with 200 fails with the status its event names, if it names one.
         let outer = evidence.status.filter(|status| *status >= 400);
@@ -316,7 +193,7 @@ impl<'a> Reading<'a> {
     /// meant.
     fn mistaken_id(&self) -> Option<Failure> {
         let quoted = self.quoted(table::UNSUPPORTED)?;
-        (quoted == Quoted::Other).then_some(Failure::OurMistake)
+        (quoted == QuotedModel::Other).then_some(Failure::OurMistake)
     }
 
     /// Refusals that mention a model and mean something else: the client's version, the shape, the
@@ -353,8 +230,8 @@ impl<'a> Reading<'a> {
             .status
             .is_none_or(|status| (400..500).contains(&status));
         let by_code = self.is_a_failure() && client_error && self.has_unsupported_code();
-        let by_words =
-            self.can_refuse_in_words() && self.quoted(table::UNSUPPORTED) == Some(Quoted::Sent);
+        let by_words = self.can_refuse_in_words()
+            && self.quoted(table::UNSUPPORTED) == Some(QuotedModel::Sent);
         (by_code || by_words).then_some(Failure::UnsupportedModel)
     }
 
@@ -390,7 +267,7 @@ impl<'a> Reading<'a> {
     }
 
     /// What the first matching sentence says about the id.
-    fn quoted(&self, sentences: &[table::Sentence]) -> Option<Quoted> {
+    fn quoted(&self, sentences: &[table::Sentence]) -> Option<QuotedModel> {
         sentences
             .iter()
             .find_map(|row| sentence::quoted(row.text, &self.line, self.evidence.sent_model))

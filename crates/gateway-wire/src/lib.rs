@@ -18,7 +18,7 @@ pub mod splice;
 pub mod sse;
 pub mod stream;
 pub mod stream_usage;
-pub mod synth;
+pub mod synthesize;
 pub mod translate;
 pub mod usage;
 pub mod wire_api;

@@ -1,5 +1,5 @@
 //! The same-wire stream machine: passes an upstream's events on as they came, reads what the ledger
-//! needs, and mends only what the client would choke on. Translates nothing and decides nothing.
+//! needs, and repairs only what would break the client. Translates nothing and decides nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,16 +7,18 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::sse::{EventTooLarge, Go, Piece, Splitter, data_of};
-use crate::stream::{Step, StreamSummary, Terminal};
+use crate::stream::{ReplySummary, Step, StepKind, Terminal};
 use crate::wire_api::WireApi;
 
 mod chat;
 mod delta;
 mod edit;
+mod observation;
 mod responses;
 
 use chat::ChatWatch;
 use edit::HeaderEdits;
+use observation::Observation;
 use responses::ResponsesWatch;
 
 /// What a relay does besides passing bytes on.
@@ -44,7 +46,7 @@ pub struct RelaySettings {
 pub struct Relay {
     splitter: Splitter,
     watch: Watch,
-    summary: StreamSummary,
+    summary: ReplySummary,
     ends_with_connection: bool,
     is_over: bool,
 }
@@ -53,49 +55,6 @@ pub struct Relay {
 enum Watch {
     Responses(ResponsesWatch),
     Chat(ChatWatch),
-}
-
-/// What an event is to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Preamble,
-    Output,
-    Terminal,
-}
-
-impl Kind {
-    /// An event that generates nothing belongs to what was there before it.
-    const fn so_far(summary: &StreamSummary) -> Self {
-        if summary.has_output {
-            Self::Output
-        } else {
-            Self::Preamble
-        }
-    }
-
-    const fn step(self, bytes: Bytes) -> Step {
-        match self {
-            Self::Preamble => Step::Preamble(bytes),
-            Self::Output => Step::Output(bytes),
-            Self::Terminal => Step::Terminal(bytes),
-        }
-    }
-}
-
-/// What a watch says about an event.
-struct Seen {
-    kind: Kind,
-    /// Bytes to send in its place.
-    rewritten: Option<Bytes>,
-}
-
-impl Seen {
-    const fn unchanged(kind: Kind) -> Self {
-        Self {
-            kind,
-            rewritten: None,
-        }
-    }
 }
 
 impl Relay {
@@ -108,7 +67,7 @@ impl Relay {
                 WireApi::Responses => Watch::Responses(ResponsesWatch::new(edits)),
                 WireApi::Chat => Watch::Chat(ChatWatch::new(settings.hide_usage)),
             },
-            summary: StreamSummary::default(),
+            summary: ReplySummary::default(),
             ends_with_connection: settings.ends_with_connection,
             is_over: false,
         }
@@ -153,7 +112,7 @@ impl Relay {
                     seen.kind
                 }
             };
-            if kind == Kind::Terminal {
+            if kind == StepKind::Terminal {
                 *is_over = true;
                 return Go::Stop;
             }
@@ -176,10 +135,10 @@ impl Relay {
         if let Some(frame) = self.splitter.finish() {
             // An event that was cut in the middle is not made to look whole.
             if is_whole(&frame.raw) {
-                self.summary.mended.ending += 1;
+                self.summary.repairs.ending += 1;
                 let raw = with_blank_line(&frame.raw);
                 let seen = self.watch.see(&raw, data_of(&raw), &mut self.summary);
-                self.is_over = seen.kind == Kind::Terminal;
+                self.is_over = seen.kind == StepKind::Terminal;
                 let bytes = seen.rewritten.unwrap_or(raw);
                 if !bytes.is_empty() {
                     steps.push(seen.kind.step(bytes));
@@ -213,13 +172,8 @@ impl Relay {
     }
 
     /// What is known so far.
-    pub const fn summary(&self) -> &StreamSummary {
+    pub const fn summary(&self) -> &ReplySummary {
         &self.summary
-    }
-
-    /// The same, for keeps.
-    pub fn into_summary(self) -> StreamSummary {
-        self.summary
     }
 
     /// Bytes held for an event that is not complete.
@@ -228,10 +182,10 @@ impl Relay {
     }
 
     fn note_framing(&mut self) {
-        let framing = self.splitter.mended();
-        self.summary.mended.bom = framing.bom;
-        self.summary.mended.lone_cr = framing.lone_cr;
-        self.summary.mended.bad_utf8 = framing.bad_utf8;
+        let framing = self.splitter.repairs();
+        self.summary.repairs.bom = framing.bom;
+        self.summary.repairs.lone_cr = framing.lone_cr;
+        self.summary.repairs.bad_utf8 = framing.bad_utf8;
     }
 }
 
@@ -240,10 +194,10 @@ impl Watch {
         &mut self,
         raw: &[u8],
         data: Option<Cow<'_, [u8]>>,
-        summary: &mut StreamSummary,
-    ) -> Seen {
+        summary: &mut ReplySummary,
+    ) -> Observation {
         let Some(data) = data else {
-            return Seen::unchanged(Kind::so_far(summary));
+            return Observation::unchanged(StepKind::so_far(summary));
         };
         summary.events += 1;
         match self {
@@ -256,11 +210,11 @@ impl Watch {
 /// Neighbouring events of one kind inside a chunk, sent as one piece.
 struct Run<'a> {
     chunk: &'a Bytes,
-    span: Option<(Kind, Range<usize>)>,
+    span: Option<(StepKind, Range<usize>)>,
 }
 
 impl Run<'_> {
-    fn extend(&mut self, kind: Kind, range: Range<usize>, steps: &mut Vec<Step>) {
+    fn extend(&mut self, kind: StepKind, range: Range<usize>, steps: &mut Vec<Step>) {
         if let Some((present, span)) = &mut self.span
             && *present == kind
             && span.end == range.start
@@ -272,7 +226,7 @@ impl Run<'_> {
         self.span = Some((kind, range));
     }
 
-    fn interrupt(&mut self, kind: Kind, bytes: Bytes, steps: &mut Vec<Step>) {
+    fn interrupt(&mut self, kind: StepKind, bytes: Bytes, steps: &mut Vec<Step>) {
         self.flush(steps);
         // An event that is left out leaves nothing.
         if !bytes.is_empty() {

@@ -1,30 +1,14 @@
 //! Reads plain JSON answers: what they cost and how they ended. Builds no value of the body, which
 //! may hold megabytes of images.
 
-use crate::json::{self, Members};
-use crate::stream::{StreamFailure, Terminal, UsageReading};
+use crate::json::span::{self, Members};
+use crate::stream::{ReplySummary, StreamFailure, Terminal};
 use crate::usage::read_usage;
 use crate::wire_api::WireApi;
 
-/// What a plain answer says about itself. Everything is absent when the body is no JSON object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReplySummary {
-    /// Tokens.
-    pub usage: UsageReading,
-    /// The upstream's own figure for the cost, USD × 10⁻⁹.
-    pub provider_cost_nanos: Option<i64>,
-    /// The upstream's id of the response or completion.
-    pub response_id: Option<String>,
-    /// The model as the upstream names it.
-    pub model: Option<String>,
-    /// The service tier that was served.
-    pub service_tier: Option<String>,
-    /// How it ended; `None` for an answer still in progress (`background`) and for what is no
-    /// answer.
-    pub terminal: Option<Terminal>,
-}
-
 /// Reads an answer body of one wire: a response, a completion, a compaction, images, or an error.
+/// What only a stream says (events, text as it arrives) stays at its default; everything does when
+/// the body is not a JSON object.
 pub fn read_reply(wire: WireApi, body: &[u8]) -> ReplySummary {
     let mut reply = ReplySummary::default();
     let mut status = None;
@@ -33,9 +17,9 @@ pub fn read_reply(wire: WireApi, body: &[u8]) -> ReplySummary {
     let mut is_object = false;
     for member in Members::new(body, 0) {
         is_object = true;
-        let text = || json::label_at(body, &member.value);
+        let text = || span::label_at(body, &member.value);
         let value = body.get(member.value.clone()).unwrap_or_default();
-        match json::string_at(body, &member.key).as_deref() {
+        match span::string_at(body, &member.key).as_deref() {
             Some("id") => reply.response_id = text(),
             Some("model") => reply.model = text(),
             Some("service_tier") => reply.service_tier = text(),
@@ -47,12 +31,12 @@ pub fn read_reply(wire: WireApi, body: &[u8]) -> ReplySummary {
                 reply.provider_cost_nanos = reading.cost_nanos;
             }
             Some("incomplete_details") if wire == WireApi::Responses => {
-                reason = json::text_of(body, member.value.start, "reason");
+                reason = span::text_of(body, member.value.start, "reason");
             }
             Some("choices") if wire == WireApi::Chat => {
                 let first = member.value.start + 1;
                 reason =
-                    json::text_of(body, first, "finish_reason").filter(|reason| is_cut(reason));
+                    span::text_of(body, first, "finish_reason").filter(|reason| is_cut(reason));
                 status = reason.is_some().then(|| "incomplete".to_owned());
             }
             Some(_) | None => {}
@@ -77,7 +61,7 @@ pub(crate) fn is_cut(finish_reason: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::Usage;
+    use crate::usage::{Usage, UsageReading};
 
     fn reported(input: u64, cached: u64, output: u64) -> UsageReading {
         UsageReading::Reported(Usage::new(input, cached, 0, output, 0).unwrap())
@@ -96,6 +80,7 @@ mod tests {
                 model: Some("m".to_owned()),
                 service_tier: Some("flex".to_owned()),
                 terminal: Some(Terminal::Completed),
+                ..ReplySummary::default()
             }
         );
         let chat = br#"{"id":"c-1","model":"m","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"length"}],

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::translate::json::Str;
+use crate::json::raw::{Str, array_of};
 
 /// An item of `input` or `output`.
 #[derive(Debug, Default, Deserialize)]
@@ -97,4 +97,13 @@ pub(crate) struct Event<'a> {
     pub(crate) item: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(crate) response: Option<&'a RawValue>,
+}
+
+/// The content parts of an array; what is not one is left out.
+pub(crate) fn parts_of(content: &RawValue) -> Vec<Part<'_>> {
+    array_of(content)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|part| serde_json::from_str(part.get()).ok())
+        .collect()
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::json;
+use crate::json::span;
 
 /// The range does not lie in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ impl Edit {
     pub fn string(span: Range<usize>, value: &str) -> Self {
         Self {
             span,
-            text: Bytes::from(json::quote(value)),
+            text: Bytes::from(span::quote(value)),
         }
     }
 }
@@ -46,7 +46,7 @@ pub fn splice(body: &Bytes, span: Range<usize>, value: &str) -> Result<[Bytes; 3
     is_within(body, 0, &span)?;
     Ok([
         body.slice(..span.start),
-        Bytes::from(json::quote(value)),
+        Bytes::from(span::quote(value)),
         body.slice(span.end..),
     ])
 }

@@ -1,6 +1,6 @@
 //! Framing of server-sent events: where each event ends, whatever pieces the stream arrives in.
 //!
-//! Mends what breaks strict readers (a byte order mark, lone carriage returns, invalid UTF-8) and
+//! Repairs what breaks strict readers (a byte order mark, lone carriage returns, invalid UTF-8) and
 //! touches nothing else. Knows nothing about what events say, but for [`event_type`].
 
 use std::borrow::Cow;
@@ -9,8 +9,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-use crate::json;
-use crate::stream::Mended;
+use crate::json::span;
+use crate::stream::Repairs;
 
 mod fields;
 
@@ -29,10 +29,10 @@ pub struct EventTooLarge {
 /// One event: its lines and the blank line that ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The bytes after mending; identical to the upstream's when nothing was wrong.
+    /// The bytes after repair; identical to the upstream's when nothing was wrong.
     pub raw: Bytes,
     /// Whether anything was put right.
-    pub mended: bool,
+    pub is_repaired: bool,
 }
 
 impl Frame {
@@ -70,12 +70,12 @@ pub struct Splitter {
     /// to it.
     skip_line_feed: bool,
     start: Start,
-    /// The next event counts as mended.
+    /// The next event counts as repaired.
     is_bom_dropped: bool,
     is_broken: bool,
     /// The data of the event being read, as far as it lies in the present chunk.
     data: DataSpan,
-    mended: Mended,
+    repairs: Repairs,
 }
 
 /// Where an event's data stands in the chunk.
@@ -107,7 +107,7 @@ pub(crate) enum Piece<'a> {
         raw: &'a [u8],
         data: Option<Cow<'a, [u8]>>,
     },
-    /// Joined from several chunks or mended.
+    /// Joined from several chunks or repaired.
     Owned(Frame),
 }
 
@@ -140,7 +140,7 @@ impl Splitter {
             is_bom_dropped: false,
             is_broken: false,
             data: DataSpan::None,
-            mended: Mended::default(),
+            repairs: Repairs::default(),
         }
     }
 
@@ -154,7 +154,7 @@ impl Splitter {
             out.push(match piece {
                 Piece::InChunk { range, .. } => Frame {
                     raw: chunk.slice(range),
-                    mended: false,
+                    is_repaired: false,
                 },
                 Piece::Owned(frame) => frame,
             });
@@ -188,8 +188,8 @@ impl Splitter {
     }
 
     /// What had to be put right so far.
-    pub fn mended(&self) -> Mended {
-        self.mended
+    pub fn repairs(&self) -> Repairs {
+        self.repairs
     }
 
     /// Gives each complete event to `each`, until it says stop. Returns how much of the chunk was
@@ -271,7 +271,7 @@ impl Splitter {
                 self.start = Start::Bom(seen + 1);
                 if seen + 1 == BOM.len() {
                     self.start = Start::Passed;
-                    self.mended.bom += 1;
+                    self.repairs.bom += 1;
                     self.is_bom_dropped = true;
                 }
             } else {
@@ -362,24 +362,24 @@ impl Splitter {
         };
     }
 
-    /// Mends a whole event and resets what is known about the one being read.
+    /// Repairs a whole event and resets what is known about the one being read.
     fn complete(&mut self, raw: Bytes) -> Frame {
         let mut frame = Frame {
             raw,
-            mended: std::mem::take(&mut self.is_bom_dropped),
+            is_repaired: std::mem::take(&mut self.is_bom_dropped),
         };
         if std::mem::take(&mut self.has_lone_cr) {
-            self.mended.lone_cr += 1;
+            self.repairs.lone_cr += 1;
             frame = Frame {
                 raw: fields::with_line_feeds(&frame.raw),
-                mended: true,
+                is_repaired: true,
             };
         }
         if let Cow::Owned(text) = String::from_utf8_lossy(&frame.raw) {
-            self.mended.bad_utf8 += 1;
+            self.repairs.bad_utf8 += 1;
             frame = Frame {
                 raw: Bytes::from(text),
-                mended: true,
+                is_repaired: true,
             };
         }
         frame
@@ -403,7 +403,7 @@ pub(crate) fn event_type_bytes(data: &[u8]) -> Option<Cow<'_, [u8]>> {
             return rest.get(..end).map(Cow::Borrowed);
         }
     }
-    match json::string_at(data, &json::member(data, 0, "type")?)? {
+    match span::string_at(data, &span::member(data, 0, "type")?)? {
         Cow::Borrowed(name) => Some(Cow::Borrowed(name.as_bytes())),
         Cow::Owned(name) => Some(Cow::Owned(name.into_bytes())),
     }

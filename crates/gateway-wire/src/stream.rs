@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::usage::{Usage, UsageError};
+use crate::usage::UsageReading;
 
 mod failure;
 
@@ -34,6 +34,34 @@ impl Step {
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Preamble(bytes) | Self::Output(bytes) | Self::Terminal(bytes) => bytes,
+        }
+    }
+}
+
+/// What bytes are to the client: the variants of [`Step`] without their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum StepKind {
+    #[default]
+    Preamble,
+    Output,
+    Terminal,
+}
+
+impl StepKind {
+    /// The kind of bytes that generate nothing: they belong to what was there before them.
+    pub(crate) const fn so_far(summary: &ReplySummary) -> Self {
+        if summary.has_output {
+            Self::Output
+        } else {
+            Self::Preamble
+        }
+    }
+
+    pub(crate) const fn step(self, bytes: Bytes) -> Step {
+        match self {
+            Self::Preamble => Step::Preamble(bytes),
+            Self::Output => Step::Output(bytes),
+            Self::Terminal => Step::Terminal(bytes),
         }
     }
 }
@@ -70,21 +98,9 @@ pub struct StreamFailure {
     pub raw: Bytes,
 }
 
-/// What an upstream said about tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UsageReading {
-    /// Nothing, or too little to sum up.
-    #[default]
-    Missing,
-    /// Figures that cannot be true.
-    Refused(UsageError),
-    /// Figures.
-    Reported(Usage),
-}
-
-/// What is known about a stream so far.
+/// What is known about an answer so far, a stream or a whole one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StreamSummary {
+pub struct ReplySummary {
     /// Tokens, from the event that carries them.
     pub usage: UsageReading,
     /// An upstream's own figure for the cost, USD × 10⁻⁹.
@@ -95,7 +111,8 @@ pub struct StreamSummary {
     pub model: Option<String>,
     /// The service tier that was served.
     pub service_tier: Option<String>,
-    /// `None`: no terminal event so far.
+    /// How it ended. `None`: no terminal event so far, an answer still in progress (`background`), or
+    /// not an answer.
     pub terminal: Option<Terminal>,
     /// An `error` event that no terminal event followed.
     pub pending_error: Option<StreamFailure>,
@@ -106,7 +123,7 @@ pub struct StreamSummary {
     /// Whether anything was generated.
     pub has_output: bool,
     /// What had to be put right.
-    pub mended: Mended,
+    pub repairs: Repairs,
     /// Raw JSON data of plan-limit events, the last one of each limit; at most [`MAX_PLAN_LIMITS`].
     pub plan_limits: Vec<Bytes>,
 }
@@ -116,7 +133,7 @@ pub const MAX_PLAN_LIMITS: usize = 16;
 
 /// Counts of what had to be put right, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mended {
+pub struct Repairs {
     /// A byte order mark at the start of the stream, dropped.
     pub bom: u32,
     /// Events with carriage returns alone as line ends, rewritten to line feeds.
@@ -131,9 +148,9 @@ pub struct Mended {
     pub ending: u32,
 }
 
-impl Mended {
-    /// Whether the client got exactly the upstream's bytes.
-    pub fn is_none(&self) -> bool {
+impl Repairs {
+    /// Whether nothing was repaired: the client got exactly the upstream's bytes.
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::json::{self, Members};
+use crate::json::span::{self, Members};
 use crate::splice::Edit;
 
 /// What a body without `stream_options` gets, before its last brace.
@@ -17,7 +17,7 @@ pub fn ask(body: &[u8]) -> Option<Edit> {
     let mut end = None;
     for member in Members::new(body, 0) {
         end = Some(member.value.end);
-        if json::string_at(body, &member.key).is_some_and(|key| key == "stream_options") {
+        if span::string_at(body, &member.key).is_some_and(|key| key == "stream_options") {
             // Twice: which of them counts is known to the upstream alone.
             if options.is_some() {
                 return None;
@@ -47,7 +47,7 @@ fn ask_within(body: &[u8], at: usize) -> Edit {
     let mut is_empty = true;
     for member in Members::new(body, at) {
         is_empty = false;
-        if json::string_at(body, &member.key).is_some_and(|key| key == "include_usage") {
+        if span::string_at(body, &member.key).is_some_and(|key| key == "include_usage") {
             return Edit {
                 span: member.value,
                 text: Bytes::from_static(b"true"),

@@ -12,7 +12,7 @@ use gateway_policy::UpstreamName;
 use gateway_wire::codex::PlanLimits;
 use gateway_wire::stream::{Step, Terminal};
 use gateway_wire::translate::ReasoningBlob;
-use gateway_wire::{WireApi, reply, synth};
+use gateway_wire::{WireApi, reply, synthesize};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
@@ -66,7 +66,7 @@ pub async fn refuse(
                 | ErrorCode::UpstreamUnreadable
         );
     let mut response = if in_stream {
-        let event = synth::response_failed(None, error.code.as_str(), &error.message);
+        let event = synthesize::response_failed(None, error.code.as_str(), &error.message);
         let mut response = (StatusCode::OK, event).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
@@ -374,5 +374,5 @@ fn read_whole(exchange: &mut Exchange, status: StatusCode, pieces: &[Bytes]) {
         Some(Terminal::Failed(_)) => Outcome::Failed,
         Some(Terminal::Completed | Terminal::Incomplete { .. }) | None => Outcome::Completed,
     };
-    settle::read_reply_summary(exchange, summary);
+    settle::read_summary(exchange, &summary);
 }

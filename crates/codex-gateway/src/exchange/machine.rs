@@ -5,9 +5,9 @@
 use bytes::Bytes;
 use gateway_wire::relay::Relay;
 use gateway_wire::sse::EventTooLarge;
-use gateway_wire::stream::{Step, StreamFailure, StreamSummary};
+use gateway_wire::stream::{ReplySummary, Step, StreamFailure};
 use gateway_wire::translate::{Loss, ReasoningBlob, StreamTranslator};
-use gateway_wire::{WireApi, synth};
+use gateway_wire::{WireApi, synthesize};
 
 use crate::error::ErrorCode;
 
@@ -38,7 +38,7 @@ impl Machine {
     }
 
     /// What is known so far.
-    pub fn summary(&self) -> &StreamSummary {
+    pub fn summary(&self) -> &ReplySummary {
         match self {
             Self::Relay(relay) => relay.summary(),
             Self::Translator(translator) => translator.summary(),
@@ -50,7 +50,7 @@ impl Machine {
         match self {
             Self::Relay(relay) if relay.ends_with_connection() => {}
             Self::Relay(relay) => {
-                steps.push(Step::Preamble(synth::keepalive(wire, relay.summary())));
+                steps.push(Step::Preamble(synthesize::keepalive(wire, relay.summary())));
             }
             Self::Translator(translator) => translator.keepalive(steps),
         }
@@ -72,9 +72,9 @@ impl Machine {
                     .unwrap_or(message);
                 match wire {
                     WireApi::Responses => {
-                        synth::response_failed(summary.response_id.as_deref(), code, message)
+                        synthesize::response_failed(summary.response_id.as_deref(), code, message)
                     }
-                    WireApi::Chat => synth::chat_error(code, message),
+                    WireApi::Chat => synthesize::chat_error(code, message),
                 }
             }
             Self::Translator(translator) => {

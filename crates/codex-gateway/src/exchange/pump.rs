@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::WireApi;
-use gateway_wire::stream::{Step, StreamSummary};
+use gateway_wire::stream::{ReplySummary, Step};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,7 @@ impl Pump<'_> {
         &mut self,
         held: Vec<Step>,
         mut ended: Option<StreamEnd>,
-        mut first_output: impl FnMut(&StreamSummary),
+        mut first_output: impl FnMut(&ReplySummary),
     ) -> StreamEnd {
         let mut steps = held;
         let mut has_client = true;

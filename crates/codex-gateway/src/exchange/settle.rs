@@ -8,9 +8,9 @@ use gateway_ledger::{
 };
 use gateway_policy::Billing;
 use gateway_policy::price::Pricing;
-use gateway_wire::reply::ReplySummary;
-use gateway_wire::stream::{StreamSummary, Terminal, UsageReading};
+use gateway_wire::stream::{ReplySummary, Terminal};
 use gateway_wire::translate::LossKind;
+use gateway_wire::usage::UsageReading;
 use gateway_wire::{SendState, Usage};
 
 use crate::app::App;
@@ -20,8 +20,8 @@ use crate::record::{Counted, Exchange};
 /// Bytes of JSON or characters of text per token, for estimates.
 const PER_TOKEN: u64 = 4;
 
-/// Takes over what a stream said about itself.
-pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
+/// Takes over what an answer said about itself.
+pub fn read_summary(exchange: &mut Exchange, summary: &ReplySummary) {
     exchange.output_chars = summary.output_chars;
     read_usage(exchange, summary.usage, summary.provider_cost_nanos);
     exchange
@@ -29,15 +29,7 @@ pub fn read_summary(exchange: &mut Exchange, summary: &StreamSummary) {
         .clone_from(&summary.response_id);
     exchange.service_tier.clone_from(&summary.service_tier);
     exchange.plan_limits.clone_from(&summary.plan_limits);
-    exchange.mended = summary.mended;
-    read_terminal(exchange, summary.terminal.as_ref());
-}
-
-/// Takes over what a plain answer said about itself.
-pub fn read_reply_summary(exchange: &mut Exchange, summary: ReplySummary) {
-    read_usage(exchange, summary.usage, summary.provider_cost_nanos);
-    exchange.upstream_response_id = summary.response_id;
-    exchange.service_tier = summary.service_tier;
+    exchange.mended = summary.repairs;
     read_terminal(exchange, summary.terminal.as_ref());
 }
 

@@ -1,8 +1,9 @@
 //! The table of built-in dialects. Facts about upstream families, each proved by a fixture folder
 //! of its name.
 
-use super::{
-    Dialect, Echo, EffortField, Efforts, EmptyContent, MaxTokensField, ParallelCalls,
+use super::flags::Dialect;
+use super::values::{
+    EffortField, Efforts, EmptyContent, MaxTokensField, ParallelCalls, ReasoningEcho,
     ResponseFormat, SystemMessages, Thinking, ToolChoice,
 };
 
@@ -66,7 +67,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
             developer_role: false,
             effort: EffortField::ReasoningObject,
             efforts: Efforts::UP_TO_XHIGH,
-            echo_reasoning: Echo::ReasoningDetails,
+            echo_reasoning: ReasoningEcho::ReasoningDetails,
             max_tokens: MaxTokensField::MaxTokens,
             verbosity: false,
             service_tier: false,
@@ -83,7 +84,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
             images: false,
             efforts: Efforts::HIGH_OR_MAX,
             thinking: Thinking::TypeObject,
-            echo_reasoning: Echo::ReasoningContent,
+            echo_reasoning: ReasoningEcho::ReasoningContent,
             response_format: ResponseFormat::JsonObject,
             parallel_tool_calls: ParallelCalls::Omit,
             ..COMPATIBLE
@@ -95,7 +96,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
             ref_siblings: false,
             effort: EffortField::Omit,
             thinking: Thinking::TypeObject,
-            echo_reasoning: Echo::ReasoningContent,
+            echo_reasoning: ReasoningEcho::ReasoningContent,
             temperature: false,
             parallel_tool_calls: ParallelCalls::Omit,
             ..COMPATIBLE
@@ -106,7 +107,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
         Dialect {
             effort: EffortField::Omit,
             thinking: Thinking::TypeObject,
-            echo_reasoning: Echo::ReasoningContent,
+            echo_reasoning: ReasoningEcho::ReasoningContent,
             tool_choice: ToolChoice::AutoOnly,
             parallel_tool_calls: ParallelCalls::Omit,
             response_format: ResponseFormat::JsonObject,
@@ -127,7 +128,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
         Dialect {
             system_messages: SystemMessages::LeadingOnly,
             effort: EffortField::Omit,
-            echo_reasoning: Echo::ReasoningDetails,
+            echo_reasoning: ReasoningEcho::ReasoningDetails,
             reasoning_split: true,
             think_tags: true,
             parallel_tool_calls: ParallelCalls::Omit,
@@ -242,3 +243,18 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
         },
     ),
 ];
+
+impl Dialect {
+    /// The built-in dialect of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        BUILTIN
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, dialect)| dialect)
+    }
+
+    /// All built-in names, for messages that offer them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+}

@@ -10,7 +10,7 @@ fn names_are_unique_and_found() {
 
 #[test]
 fn single_flags_are_set_beside_a_named_dialect() {
-    let overrides: Overrides = serde_json::from_str(
+    let overrides: DialectOverrides = serde_json::from_str(
         r#"{"images":true,"efforts":["low","high"],"tool_choice":"auto_only"}"#,
     )
     .unwrap();
@@ -21,10 +21,10 @@ fn single_flags_are_set_beside_a_named_dialect() {
     assert_eq!(dialect.efforts.nearest("max"), Some("high"));
     assert_eq!(
         dialect.echo_reasoning,
-        Echo::ReasoningContent,
+        ReasoningEcho::ReasoningContent,
         "what is not named stays"
     );
-    assert_eq!(base.with(&Overrides::default()), *base);
+    assert_eq!(base.with(&DialectOverrides::default()), *base);
 }
 
 #[test]
@@ -35,7 +35,10 @@ fn unknown_flags_and_values_are_errors() {
         r#"{"efforts":["huge"]}"#,
         r#"{"thinking":"on"}"#,
     ] {
-        assert!(serde_json::from_str::<Overrides>(bad).is_err(), "{bad}");
+        assert!(
+            serde_json::from_str::<DialectOverrides>(bad).is_err(),
+            "{bad}"
+        );
     }
 }
 

@@ -54,7 +54,7 @@ crate::words! {
         EnableThinking = "enable_thinking",
     }
     /// Which field gives provider reasoning back.
-    pub enum Echo {
+    pub enum ReasoningEcho {
         /// None.
         None = "none",
         /// `reasoning_content`, a string.

@@ -2,7 +2,7 @@
 
 /// What a template found where the model id stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quoted {
+pub(super) enum QuotedModel {
     /// The id that was sent, or a template that names none.
     Sent,
     /// Another id.
@@ -29,7 +29,7 @@ pub(super) fn normalised(message: &str) -> String {
 /// Compares a normalised line with a template, in which `{model}` stands for the id, `{slug}` for
 /// the id or an internal name made from it, and a final `{any}` for any rest. `None` when the line
 /// is another sentence.
-pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quoted> {
+pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<QuotedModel> {
     let template = normalised(template);
     let sent = normalised(sent_model);
     let (before, internal, after) = if let Some((before, after)) = template.split_once("{model}") {
@@ -37,7 +37,7 @@ pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quo
     } else if let Some((before, after)) = template.split_once("{slug}") {
         (before, true, after)
     } else {
-        return ends_as(&template, line).then_some(Quoted::Sent);
+        return ends_as(&template, line).then_some(QuotedModel::Sent);
     };
     let rest = line.strip_prefix(before)?;
     if rest
@@ -45,7 +45,11 @@ pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quo
         .is_some_and(|rest| !sent.is_empty() && ends_as(after, rest))
     {
         let nothing = NO_MODEL.contains(&sent.as_str());
-        return Some(if nothing { Quoted::Other } else { Quoted::Sent });
+        return Some(if nothing {
+            QuotedModel::Other
+        } else {
+            QuotedModel::Sent
+        });
     }
     // Not our id; is it the sentence all the same? An id holds no space and no quotation mark, and
     // ends in no stop.
@@ -56,7 +60,11 @@ pub(super) fn quoted(template: &str, line: &str, sent_model: &str) -> Option<Quo
         return None;
     }
     let ours = internal && is_internal_slug(found, &sent);
-    Some(if ours { Quoted::Sent } else { Quoted::Other })
+    Some(if ours {
+        QuotedModel::Sent
+    } else {
+        QuotedModel::Other
+    })
 }
 
 /// What serialisers write where a model id was lost.

@@ -4,7 +4,7 @@
 //! name for it, a final `{any}` for whatever follows. White space, case and the kind of quotation
 //! marks do not matter.
 
-use super::Failure;
+use super::kind::Failure;
 
 /// A structured code or type, compared without case.
 pub(super) struct Code {

@@ -8,12 +8,13 @@ use memchr::memmem::Finder;
 
 use super::delta::read_delta;
 use super::edit::{Edit, apply, removal};
-use super::{Kind, Seen};
-use crate::json::{self, Elements, Members};
+use super::observation::Observation;
+use crate::json::span::{self, Elements, Members};
 use crate::reply::is_cut;
 use crate::sse::replace_data;
-use crate::stream::{StreamFailure, StreamSummary, Terminal, UsageReading};
-use crate::synth::CHAT_DONE;
+use crate::stream::{ReplySummary, StepKind, StreamFailure, Terminal};
+use crate::synthesize::CHAT_DONE;
+use crate::usage::UsageReading;
 use crate::usage::read_usage;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage""#));
@@ -37,51 +38,56 @@ impl ChatWatch {
         }
     }
 
-    pub(super) fn see(&mut self, raw: &[u8], data: &[u8], summary: &mut StreamSummary) -> Seen {
+    pub(super) fn see(
+        &mut self,
+        raw: &[u8],
+        data: &[u8],
+        summary: &mut ReplySummary,
+    ) -> Observation {
         let kind = self.read_chunk(data, summary);
-        let rewritten = if self.hides_usage && kind != Kind::Terminal {
+        let rewritten = if self.hides_usage && kind != StepKind::Terminal {
             without_usage(raw, data)
         } else {
             None
         };
-        Seen { kind, rewritten }
+        Observation { kind, rewritten }
     }
 
     /// Takes what the ledger needs.
-    fn read_chunk(&mut self, data: &[u8], summary: &mut StreamSummary) -> Kind {
+    fn read_chunk(&mut self, data: &[u8], summary: &mut ReplySummary) -> StepKind {
         if data.trim_ascii() == b"[DONE]" {
             self.conclude(summary);
-            return Kind::Terminal;
+            return StepKind::Terminal;
         }
         if !self.has_head || is_set(data, &USAGE) || is_set(data, &FINISH) {
             self.read(data, summary);
         }
-        if is_set(data, &ERROR) && json::is_set(data, 0, "error") {
+        if is_set(data, &ERROR) && span::is_set(data, 0, "error") {
             summary.pending_error = Some(StreamFailure::read(data));
         }
         let delta = read_delta(data);
         if delta.chars == 0 && !delta.has_call {
-            return Kind::so_far(summary);
+            return StepKind::so_far(summary);
         }
         summary.output_chars += delta.chars;
         summary.has_output = true;
-        Kind::Output
+        StepKind::Output
     }
 
     /// Reads one of the few chunks that say more than a delta.
-    fn read(&mut self, data: &[u8], summary: &mut StreamSummary) {
+    fn read(&mut self, data: &[u8], summary: &mut ReplySummary) {
         for member in Members::new(data, 0) {
-            match json::string_at(data, &member.key).as_deref() {
+            match span::string_at(data, &member.key).as_deref() {
                 Some("id") => keep(&mut summary.response_id, data, &member.value),
                 Some("model") => keep(&mut summary.model, data, &member.value),
                 Some("service_tier") => keep(&mut summary.service_tier, data, &member.value),
                 Some("usage") => read_tokens(data, member.value, summary),
                 Some("choices") => {
                     for choice in Elements::new(data, member.value.start) {
-                        let reason = json::text_of(data, choice.start, "finish_reason");
+                        let reason = span::text_of(data, choice.start, "finish_reason");
                         self.finish_reason = reason.or(self.finish_reason.take());
                         // Some upstreams put the usage here.
-                        if let Some(usage) = json::member(data, choice.start, "usage") {
+                        if let Some(usage) = span::member(data, choice.start, "usage") {
                             read_tokens(data, usage, summary);
                         }
                     }
@@ -95,7 +101,7 @@ impl ChatWatch {
     /// The upstream closed without `[DONE]`. Gives the one that was missing when the answer had
     /// ended well; after an error nothing is added, for a client that overlooked the error would
     /// take it for success.
-    pub(super) fn end(&self, summary: &mut StreamSummary) -> Option<Bytes> {
+    pub(super) fn end(&self, summary: &mut ReplySummary) -> Option<Bytes> {
         if self.finish_reason.is_none() && summary.pending_error.is_none() {
             return None;
         }
@@ -103,11 +109,11 @@ impl ChatWatch {
         if matches!(summary.terminal, Some(Terminal::Failed(_))) {
             return Some(Bytes::new());
         }
-        summary.mended.ending += 1;
+        summary.repairs.ending += 1;
         Some(Bytes::from_static(CHAT_DONE))
     }
 
-    fn conclude(&self, summary: &mut StreamSummary) {
+    fn conclude(&self, summary: &mut ReplySummary) {
         summary.terminal = Some(
             match (summary.pending_error.take(), self.finish_reason.as_deref()) {
                 (Some(failure), _) => Terminal::Failed(failure),
@@ -122,14 +128,14 @@ impl ChatWatch {
 
 /// The last text that is one: some upstreams begin with empty ones.
 fn keep(field: &mut Option<String>, data: &[u8], span: &Range<usize>) {
-    if let Some(text) = json::label_at(data, span).filter(|text| !text.is_empty()) {
+    if let Some(text) = span::label_at(data, span).filter(|text| !text.is_empty()) {
         *field = Some(text);
     }
 }
 
 /// The last usage that says anything counts: some upstreams repeat it, some send an empty one after
 /// it.
-fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
+fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut ReplySummary) {
     let reading = read_usage(data.get(span).unwrap_or_default());
     if reading.usage != UsageReading::Missing {
         summary.usage = reading.usage;
@@ -144,7 +150,7 @@ fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut StreamSummary) {
 fn without_usage(raw: &[u8], data: &[u8]) -> Option<Bytes> {
     USAGE.find(data)?;
     let usage = Members::new(data, 0)
-        .find(|member| json::string_at(data, &member.key).is_some_and(|key| key == "usage"))?;
+        .find(|member| span::string_at(data, &member.key).is_some_and(|key| key == "usage"))?;
     if data.get(usage.value.clone()) == Some(b"null") {
         let edit = Edit {
             span: removal(data, 0, &usage),
@@ -152,9 +158,9 @@ fn without_usage(raw: &[u8], data: &[u8]) -> Option<Bytes> {
         };
         return Some(replace_data(raw, &apply(data, vec![edit])));
     }
-    let has_choice = json::find(data, 0, "choices")
+    let has_choice = span::find(data, 0, "choices")
         .is_some_and(|choices| Elements::new(data, choices).next().is_some());
-    (!has_choice && !json::is_set(data, 0, "error")).then(Bytes::new)
+    (!has_choice && !span::is_set(data, 0, "error")).then(Bytes::new)
 }
 
 /// Whether the member the finder looks for has a value other than null.

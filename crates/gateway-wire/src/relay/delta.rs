@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::{memchr2, memmem::Finder};
 
-use crate::json::Members;
+use crate::json::span::Members;
 
 /// A quote inside a string is escaped, so these bytes are always a whole key.
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""delta":"#));

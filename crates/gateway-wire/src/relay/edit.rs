@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::json::{self, Member, Members};
+use crate::json::span::{self, Member, Members};
 
 /// Text to put in place of a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,11 @@ impl HeaderEdits {
     pub(super) fn edits(&self, data: &[u8]) -> Vec<Edit> {
         let mut edits = Vec::new();
         for member in Members::new(data, 0) {
-            match json::string_at(data, &member.key).as_deref() {
+            match span::string_at(data, &member.key).as_deref() {
                 Some("headers") => self.edit_object(data, member.value.start, &mut edits),
                 Some("response") => {
                     for inner in Members::new(data, member.value.start) {
-                        if json::string_at(data, &inner.key).as_deref() == Some("headers") {
+                        if span::string_at(data, &inner.key).as_deref() == Some("headers") {
                             self.edit_object(data, inner.value.start, &mut edits);
                         }
                     }
@@ -96,7 +96,7 @@ impl HeaderEdits {
                     text: String::new(),
                 });
             }
-            let Some(key) = json::string_at(data, &member.key) else {
+            let Some(key) = span::string_at(data, &member.key) else {
                 continue;
             };
             if self.strip_models_etag && key.eq_ignore_ascii_case("x-models-etag") {
@@ -114,11 +114,11 @@ impl HeaderEdits {
             if let Some(echo) = &self.model_echo
                 && (key.eq_ignore_ascii_case("openai-model")
                     || key.eq_ignore_ascii_case("x-openai-model"))
-                && json::string_at(data, &member.value).is_none_or(|model| model != *echo)
+                && span::string_at(data, &member.value).is_none_or(|model| model != *echo)
             {
                 edits.push(Edit {
                     span: member.value.clone(),
-                    text: json::quote(echo),
+                    text: span::quote(echo),
                 });
             }
             kept_before = Some(member.value.end);

@@ -8,12 +8,12 @@ use serde::de::IgnoredAny;
 
 use super::delta::string_chars;
 use super::edit::{Edit, HeaderEdits, apply};
-use super::{Kind, Seen};
-use crate::json::{self, Members};
+use super::observation::Observation;
+use crate::json::span::{self, Members};
 use crate::sse::{event_type_bytes, replace_data};
-use crate::stream::{MAX_PLAN_LIMITS, StreamFailure, StreamSummary, Terminal};
-use crate::synth::UNNAMED_RESPONSE;
-use crate::usage::{mend_usage, read_usage};
+use crate::stream::{MAX_PLAN_LIMITS, ReplySummary, StepKind, StreamFailure, Terminal};
+use crate::synthesize::UNNAMED_RESPONSE;
+use crate::usage::{read_usage, repair_usage};
 
 /// Longest plan-limit event that is kept, in bytes.
 const MAX_PLAN_LIMIT: usize = 16 * 1024;
@@ -25,7 +25,7 @@ pub(super) struct ResponsesWatch {
 
 /// How a stream may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum TerminalEvent {
     Completed,
     Incomplete,
     Failed,
@@ -36,7 +36,7 @@ impl ResponsesWatch {
         Self { edits }
     }
 
-    pub(super) fn see(&self, raw: &[u8], data: &[u8], summary: &mut StreamSummary) -> Seen {
+    pub(super) fn see(&self, raw: &[u8], data: &[u8], summary: &mut ReplySummary) -> Observation {
         let mut edits = if self.edits.may_touch(data) {
             self.edits.edits(data)
         } else {
@@ -45,29 +45,33 @@ impl ResponsesWatch {
         let name = event_type_bytes(data);
         let kind = Self::classify(name.as_deref(), data, summary, &mut edits);
         let rewritten = (!edits.is_empty()).then(|| replace_data(raw, &apply(data, edits)));
-        Seen { kind, rewritten }
+        Observation { kind, rewritten }
     }
 
     fn classify(
         name: Option<&[u8]>,
         data: &[u8],
-        summary: &mut StreamSummary,
+        summary: &mut ReplySummary,
         edits: &mut Vec<Edit>,
-    ) -> Kind {
+    ) -> StepKind {
         // Nearly all events are these.
         if name.is_some_and(|name| name.starts_with(b"response.") && name.ends_with(b".delta")) {
             summary.has_output = true;
             summary.output_chars += string_chars(data);
-            return Kind::Output;
+            return StepKind::Output;
         }
         match name {
             Some(b"response.created") => read_head(data, summary),
-            Some(b"response.completed") => return end(data, Ending::Completed, summary, edits),
-            Some(b"response.incomplete") => return end(data, Ending::Incomplete, summary, edits),
-            Some(b"response.failed") => return end(data, Ending::Failed, summary, edits),
+            Some(b"response.completed") => {
+                return end(data, TerminalEvent::Completed, summary, edits);
+            }
+            Some(b"response.incomplete") => {
+                return end(data, TerminalEvent::Incomplete, summary, edits);
+            }
+            Some(b"response.failed") => return end(data, TerminalEvent::Failed, summary, edits),
             Some(b"error") => summary.pending_error = Some(StreamFailure::read(data)),
             // Some servers tell errors without a type.
-            None if json::is_set(data, 0, "error") => {
+            None if span::is_set(data, 0, "error") => {
                 summary.pending_error = Some(StreamFailure::read(data));
             }
             Some(b"codex.rate_limits") => keep_plan_limit(data, summary),
@@ -80,13 +84,13 @@ impl ResponsesWatch {
                 }
             }
         }
-        Kind::so_far(summary)
+        StepKind::so_far(summary)
     }
 }
 
 /// Streams of other services, such as images, say their tokens beside the type of their last event.
-fn read_side_usage(data: &[u8], summary: &mut StreamSummary) {
-    if let Some(usage) = json::member(data, 0, "usage") {
+fn read_side_usage(data: &[u8], summary: &mut ReplySummary) {
+    if let Some(usage) = span::member(data, 0, "usage") {
         let reading = read_usage(data.get(usage).unwrap_or_default());
         summary.usage = reading.usage;
         summary.provider_cost_nanos = reading.cost_nanos;
@@ -94,12 +98,12 @@ fn read_side_usage(data: &[u8], summary: &mut StreamSummary) {
 }
 
 /// Reads id, model and tier of the response object inside the first event.
-fn read_head(data: &[u8], summary: &mut StreamSummary) {
-    let Some(response) = json::find(data, 0, "response") else {
+fn read_head(data: &[u8], summary: &mut ReplySummary) {
+    let Some(response) = span::find(data, 0, "response") else {
         return;
     };
     for member in Members::new(data, response) {
-        let key = json::string_at(data, &member.key);
+        let key = span::string_at(data, &member.key);
         note(key.as_deref(), data, &member.value, summary);
         // Instructions and tools may follow, echoed at length.
         if summary.response_id.is_some()
@@ -112,31 +116,36 @@ fn read_head(data: &[u8], summary: &mut StreamSummary) {
 }
 
 /// Notes what a member of a response object says about it.
-fn note(key: Option<&str>, data: &[u8], value: &Range<usize>, summary: &mut StreamSummary) {
+fn note(key: Option<&str>, data: &[u8], value: &Range<usize>, summary: &mut ReplySummary) {
     let field = match key {
         Some("id") => &mut summary.response_id,
         Some("model") => &mut summary.model,
         Some("service_tier") => &mut summary.service_tier,
         Some(_) | None => return,
     };
-    if let Some(text) = json::label_at(data, value) {
+    if let Some(text) = span::label_at(data, value) {
         *field = Some(text);
     }
 }
 
-/// Reads the event that ends the stream, and collects what must be mended in it.
-fn end(data: &[u8], ending: Ending, summary: &mut StreamSummary, edits: &mut Vec<Edit>) -> Kind {
+/// Reads the event that ends the stream, and collects the edits that repair it.
+fn end(
+    data: &[u8],
+    ending: TerminalEvent,
+    summary: &mut ReplySummary,
+    edits: &mut Vec<Edit>,
+) -> StepKind {
     // Codex skips an event it cannot parse, so such an event ends nothing.
     if serde_json::from_slice::<IgnoredAny>(data).is_err() {
-        return Kind::so_far(summary);
+        return StepKind::so_far(summary);
     }
     let known_id = summary.response_id.clone();
-    let response = json::find(data, 0, "response").filter(|start| data.get(*start) == Some(&b'{'));
+    let response = span::find(data, 0, "response").filter(|start| data.get(*start) == Some(&b'{'));
     let mut reason = None;
     let mut has_id = false;
     let mut bad_id = None;
     for member in response.iter().flat_map(|start| Members::new(data, *start)) {
-        let key = json::string_at(data, &member.key);
+        let key = span::string_at(data, &member.key);
         note(key.as_deref(), data, &member.value, summary);
         let value = data.get(member.value.clone()).unwrap_or_default();
         match key.as_deref() {
@@ -146,8 +155,8 @@ fn end(data: &[u8], ending: Ending, summary: &mut StreamSummary, edits: &mut Vec
                 let reading = read_usage(value);
                 summary.usage = reading.usage;
                 summary.provider_cost_nanos = reading.cost_nanos;
-                if let Some(text) = mend_usage(value) {
-                    summary.mended.usage += 1;
+                if let Some(text) = repair_usage(value) {
+                    summary.repairs.usage += 1;
                     edits.push(Edit {
                         span: member.value,
                         text,
@@ -155,24 +164,24 @@ fn end(data: &[u8], ending: Ending, summary: &mut StreamSummary, edits: &mut Vec
                 }
             }
             Some("incomplete_details") => {
-                reason = json::text_of(data, member.value.start, "reason");
+                reason = span::text_of(data, member.value.start, "reason");
             }
             Some(_) | None => {}
         }
     }
-    if ending == Ending::Completed && !has_id {
+    if ending == TerminalEvent::Completed && !has_id {
         // Without an id Codex takes the answer for broken and buys it again.
-        let id = json::quote(known_id.as_deref().unwrap_or(UNNAMED_RESPONSE));
+        let id = span::quote(known_id.as_deref().unwrap_or(UNNAMED_RESPONSE));
         edits.extend(id_edit(data, response, bad_id, &id));
-        summary.mended.response_id += 1;
+        summary.repairs.response_id += 1;
     }
     summary.pending_error = None;
     summary.terminal = Some(match ending {
-        Ending::Completed => Terminal::Completed,
-        Ending::Incomplete => Terminal::Incomplete { reason },
-        Ending::Failed => Terminal::Failed(StreamFailure::read(data)),
+        TerminalEvent::Completed => Terminal::Completed,
+        TerminalEvent::Incomplete => Terminal::Incomplete { reason },
+        TerminalEvent::Failed => Terminal::Failed(StreamFailure::read(data)),
     });
-    Kind::Terminal
+    StepKind::Terminal
 }
 
 /// The edit that gives a completed response its id: over a value that is none, into the object, or
@@ -190,7 +199,7 @@ fn id_edit(
         });
     }
     let Some(start) = response else {
-        if let Some(span) = json::member(data, 0, "response") {
+        if let Some(span) = span::member(data, 0, "response") {
             return Some(Edit {
                 span,
                 text: format!(r#"{{"id":{id}}}"#),
@@ -214,7 +223,7 @@ fn id_edit(
 }
 
 /// Keeps the last event of each limit.
-fn keep_plan_limit(data: &[u8], summary: &mut StreamSummary) {
+fn keep_plan_limit(data: &[u8], summary: &mut ReplySummary) {
     if data.len() > MAX_PLAN_LIMIT {
         return;
     }
@@ -230,5 +239,5 @@ fn keep_plan_limit(data: &[u8], summary: &mut StreamSummary) {
 fn limit_name(data: &[u8]) -> Option<String> {
     ["metered_limit_name", "limit_name"]
         .iter()
-        .find_map(|name| json::text_of(data, 0, name))
+        .find_map(|name| span::text_of(data, 0, name))
 }

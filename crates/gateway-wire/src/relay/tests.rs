@@ -1,6 +1,7 @@
 use super::*;
-use crate::stream::{Terminal, UsageReading};
+use crate::stream::Terminal;
 use crate::usage::Usage;
+use crate::usage::UsageReading;
 
 fn settings(wire: WireApi) -> RelaySettings {
     RelaySettings {
@@ -14,7 +15,7 @@ fn settings(wire: WireApi) -> RelaySettings {
 }
 
 /// Steps of one kind joined, and the summary.
-fn run(settings: RelaySettings, chunks: &[&[u8]]) -> (Vec<(&'static str, String)>, StreamSummary) {
+fn run(settings: RelaySettings, chunks: &[&[u8]]) -> (Vec<(&'static str, String)>, ReplySummary) {
     let mut relay = Relay::new(settings);
     let mut steps = Vec::new();
     for chunk in chunks {
@@ -36,7 +37,7 @@ fn run(settings: RelaySettings, chunks: &[&[u8]]) -> (Vec<(&'static str, String)
             _ => joined.push((kind, text.to_owned())),
         }
     }
-    (joined, relay.into_summary())
+    (joined, relay.summary().clone())
 }
 
 fn sent(steps: &[(&'static str, String)]) -> String {
@@ -61,7 +62,7 @@ fn a_sound_responses_stream_passes_unchanged_and_is_read() {
     );
     assert_eq!(
         summary,
-        StreamSummary {
+        ReplySummary {
             usage: UsageReading::Reported(Usage::new(100, 10, 0, 20, 5).unwrap()),
             response_id: Some("resp_1".to_owned()),
             model: Some("m-1".to_owned()),
@@ -70,7 +71,7 @@ fn a_sound_responses_stream_passes_unchanged_and_is_read() {
             events: 4,
             output_chars: 6,
             has_output: true,
-            ..StreamSummary::default()
+            ..ReplySummary::default()
         }
     );
 }
@@ -97,7 +98,7 @@ fn what_follows_the_terminal_event_passes_behind_it_and_is_not_read() {
 }
 
 #[test]
-fn a_line_feed_that_belongs_to_a_mended_end_does_not_follow_it() {
+fn a_line_feed_that_belongs_to_a_repaired_line_end_does_not_follow_it() {
     let event = COMPLETED.replace('\n', "\r");
     let whole = format!("{event}\n: bye\n");
     let (steps, _) = run(settings(WireApi::Responses), &[whole.as_bytes()]);
@@ -110,7 +111,7 @@ fn a_line_feed_that_belongs_to_a_mended_end_does_not_follow_it() {
 }
 
 /// What the client gets for a terminal event, and the summary.
-fn ended(event: &str) -> (String, StreamSummary) {
+fn ended(event: &str) -> (String, ReplySummary) {
     let (steps, summary) = run(settings(WireApi::Responses), &[event.as_bytes()]);
     assert_eq!(steps.len(), 1, "{steps:?}");
     (sent(&steps), summary)
@@ -143,17 +144,17 @@ fn a_completed_response_gets_the_id_codex_needs() {
         let (text, summary) = ended(&format!("data: {event}\n\n"));
         assert_eq!(text, format!("data: {expected}\n\n"));
         assert_eq!(
-            (summary.mended.response_id, summary.terminal),
+            (summary.repairs.response_id, summary.terminal),
             (1, Some(Terminal::Completed))
         );
     }
     let failed = "data: {\"type\":\"response.failed\",\"response\":{}}\n\n";
     let (text, summary) = ended(failed);
-    assert_eq!((text.as_str(), summary.mended.response_id), (failed, 0));
+    assert_eq!((text.as_str(), summary.repairs.response_id), (failed, 0));
 }
 
 #[test]
-fn usage_is_mended_where_data_has_several_lines() {
+fn usage_is_repaired_where_data_has_several_lines() {
     let event = "id: 7\r\ndata: {\"type\":\"response.completed\",\r\ndata: \"response\":{\"id\":\"r\",\"usage\":{\r\ndata: \"input_tokens\":3,\"output_tokens\":\"2\"}}}\r\n\r\n";
     let (text, summary) = ended(event);
     assert_eq!(
@@ -340,7 +341,7 @@ fn usage_that_the_client_did_not_ask_for_is_read_and_left_out() {
                 summary.usage,
                 UsageReading::Reported(Usage::new(3, 0, 0, 2, 0).unwrap())
             );
-            assert!(summary.mended.is_none());
+            assert!(summary.repairs.is_empty());
             let (steps, _) = run(settings(WireApi::Chat), &chunks);
             assert_eq!(sent(&steps), sent_by_upstream, "who asked gets every byte");
         }

@@ -1,8 +1,9 @@
 //! A second look at a whole body, taken only before a fallback: what does it need that another
 //! model may not have. Rewrites nothing.
 
-use super::{RequestError, scan};
-use crate::json::{self, Elements, Members};
+use super::error::RequestError;
+use super::scan::scan;
+use crate::json::span::{self, Elements, Members};
 
 /// What a body holds that matters when another model or upstream is to serve it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub fn features(body: &[u8]) -> Result<RequestFeatures, RequestError> {
     let mut images = Images::default();
     for member in Members::new(body, 0) {
         let at = member.value.start;
-        match json::string_at(body, &member.key).as_deref() {
+        match span::string_at(body, &member.key).as_deref() {
             Some("input") if body.get(at) == Some(&b'"') => found.input_items += 1,
             Some("input" | "messages") => {
                 for item in Elements::new(body, at) {
@@ -58,10 +59,10 @@ pub fn features(body: &[u8]) -> Result<RequestFeatures, RequestError> {
             }
             Some("tools") => found.has_tools |= has_elements(body, at),
             Some("text") => {
-                found.verbosity = json::text_of(body, at, "verbosity").or(found.verbosity.take());
+                found.verbosity = span::text_of(body, at, "verbosity").or(found.verbosity.take());
             }
             Some("verbosity") => {
-                found.verbosity = json::text_at(body, &member.value).or(found.verbosity.take());
+                found.verbosity = span::text_at(body, &member.value).or(found.verbosity.take());
             }
             Some(_) | None => {}
         }
@@ -86,13 +87,13 @@ impl RequestFeatures {
         let mut kind = None;
         for member in Members::new(body, at) {
             let value = member.value.start;
-            match json::string_at(body, &member.key).as_deref() {
-                Some("type") => kind = json::string_at(body, &member.value),
+            match span::string_at(body, &member.key).as_deref() {
+                Some("type") => kind = span::string_at(body, &member.value),
                 Some("encrypted_content") => is_secret = body.get(value) == Some(&b'"'),
                 Some("tools") => has_tools = has_elements(body, value),
                 Some("content" | "output") => {
                     for part in Elements::new(body, value) {
-                        let kind = json::text_of(body, part.start, "type");
+                        let kind = span::text_of(body, part.start, "type");
                         if matches!(kind.as_deref(), Some("input_image" | "image_url")) {
                             images.count += 1;
                             images.bytes += part.len() as u64;

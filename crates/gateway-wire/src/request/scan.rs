@@ -3,12 +3,20 @@
 
 use std::borrow::Cow;
 
+use super::error::{RequestError, RequestErrorKind};
+use super::head::RequestHead;
 use super::text::{Utf8, plain_run};
-use super::{RequestError, RequestErrorKind, RequestHead};
 
 mod fields;
 
-use fields::Fields;
+use fields::HeadFields;
+
+/// Reads a whole body.
+pub fn scan(body: &[u8]) -> Result<RequestHead, RequestError> {
+    let mut scanner = HeadScanner::new();
+    scanner.push(body)?;
+    scanner.finish()
+}
 
 /// Deepest nesting that is accepted; the next level is refused, as `serde_json` does.
 const MAX_DEPTH: u32 = 127;
@@ -18,7 +26,7 @@ const MAX_DEPTH: u32 = 127;
 pub struct HeadScanner {
     /// Bytes of earlier pieces.
     seen: usize,
-    state: State,
+    state: ScanState,
     /// The innermost level is the lowest bit; 1 is an object.
     levels: u128,
     depth: u32,
@@ -26,7 +34,7 @@ pub struct HeadScanner {
     is_key: bool,
     utf8: Utf8,
     capture: Capture,
-    fields: Fields,
+    fields: HeadFields,
     error: Option<RequestError>,
 }
 
@@ -42,7 +50,7 @@ struct Capture {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     Start,
     FirstKey,
     Key,
@@ -84,13 +92,13 @@ impl HeadScanner {
     pub fn new() -> Self {
         Self {
             seen: 0,
-            state: State::Start,
+            state: ScanState::Start,
             levels: 0,
             depth: 0,
             is_key: false,
             utf8: Utf8::new(),
             capture: Capture::default(),
-            fields: Fields::new(),
+            fields: HeadFields::new(),
             error: None,
         }
     }
@@ -111,33 +119,28 @@ impl HeadScanner {
         &self.fields.head
     }
 
-    /// Bytes taken so far.
-    pub const fn bytes_seen(&self) -> usize {
-        self.seen
-    }
-
     /// The body has ended.
     pub fn finish(self) -> Result<RequestHead, RequestError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         match self.state {
-            State::Done => Ok(self.fields.head),
-            State::Start => Err(RequestError {
+            ScanState::Done => Ok(self.fields.head),
+            ScanState::Start => Err(RequestError {
                 kind: RequestErrorKind::NotAnObject,
                 offset: self.seen,
             }),
-            State::FirstKey
-            | State::Key
-            | State::Colon
-            | State::FirstItem
-            | State::Value
-            | State::AfterValue
-            | State::Text
-            | State::Escape
-            | State::Hex(_)
-            | State::Number(_)
-            | State::Literal(_) => Err(RequestError {
+            ScanState::FirstKey
+            | ScanState::Key
+            | ScanState::Colon
+            | ScanState::FirstItem
+            | ScanState::Value
+            | ScanState::AfterValue
+            | ScanState::Text
+            | ScanState::Escape
+            | ScanState::Hex(_)
+            | ScanState::Number(_)
+            | ScanState::Literal(_) => Err(RequestError {
                 kind: RequestErrorKind::Truncated,
                 offset: self.seen,
             }),
@@ -148,19 +151,19 @@ impl HeadScanner {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
             at = match self.state {
-                State::Text => self.text(piece, at)?,
-                State::Escape => self.escape(byte, at)?,
-                State::Hex(left) => self.hex(left, byte, at)?,
-                State::Number(digits) => self.number(digits, piece, at)?,
-                State::Literal(rest) => self.literal(rest, piece, at)?,
-                State::Start
-                | State::FirstKey
-                | State::Key
-                | State::Colon
-                | State::FirstItem
-                | State::Value
-                | State::AfterValue
-                | State::Done => {
+                ScanState::Text => self.text(piece, at)?,
+                ScanState::Escape => self.escape(byte, at)?,
+                ScanState::Hex(left) => self.hex(left, byte, at)?,
+                ScanState::Number(digits) => self.number(digits, piece, at)?,
+                ScanState::Literal(rest) => self.literal(rest, piece, at)?,
+                ScanState::Start
+                | ScanState::FirstKey
+                | ScanState::Key
+                | ScanState::Colon
+                | ScanState::FirstItem
+                | ScanState::Value
+                | ScanState::AfterValue
+                | ScanState::Done => {
                     if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
                         self.structure(byte, at)?;
                     }
@@ -181,38 +184,38 @@ impl HeadScanner {
     /// One byte outside strings and scalars.
     fn structure(&mut self, byte: u8, at: usize) -> Result<(), RequestError> {
         match (self.state, byte) {
-            (State::Start, b'{') => self.open(true, at),
-            (State::Start, _) => Err(self.fail(RequestErrorKind::NotAnObject, at)),
-            (State::Done, _) => Err(self.fail(RequestErrorKind::TrailingData, at)),
-            (State::FirstKey | State::Key, b'"') => {
+            (ScanState::Start, b'{') => self.open(true, at),
+            (ScanState::Start, _) => Err(self.fail(RequestErrorKind::NotAnObject, at)),
+            (ScanState::Done, _) => Err(self.fail(RequestErrorKind::TrailingData, at)),
+            (ScanState::FirstKey | ScanState::Key, b'"') => {
                 self.begin_key(at);
                 Ok(())
             }
-            (State::FirstKey, b'}') | (State::FirstItem, b']') => {
+            (ScanState::FirstKey, b'}') | (ScanState::FirstItem, b']') => {
                 self.close();
                 Ok(())
             }
-            (State::Colon, b':') => {
-                self.state = State::Value;
+            (ScanState::Colon, b':') => {
+                self.state = ScanState::Value;
                 Ok(())
             }
-            (State::AfterValue, b',') => {
+            (ScanState::AfterValue, b',') => {
                 self.state = if self.levels & 1 == 1 {
-                    State::Key
+                    ScanState::Key
                 } else {
-                    State::Value
+                    ScanState::Value
                 };
                 Ok(())
             }
-            (State::AfterValue, b'}') if self.levels & 1 == 1 => {
+            (ScanState::AfterValue, b'}') if self.levels & 1 == 1 => {
                 self.close();
                 Ok(())
             }
-            (State::AfterValue, b']') if self.levels & 1 == 0 => {
+            (ScanState::AfterValue, b']') if self.levels & 1 == 0 => {
                 self.close();
                 Ok(())
             }
-            (State::Value | State::FirstItem, _) => self.value(byte, at),
+            (ScanState::Value | ScanState::FirstItem, _) => self.value(byte, at),
             (_, _) => Err(self.fail(RequestErrorKind::Syntax, at)),
         }
     }
@@ -228,12 +231,12 @@ impl HeadScanner {
                 self.begin_value_text(at);
                 return Ok(());
             }
-            b'-' => State::Number(Digits::Minus),
-            b'0' => State::Number(Digits::Zero),
-            b'1'..=b'9' => State::Number(Digits::Whole),
-            b't' => State::Literal(b"rue"),
-            b'f' => State::Literal(b"alse"),
-            b'n' => State::Literal(b"ull"),
+            b'-' => ScanState::Number(Digits::Minus),
+            b'0' => ScanState::Number(Digits::Zero),
+            b'1'..=b'9' => ScanState::Number(Digits::Whole),
+            b't' => ScanState::Literal(b"rue"),
+            b'f' => ScanState::Literal(b"alse"),
+            b'n' => ScanState::Literal(b"ull"),
             _ => return Err(self.fail(RequestErrorKind::Syntax, at)),
         };
         if self.fields.wants_value() {
@@ -250,9 +253,9 @@ impl HeadScanner {
         self.depth += 1;
         self.levels = self.levels << 1 | u128::from(is_object);
         self.state = if is_object {
-            State::FirstKey
+            ScanState::FirstKey
         } else {
-            State::FirstItem
+            ScanState::FirstItem
         };
         Ok(())
     }
@@ -262,9 +265,9 @@ impl HeadScanner {
         self.levels >>= 1;
         self.fields.close(self.depth);
         self.state = if self.depth == 0 {
-            State::Done
+            ScanState::Done
         } else {
-            State::AfterValue
+            ScanState::AfterValue
         };
     }
 
@@ -304,7 +307,7 @@ impl HeadScanner {
                 }
                 (b'\\', Some(b'n' | b'"' | b'\\' | b't' | b'r' | b'/' | b'b' | b'f')) => at += 2,
                 (b'\\', _) => {
-                    self.state = State::Escape;
+                    self.state = ScanState::Escape;
                     return Ok(at + 1);
                 }
                 (_, _) => return Err(self.fail(RequestErrorKind::ControlCharacter, at)),
@@ -317,8 +320,8 @@ impl HeadScanner {
     /// begins.
     fn next_text(&mut self, piece: &[u8], at: usize) -> Option<usize> {
         match (self.state, piece.get(at)?, piece.get(at + 1)?) {
-            (State::Colon, b':', b'"') => self.begin_value_text(at + 1),
-            (State::AfterValue, b',', b'"') if self.levels & 1 == 1 => self.begin_key(at + 1),
+            (ScanState::Colon, b':', b'"') => self.begin_value_text(at + 1),
+            (ScanState::AfterValue, b',', b'"') if self.levels & 1 == 1 => self.begin_key(at + 1),
             (_, _, _) => return None,
         }
         Some(at + 2)
@@ -326,7 +329,7 @@ impl HeadScanner {
 
     fn begin_key(&mut self, at: usize) {
         self.is_key = true;
-        self.state = State::Text;
+        self.state = ScanState::Text;
         if self.fields.wants_keys(self.depth) {
             self.start_capture(at);
         }
@@ -334,7 +337,7 @@ impl HeadScanner {
 
     fn begin_value_text(&mut self, at: usize) {
         self.is_key = false;
-        self.state = State::Text;
+        self.state = ScanState::Text;
         if self.fields.wants_value() {
             self.start_capture(at);
         }
@@ -342,8 +345,8 @@ impl HeadScanner {
 
     fn escape(&mut self, byte: u8, at: usize) -> Result<usize, RequestError> {
         self.state = match byte {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
-            b'u' => State::Hex(4),
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => ScanState::Text,
+            b'u' => ScanState::Hex(4),
             _ => return Err(self.fail(RequestErrorKind::Syntax, at)),
         };
         Ok(at + 1)
@@ -354,9 +357,9 @@ impl HeadScanner {
             return Err(self.fail(RequestErrorKind::Syntax, at));
         }
         self.state = if left == 1 {
-            State::Text
+            ScanState::Text
         } else {
-            State::Hex(left - 1)
+            ScanState::Hex(left - 1)
         };
         Ok(at + 1)
     }
@@ -387,7 +390,7 @@ impl HeadScanner {
             };
             at += 1;
         }
-        self.state = State::Number(digits);
+        self.state = ScanState::Number(digits);
         Ok(at)
     }
 
@@ -404,7 +407,7 @@ impl HeadScanner {
             rest = after;
             at += 1;
         }
-        self.state = State::Literal(rest);
+        self.state = ScanState::Literal(rest);
         if rest.is_empty() {
             self.end_value(piece, at)?;
         }
@@ -474,7 +477,7 @@ impl HeadScanner {
         if !self.is_key {
             return self.end_value(piece, to);
         }
-        self.state = State::Colon;
+        self.state = ScanState::Colon;
         self.fields.pass_over();
         match self.take_capture(piece, to)? {
             Some(raw) => self
@@ -487,7 +490,7 @@ impl HeadScanner {
 
     /// A string or scalar value ended before `to`.
     fn end_value(&mut self, piece: &[u8], to: usize) -> Result<(), RequestError> {
-        self.state = State::AfterValue;
+        self.state = ScanState::AfterValue;
         let Some(raw) = self.take_capture(piece, to)? else {
             self.fields.pass_over();
             return Ok(());

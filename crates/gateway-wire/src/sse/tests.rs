@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Option<Frame>, Mended) {
+fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Option<Frame>, Repairs) {
     let mut splitter = Splitter::new(1 << 20);
     let mut out = Vec::new();
     for chunk in chunks {
@@ -10,7 +10,7 @@ fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Option<Frame>, Mended) {
             .unwrap();
     }
     let rest = splitter.finish();
-    (out, rest, splitter.mended())
+    (out, rest, splitter.repairs())
 }
 
 fn raws(text: &[u8]) -> Vec<String> {
@@ -47,27 +47,27 @@ fn events_end_at_blank_lines_of_any_kind() {
 }
 
 #[test]
-fn what_is_wrong_is_mended_and_counted() {
-    let (out, rest, mended) = frames(&[
+fn defects_are_repaired_and_counted() {
+    let (out, rest, repairs) = frames(&[
         b"\xEF\xBB",
         b"\xBFdata: a\n\ndata: b\r\rdata: \xF0\x9F",
         b"x\n\ndata: \xC3",
         b"\xA9\n\n",
     ]);
     assert_eq!(
-        out.iter().map(|f| f.mended).collect::<Vec<_>>(),
+        out.iter().map(|f| f.is_repaired).collect::<Vec<_>>(),
         [true, true, true, false]
     );
     assert_eq!(out[2].raw, "data: \u{fffd}x\n\n");
     assert_eq!(out[3].raw, "data: é\n\n");
     assert_eq!(rest, None);
     assert_eq!(
-        mended,
-        Mended {
+        repairs,
+        Repairs {
             bom: 1,
             lone_cr: 1,
             bad_utf8: 1,
-            ..Mended::default()
+            ..Repairs::default()
         }
     );
 }
@@ -131,7 +131,7 @@ fn an_event_that_lies_in_one_chunk_is_not_copied() {
 fn fields_are_read_as_the_standard_says() {
     let frame = |raw: &str| Frame {
         raw: Bytes::copy_from_slice(raw.as_bytes()),
-        mended: false,
+        is_repaired: false,
     };
     for (raw, data, name) in [
         ("event: x\ndata: {}\n\n", Some("{}"), Some("x")),
@@ -234,9 +234,9 @@ proptest! {
     #[test]
     fn sound_streams_pass_byte_for_byte(events in prop::collection::vec("(event: [a-z]{1,4}\r?\n)?data: ?[a-zé漢{}\" ]{0,20}\r?\n\r?\n", 0..6), cuts in prop::collection::vec(any::<usize>(), 0..12)) {
         let text = events.concat();
-        let (out, rest, mended) = frames(&cut(text.as_bytes(), &cuts));
+        let (out, rest, repairs) = frames(&cut(text.as_bytes(), &cuts));
         prop_assert_eq!(out.iter().map(|f| String::from_utf8(f.raw.to_vec()).unwrap()).collect::<Vec<_>>(), events);
         prop_assert_eq!(rest, None);
-        prop_assert!(mended.is_none());
+        prop_assert!(repairs.is_empty());
     }
 }

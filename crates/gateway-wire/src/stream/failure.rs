@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::json;
+use crate::json::span;
 use crate::stream::StreamFailure;
 
 /// Longest text kept of one field, in bytes.
@@ -13,10 +13,10 @@ impl StreamFailure {
     /// Reads the error of an event or a body: its `error` member, else that of its `response`, else
     /// its own members.
     pub fn read(data: &[u8]) -> Self {
-        let response = if json::is_set(data, 0, "error") {
+        let response = if span::is_set(data, 0, "error") {
             None
         } else {
-            json::find(data, 0, "response")
+            span::find(data, 0, "response")
         };
         read_at(data, response.unwrap_or(0))
     }
@@ -24,22 +24,22 @@ impl StreamFailure {
 
 /// `at` is where the object stands that has an `error` member, or is the error.
 fn read_at(data: &[u8], at: usize) -> StreamFailure {
-    let outer = json::Cursor::new(data, at).value().unwrap_or_default();
-    let inner = json::member(data, at, "error").filter(|span| data.get(span.start) != Some(&b'n'));
+    let outer = span::Cursor::new(data, at).value().unwrap_or_default();
+    let inner = span::member(data, at, "error").filter(|span| data.get(span.start) != Some(&b'n'));
     let mut failure = StreamFailure {
         raw: Bytes::copy_from_slice(data),
         ..StreamFailure::default()
     };
     for span in [inner.clone(), Some(outer)].into_iter().flatten() {
         let text = data.get(span.clone()).unwrap_or_default();
-        if let Some(message) = json::unquote(text) {
+        if let Some(message) = span::unquote(text) {
             // `"error": "some words"`
             failure.message.get_or_insert_with(|| bounded(&message));
             continue;
         }
         let is_inner = Some(&span) == inner.as_ref();
-        for member in json::Members::new(data, span.start) {
-            let Some(key) = json::string_at(data, &member.key) else {
+        for member in span::Members::new(data, span.start) {
+            let Some(key) = span::string_at(data, &member.key) else {
                 continue;
             };
             let value = data.get(member.value).unwrap_or_default();

@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::TranslateError;
-use super::json::{Fields, Str, array_of};
+use super::error::TranslateError;
 use crate::chat::Message;
+use crate::json::raw::{Fields, Str, array_of};
 use crate::responses::Item;
 
 /// The long field of a request: its history.

@@ -4,26 +4,28 @@
 //! `done`, and its arguments once. The answer is concluded when the stream ends, not at the finish
 //! reason: usage and late pieces come after it.
 
-pub(crate) mod calls;
 mod conclude;
 mod items;
-pub(crate) mod pieces;
 mod response;
 
 use serde_json::value::RawValue;
 
-use super::emit::{Emitter, Kind};
+use super::call_assembler::CallAssembler;
+use super::chat_content::{content_text, details_text, elements_of, merge_details};
+use super::emit::Emitter;
 use super::failure::{own_failure, read_member};
-use super::json::text_of;
-use super::loss::{LossKind, Losses};
-use super::plan::{Purpose, ReasoningBlob, ReplyPlan};
-use super::think::ThinkSplitter;
+use super::loss_kind::LossKind;
+use super::losses::Losses;
+use super::reasoning::ReasoningBlob;
+use super::reply_settings::{ReplyPurpose, ReplySettings};
+use super::think_tags::ThinkTagSplitter;
 use crate::chat::{Choice, Chunk, Message, ToolCall};
-use crate::stream::{Step, StreamFailure, StreamSummary, UsageReading};
+use crate::json::raw::{fields_of, text_of};
+use crate::stream::StepKind;
+use crate::stream::{ReplySummary, Step, StreamFailure};
+use crate::usage::UsageReading;
 use crate::usage::read_usage;
-use calls::Calls;
-use items::{Open, Place, ShownCall, fresh_call_id};
-use pieces::{content_text, details_text, elements_of, merge_details};
+use items::{ItemPosition, OpenCall, OpenItem, fresh_call_id};
 use response::Response;
 
 /// Largest answer that is put together, in bytes of text.
@@ -32,23 +34,23 @@ const MAX_ANSWER: usize = 32 << 20;
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct ChatToResponses {
-    plan: ReplyPlan,
+    plan: ReplySettings,
     emit: Emitter,
-    pub(crate) summary: StreamSummary,
+    pub(crate) summary: ReplySummary,
     pub(crate) losses: Losses,
     is_started: bool,
     is_over: bool,
     finish: Option<String>,
     failure: Option<StreamFailure>,
-    think: ThinkSplitter,
+    think: ThinkTagSplitter,
     /// White space that is text only if text follows.
     pending_space: String,
-    open: Option<Open>,
+    open: Option<OpenItem>,
     next_index: u64,
     /// Finished items by their output index.
     output: Vec<(u64, Vec<u8>)>,
-    calls: Calls,
-    shown: Vec<Option<ShownCall>>,
+    calls: CallAssembler,
+    shown: Vec<Option<OpenCall>>,
     reasoning: String,
     details: Vec<serde_json::Value>,
     kept: Vec<(String, ReasoningBlob)>,
@@ -61,12 +63,12 @@ pub(crate) struct ChatToResponses {
 
 impl ChatToResponses {
     /// A machine for one answer. A quiet one is for answers that are no streams.
-    pub(crate) fn new(plan: ReplyPlan, is_quiet: bool) -> Self {
+    pub(crate) fn new(plan: ReplySettings, is_quiet: bool) -> Self {
         Self {
-            think: ThinkSplitter::new(plan.dialect.think_tags),
+            think: ThinkTagSplitter::new(plan.dialect.think_tags),
             emit: Emitter::new(is_quiet),
             plan,
-            summary: StreamSummary::default(),
+            summary: ReplySummary::default(),
             losses: Losses::default(),
             is_started: false,
             is_over: false,
@@ -76,7 +78,7 @@ impl ChatToResponses {
             open: None,
             next_index: 0,
             output: Vec::new(),
-            calls: Calls::default(),
+            calls: CallAssembler::default(),
             shown: Vec::new(),
             reasoning: String::new(),
             details: Vec::new(),
@@ -196,7 +198,7 @@ impl ChatToResponses {
         }
         let response = response(&self.plan, &self.summary, "in_progress");
         for name in ["response.created", "response.in_progress"] {
-            self.emit.event(Kind::Preamble, name, |json| {
+            self.emit.event(StepKind::Preamble, name, |json| {
                 json.key("response");
                 response.write(json, &[]);
             });
@@ -210,9 +212,9 @@ impl ChatToResponses {
             return;
         }
         let kind = if self.next_index > 0 {
-            Kind::Output
+            StepKind::Output
         } else {
-            Kind::Preamble
+            StepKind::Preamble
         };
         let response = response(&self.plan, &self.summary, "in_progress");
         self.emit.event(kind, "response.in_progress", |json| {
@@ -294,7 +296,7 @@ impl ChatToResponses {
                 .filter(|text| !text.is_empty())
         };
         let object = |raw: Option<&RawValue>| {
-            let fields = super::json::fields_of(raw?)?;
+            let fields = fields_of(raw?)?;
             fields
                 .text("text")
                 .or_else(|| fields.text("content"))
@@ -316,13 +318,13 @@ impl ChatToResponses {
     fn think_aloud(&mut self, text: &str) {
         self.count(text);
         self.reasoning.push_str(text);
-        if self.plan.purpose != Purpose::Turn {
+        if self.plan.purpose != ReplyPurpose::Turn {
             return;
         }
-        if !matches!(self.open, Some(Open::Reasoning(..))) {
+        if !matches!(self.open, Some(OpenItem::Reasoning(..))) {
             self.close_open("completed");
             let place = self.place("rs");
-            self.open = Some(Open::reasoning(place, &mut self.emit));
+            self.open = Some(OpenItem::reasoning(place, &mut self.emit));
         }
         if let Some(open) = &mut self.open {
             open.delta(&mut self.emit, text, "");
@@ -346,12 +348,12 @@ impl ChatToResponses {
         if text.is_empty() {
             return;
         }
-        if self.plan.purpose != Purpose::Turn {
+        if self.plan.purpose != ReplyPurpose::Turn {
             self.count(text);
             self.note.push_str(text);
             return;
         }
-        if !matches!(self.open, Some(Open::Message(..))) {
+        if !matches!(self.open, Some(OpenItem::Message(..))) {
             // Line breaks between reasoning and a call are no message.
             self.pending_space.push_str(text);
             if self.pending_space.trim().is_empty() {
@@ -359,7 +361,7 @@ impl ChatToResponses {
             }
             self.close_open("completed");
             let place = self.place("msg");
-            self.open = Some(Open::message(place, &mut self.emit));
+            self.open = Some(OpenItem::message(place, &mut self.emit));
             let text = std::mem::take(&mut self.pending_space);
             self.count(&text);
             if let Some(open) = &mut self.open {
@@ -376,7 +378,7 @@ impl ChatToResponses {
     fn call(&mut self, piece: &ToolCall<'_>) {
         let (at, fragment) = self.calls.add(piece);
         self.count(&fragment);
-        if self.plan.purpose != Purpose::Turn {
+        if self.plan.purpose != ReplyPurpose::Turn {
             return;
         }
         while self.shown.len() <= at {
@@ -409,17 +411,17 @@ impl ChatToResponses {
         let tool = self.plan.tools.tool_of(&call.name);
         let call_id = fresh_call_id(&mut self.plan, call.id.as_deref(), at);
         self.close_open("completed");
-        let place = self.place(ShownCall::prefix(&tool));
-        let shown = ShownCall::open(place, call_id, tool, &mut self.emit);
+        let place = self.place(OpenCall::prefix(&tool));
+        let shown = OpenCall::open(place, call_id, tool, &mut self.emit);
         if let Some(slot) = self.shown.get_mut(at) {
             *slot = Some(shown);
         }
     }
 
-    fn place(&mut self, prefix: &str) -> Place {
+    fn place(&mut self, prefix: &str) -> ItemPosition {
         let index = self.next_index;
         self.next_index += 1;
-        Place {
+        ItemPosition {
             id: format!("{prefix}_{}_{index}", self.plan.seed),
             index,
         }
@@ -446,8 +448,8 @@ impl ChatToResponses {
 
 /// The response object as it is now.
 fn response<'a>(
-    plan: &'a ReplyPlan,
-    summary: &'a StreamSummary,
+    plan: &'a ReplySettings,
+    summary: &'a ReplySummary,
     status: &'static str,
 ) -> Response<'a> {
     Response {

@@ -3,15 +3,16 @@
 
 use bytes::Bytes;
 
-use super::chat_stream::calls::Calls;
-use super::chat_stream::pieces::{content_text, merge_details};
+use super::call_assembler::CallAssembler;
+use super::chat_content::{content_text, merge_details};
 use super::failure::{own_failure, read_event, read_member};
-use super::json::{Fields, JsonWriter, fields_of, text_of};
 use crate::WireApi;
 use crate::chat::{Chunk, Message};
+use crate::json::raw::{Fields, fields_of, text_of};
+use crate::json::write::JsonWriter;
 use crate::responses::Event;
 use crate::sse::{EventTooLarge, Frame, Splitter};
-use crate::stream::{StreamFailure, StreamSummary, Terminal};
+use crate::stream::{ReplySummary, StreamFailure, Terminal};
 use crate::usage::read_usage;
 
 /// Puts one stream together.
@@ -19,31 +20,31 @@ use crate::usage::read_usage;
 pub struct Collector {
     splitter: Splitter,
     frames: Vec<Frame>,
-    summary: StreamSummary,
-    gathered: Gathered,
+    summary: ReplySummary,
+    gathered: CollectedReply,
     size: usize,
     max_size: usize,
 }
 
 #[derive(Debug)]
-enum Gathered {
+enum CollectedReply {
     Responses {
         items: Vec<(u64, String)>,
         response: Option<String>,
     },
-    Chat(Box<Completion>),
+    Chat(Box<CollectedCompletion>),
 }
 
 /// A chat completion as far as it came.
 #[derive(Debug, Default)]
-struct Completion {
+struct CollectedCompletion {
     created: String,
     content: String,
     refusal: String,
     reasoning_content: String,
     reasoning: String,
     details: Vec<serde_json::Value>,
-    calls: Calls,
+    calls: CallAssembler,
     logprobs: Vec<String>,
     finish: Option<String>,
     usage: Option<String>,
@@ -54,16 +55,16 @@ impl Collector {
     /// `max_event`: the largest event; `max_size`: the largest stream, both in bytes.
     pub fn new(wire: WireApi, max_event: usize, max_size: usize) -> Self {
         let gathered = match wire {
-            WireApi::Responses => Gathered::Responses {
+            WireApi::Responses => CollectedReply::Responses {
                 items: Vec::new(),
                 response: None,
             },
-            WireApi::Chat => Gathered::Chat(Box::default()),
+            WireApi::Chat => CollectedReply::Chat(Box::default()),
         };
         Self {
             splitter: Splitter::new(max_event),
             frames: Vec::new(),
-            summary: StreamSummary::default(),
+            summary: ReplySummary::default(),
             gathered,
             size: 0,
             max_size,
@@ -87,19 +88,18 @@ impl Collector {
     }
 
     /// What is known about the stream so far.
-    pub fn summary(&self) -> &StreamSummary {
+    pub fn summary(&self) -> &ReplySummary {
         &self.summary
     }
 
     /// The upstream closed the stream: the JSON answer, or why there is none.
-    pub fn finish(mut self) -> (Result<Vec<u8>, StreamFailure>, StreamSummary) {
+    pub fn finish(mut self) -> (Result<Vec<u8>, StreamFailure>, ReplySummary) {
         if let Some(frame) = self.splitter.finish() {
             self.take(&frame);
         }
-        self.summary.mended = self.splitter.mended();
+        self.summary.repairs = self.splitter.repairs();
         if self.summary.terminal.is_none() {
-            let chat_is_whole =
-                matches!(&self.gathered, Gathered::Chat(completion) if completion.finish.is_some());
+            let chat_is_whole = matches!(&self.gathered, CollectedReply::Chat(completion) if completion.finish.is_some());
             let failure = self.summary.pending_error.take();
             self.summary.terminal = Some(match failure {
                 None if chat_is_whole => Terminal::Completed,
@@ -123,10 +123,10 @@ impl Collector {
         }
         self.summary.events += 1;
         match &mut self.gathered {
-            Gathered::Responses { items, response } => {
+            CollectedReply::Responses { items, response } => {
                 take_event(&data, items, response, &mut self.summary);
             }
-            Gathered::Chat(completion) => completion.take(&data, &mut self.summary),
+            CollectedReply::Chat(completion) => completion.take(&data, &mut self.summary),
         }
     }
 }
@@ -138,7 +138,7 @@ fn truncated() -> StreamFailure {
     )
 }
 
-fn note(summary: &mut StreamSummary, fields: &Fields<'_>) {
+fn note(summary: &mut ReplySummary, fields: &Fields<'_>) {
     for (field, name) in [
         (&mut summary.response_id, "id"),
         (&mut summary.model, "model"),
@@ -159,7 +159,7 @@ fn take_event(
     data: &[u8],
     items: &mut Vec<(u64, String)>,
     whole: &mut Option<String>,
-    summary: &mut StreamSummary,
+    summary: &mut ReplySummary,
 ) {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
         return;
@@ -197,8 +197,8 @@ fn take_event(
     summary.pending_error = None;
 }
 
-impl Gathered {
-    fn write(&self, summary: &StreamSummary) -> Vec<u8> {
+impl CollectedReply {
+    fn write(&self, summary: &ReplySummary) -> Vec<u8> {
         let mut json = JsonWriter::default();
         match self {
             Self::Chat(completion) => completion.write(&mut json, summary),
@@ -235,8 +235,8 @@ impl Gathered {
     }
 }
 
-impl Completion {
-    fn take(&mut self, data: &[u8], summary: &mut StreamSummary) {
+impl CollectedCompletion {
+    fn take(&mut self, data: &[u8], summary: &mut ReplySummary) {
         if data.trim_ascii() == b"[DONE]" {
             summary.terminal = Some(
                 match (summary.pending_error.take(), self.finish.as_deref()) {
@@ -290,7 +290,7 @@ impl Completion {
         }
     }
 
-    fn add(&mut self, message: &Message<'_>, summary: &mut StreamSummary) {
+    fn add(&mut self, message: &Message<'_>, summary: &mut ReplySummary) {
         if let Some(content) = message.content {
             self.has_content = true;
             self.content.push_str(&content_text(content));
@@ -311,7 +311,7 @@ impl Completion {
         summary.has_output |= !self.content.is_empty() || !self.calls.list.is_empty();
     }
 
-    fn write(&self, json: &mut JsonWriter, summary: &StreamSummary) {
+    fn write(&self, json: &mut JsonWriter, summary: &ReplySummary) {
         json.begin_object()
             .field_str("id", summary.response_id.as_deref().unwrap_or_default());
         json.field_str("object", "chat.completion");

@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::json::{Fields, JsonWriter, array_of, fields_of};
+use crate::json::raw::{Fields, array_of, fields_of};
+use crate::json::write::JsonWriter;
 
 /// Starts every wrapper; the number is the version.
 const MARK: &str = "codex-gateway.summary.v1.";

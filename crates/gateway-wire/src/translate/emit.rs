@@ -2,23 +2,14 @@
 
 use bytes::Bytes;
 
-use super::json::JsonWriter;
-use crate::stream::Step;
-
-/// What written bytes are to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kind {
-    #[default]
-    Preamble,
-    Output,
-    Terminal,
-}
+use crate::json::write::JsonWriter;
+use crate::stream::{Step, StepKind};
 
 /// Writes events. A quiet one counts but keeps nothing, for answers that are no streams.
 #[derive(Debug, Default)]
 pub(crate) struct Emitter {
     json: JsonWriter,
-    kind: Kind,
+    kind: StepKind,
     ready: Vec<Step>,
     sequence: u64,
     is_quiet: bool,
@@ -33,7 +24,12 @@ impl Emitter {
     }
 
     /// Writes a Responses event; `write` adds the fields after `type` and `sequence_number`.
-    pub(crate) fn event(&mut self, kind: Kind, name: &str, write: impl FnOnce(&mut JsonWriter)) {
+    pub(crate) fn event(
+        &mut self,
+        kind: StepKind,
+        name: &str,
+        write: impl FnOnce(&mut JsonWriter),
+    ) {
         let sequence = self.sequence;
         self.sequence += 1;
         self.block(kind, |json| {
@@ -49,14 +45,14 @@ impl Emitter {
     }
 
     /// Writes an event of data alone.
-    pub(crate) fn data(&mut self, kind: Kind, write: impl FnOnce(&mut JsonWriter)) {
+    pub(crate) fn data(&mut self, kind: StepKind, write: impl FnOnce(&mut JsonWriter)) {
         self.block(kind, |json| {
             json.out.extend_from_slice(b"data: ");
             write(json);
         });
     }
 
-    fn block(&mut self, kind: Kind, write: impl FnOnce(&mut JsonWriter)) {
+    fn block(&mut self, kind: StepKind, write: impl FnOnce(&mut JsonWriter)) {
         if kind != self.kind {
             self.cut();
             self.kind = kind;
@@ -73,11 +69,7 @@ impl Emitter {
             return;
         }
         let bytes = Bytes::from(std::mem::take(&mut self.json.out));
-        self.ready.push(match self.kind {
-            Kind::Preamble => Step::Preamble(bytes),
-            Kind::Output => Step::Output(bytes),
-            Kind::Terminal => Step::Terminal(bytes),
-        });
+        self.ready.push(self.kind.step(bytes));
     }
 
     /// Hands out everything written so far.

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::json::{Fields, JsonWriter, array_of, fields_of, text_of};
 use crate::dialect::known_code;
+use crate::json::raw::{Fields, array_of, fields_of, text_of};
+use crate::json::write::JsonWriter;
 use crate::stream::StreamFailure;
 
 /// Longest message that is passed on, in characters.

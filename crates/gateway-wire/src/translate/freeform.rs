@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(crate) struct FreeformDecoder {
     raw: String,
-    state: State,
+    state: DecoderState,
     /// Where in `raw` undecoded text starts.
     at: usize,
     text: String,
@@ -22,7 +22,7 @@ pub(crate) struct FreeformDecoder {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     /// The start `{"input":"` is not complete.
     #[default]
     Opening,
@@ -38,13 +38,15 @@ impl FreeformDecoder {
     /// Takes more of the arguments; returns the text that can be passed on now, often empty.
     pub(crate) fn push(&mut self, fragment: &str) -> &str {
         self.raw.push_str(fragment);
-        if self.state == State::Opening {
+        if self.state == DecoderState::Opening {
             self.open();
         }
-        if self.state == State::Text {
+        if self.state == DecoderState::Text {
             self.decode();
         }
-        if !matches!(self.state, State::Text | State::Closed) || may_be_wrapped(&self.text) {
+        if !matches!(self.state, DecoderState::Text | DecoderState::Closed)
+            || may_be_wrapped(&self.text)
+        {
             return "";
         }
         let from = std::mem::replace(&mut self.passed, self.text.len());
@@ -54,9 +56,9 @@ impl FreeformDecoder {
     /// Whether the arguments were complete.
     pub(crate) fn is_complete(&self) -> bool {
         match self.state {
-            State::Closed => true,
-            State::Opening | State::Text => false,
-            State::Odd => {
+            DecoderState::Closed => true,
+            DecoderState::Opening | DecoderState::Text => false,
+            DecoderState::Odd => {
                 !self.raw.trim_start().starts_with('{')
                     || serde_json::from_str::<Value>(&self.raw).is_ok()
             }
@@ -67,8 +69,8 @@ impl FreeformDecoder {
     pub(crate) fn finish(&mut self) -> (&str, &str) {
         if self.passed == 0 {
             self.text = match self.state {
-                State::Opening | State::Odd => unwrapped(&self.raw).into_owned(),
-                State::Text | State::Closed => unwrapped(&self.text).into_owned(),
+                DecoderState::Opening | DecoderState::Odd => unwrapped(&self.raw).into_owned(),
+                DecoderState::Text | DecoderState::Closed => unwrapped(&self.text).into_owned(),
             };
         }
         let from = std::mem::replace(&mut self.passed, self.text.len());
@@ -85,13 +87,13 @@ impl FreeformDecoder {
             } else {
                 // An incomplete token waits for more; another one is odd.
                 if !token.starts_with(rest) {
-                    self.state = State::Odd;
+                    self.state = DecoderState::Odd;
                 }
                 return;
             }
         }
         self.at = self.raw.len() - rest.len();
-        self.state = State::Text;
+        self.state = DecoderState::Text;
     }
 
     /// Decodes as far as escapes are complete.
@@ -107,7 +109,7 @@ impl FreeformDecoder {
             self.text.push_str(clean);
             self.at += clean.len();
             if special.starts_with('"') {
-                self.state = State::Closed;
+                self.state = DecoderState::Closed;
                 return;
             }
             let Some((decoded, length)) = unescape(special) else {

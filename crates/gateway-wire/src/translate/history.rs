@@ -7,54 +7,30 @@
 
 mod contents;
 mod outputs;
-mod write;
+mod units;
+mod writer;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::json::{JsonWriter, Literal, array_of, fields_of, is_json_object, text_of};
-use super::loss::{LossKind, Losses};
-use super::tools::{ToolKind, ToolRef, Tools};
-use super::{ReasoningLookup, TranslateError, compaction};
-use crate::dialect::{Dialect, Echo};
+use super::compaction;
+use super::error::TranslateError;
+use super::loss_kind::LossKind;
+use super::losses::Losses;
+use super::reasoning::ReasoningLookup;
+use super::tool_declarations::Tools;
+use super::tool_map::{ToolKind, ToolRef};
+use crate::dialect::{Dialect, ReasoningEcho};
+use crate::json::raw::{Literal, array_of, fields_of, is_json_object, text_of};
+use crate::json::write::JsonWriter;
 use crate::responses::Item;
 use contents::{Content, contents, text_parts};
-use outputs::Outputs;
+use units::{AssistantCall, AssistantTurn, HistoryUnit, call_id};
+use writer::MessageWriter;
 
-/// Who speaks, apart from the assistant and tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    System,
-    Developer,
-    User,
-}
-
-/// A call of an assistant message.
-#[derive(Debug)]
-struct Call<'a> {
-    id: Cow<'a, str>,
-    name: String,
-    arguments: Literal<'a>,
-    output: Option<usize>,
-}
-
-/// An assistant message with the tool messages that follow it.
-#[derive(Debug, Default)]
-struct Turn<'a> {
-    text: Vec<Literal<'a>>,
-    reasoning: Vec<Literal<'a>>,
-    calls: Vec<Call<'a>>,
-    /// How many of its outputs the walk has passed.
-    answered: usize,
-}
-
-#[derive(Debug)]
-enum Unit<'a> {
-    Message(Role, Vec<Content<'a>>),
-    Assistant(Turn<'a>),
-}
+use outputs::ToolOutputs;
+pub(crate) use units::Role;
 
 /// Turns items into messages.
 pub(crate) struct History<'a, 'c> {
@@ -62,10 +38,10 @@ pub(crate) struct History<'a, 'c> {
     lookup: &'c dyn ReasoningLookup,
     pub(crate) tools: Tools,
     pub(crate) losses: Losses,
-    units: Vec<Unit<'a>>,
-    open: Option<Turn<'a>>,
+    units: Vec<HistoryUnit<'a>>,
+    open: Option<AssistantTurn<'a>>,
     pending_reasoning: Vec<Literal<'a>>,
-    outputs: Outputs<'a>,
+    outputs: ToolOutputs<'a>,
     /// Every call id of the history, so that answers do not use one again.
     pub(crate) call_ids: HashSet<String>,
     /// Whether a summary is asked for, not an answer.
@@ -87,7 +63,7 @@ impl<'a, 'c> History<'a, 'c> {
             units: Vec::new(),
             open: None,
             pending_reasoning: Vec::new(),
-            outputs: Outputs::default(),
+            outputs: ToolOutputs::default(),
             call_ids: HashSet::new(),
             is_summary,
         }
@@ -108,6 +84,17 @@ impl<'a, 'c> History<'a, 'c> {
         }
         self.close();
         Ok(())
+    }
+
+    /// Writes `"messages":[…]`.
+    pub(crate) fn write(&mut self, json: &mut JsonWriter) {
+        let units = std::mem::take(&mut self.units);
+        let writer = MessageWriter {
+            dialect: self.dialect,
+            lookup: self.lookup,
+            outputs: &self.outputs,
+        };
+        writer.write(json, units);
     }
 
     /// First pass: tools that items declare, and outputs by call id.
@@ -231,11 +218,11 @@ impl<'a, 'c> History<'a, 'c> {
     fn message(&mut self, role: Role, content: Vec<Content<'a>>) {
         self.close();
         self.drop_reasoning();
-        self.units.push(Unit::Message(role, content));
+        self.units.push(HistoryUnit::Message(role, content));
     }
 
     /// The assistant message that is being gathered; a new one when the last got its outputs.
-    fn assistant(&mut self) -> &mut Turn<'a> {
+    fn assistant(&mut self) -> &mut AssistantTurn<'a> {
         if self
             .open
             .as_ref()
@@ -251,7 +238,7 @@ impl<'a, 'c> History<'a, 'c> {
 
     fn close(&mut self) {
         if let Some(turn) = self.open.take() {
-            self.units.push(Unit::Assistant(turn));
+            self.units.push(HistoryUnit::Assistant(turn));
         }
     }
 
@@ -268,7 +255,7 @@ impl<'a, 'c> History<'a, 'c> {
         let is_opaque = item
             .encrypted_content
             .is_some_and(|content| content.get() != "\"\"");
-        if is_opaque || (self.dialect.echo_reasoning == Echo::None && !texts.is_empty()) {
+        if is_opaque || (self.dialect.echo_reasoning == ReasoningEcho::None && !texts.is_empty()) {
             self.losses
                 .note(LossKind::Reasoning, format!("input[{index}]"))?;
         }
@@ -321,7 +308,7 @@ impl<'a, 'c> History<'a, 'c> {
             self.losses
                 .note(LossKind::MissingOutput, format!("input[{index}]"))?;
         }
-        self.assistant().calls.push(Call {
+        self.assistant().calls.push(AssistantCall {
             id,
             name,
             arguments,
@@ -420,22 +407,12 @@ impl<'a, 'c> History<'a, 'c> {
     }
 }
 
-/// Calls that the client itself answers.
+/// CallAssembler that the client itself answers.
 fn is_client_call(kind: &str) -> bool {
     matches!(
         kind,
         "function_call" | "custom_tool_call" | "tool_search_call" | "local_shell_call"
     )
-}
-
-/// The id that ties a call to its output; made up where there is none.
-fn call_id<'a>(index: usize, item: &Item<'a>) -> Cow<'a, str> {
-    item.call_id
-        .as_ref()
-        .map(|id| id.0.clone())
-        .filter(|id| !id.is_empty())
-        .or_else(|| item.id.and_then(text_of).filter(|id| !id.is_empty()))
-        .unwrap_or_else(|| Cow::Owned(format!("call_{index}")))
 }
 
 /// The raw text of a freeform call as arguments of its function.

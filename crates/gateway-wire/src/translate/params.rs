@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::TranslateError;
-use super::json::{Fields, JsonWriter, Literal, array_of, fields_of, text_of};
-use super::loss::{LossKind, Losses};
-use super::tools::Tools;
+use super::error::TranslateError;
+use super::loss_kind::LossKind;
+use super::losses::Losses;
+use super::tool_declarations::Tools;
 use crate::dialect::{
     Dialect, EffortField, MaxTokensField, ParallelCalls, ResponseFormat, Thinking, ToolChoice,
 };
+use crate::json::raw::{Fields, Literal, array_of, fields_of, text_of};
+use crate::json::write::JsonWriter;
 
 /// Fields that are read elsewhere, or that mean nothing to another upstream: names, caches,
 /// bookkeeping of the client.
@@ -343,17 +345,17 @@ pub(crate) fn write_tools(
 ) -> Result<(), TranslateError> {
     let choice = read_choice(fields, tools)?;
     // Offering no tools says `none` to an upstream that takes no choice.
-    let is_none = matches!(&choice, Choice::Mode(mode) if mode == "none");
+    let is_none = matches!(&choice, ToolSelection::Mode(mode) if mode == "none");
     if tools.is_empty() || (is_none && dialect.tool_choice != ToolChoice::Any) {
         return Ok(());
     }
     tools.write(json);
-    let is_auto = matches!(choice, Choice::Mode(ref mode) if mode == "auto");
+    let is_auto = matches!(choice, ToolSelection::Mode(ref mode) if mode == "auto");
     match (dialect.tool_choice, choice) {
-        (ToolChoice::Any, Choice::Mode(mode)) => {
+        (ToolChoice::Any, ToolSelection::Mode(mode)) => {
             json.field_str("tool_choice", &mode);
         }
-        (ToolChoice::Any, Choice::Tool(name)) => {
+        (ToolChoice::Any, ToolSelection::Tool(name)) => {
             json.key("tool_choice")
                 .begin_object()
                 .field_str("type", "function");
@@ -385,16 +387,16 @@ pub(crate) fn write_tools(
     Ok(())
 }
 
-enum Choice {
+enum ToolSelection {
     /// `auto`, `none` or `required`.
     Mode(String),
     /// This one, by its Chat name.
     Tool(String),
 }
 
-fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<Choice, TranslateError> {
+fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<ToolSelection, TranslateError> {
     let Some(raw) = fields.get("tool_choice") else {
-        return Ok(Choice::Mode("auto".to_owned()));
+        return Ok(ToolSelection::Mode("auto".to_owned()));
     };
     if let Some(mode) = text_of(raw) {
         if mode == "required" && tools.is_empty() {
@@ -403,7 +405,7 @@ fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<Choice, Transla
                 "a call is required, but no tool is left that this endpoint can call",
             ));
         }
-        return Ok(Choice::Mode(mode.into_owned()));
+        return Ok(ToolSelection::Mode(mode.into_owned()));
     }
     let Some(choice) = fields_of(raw) else {
         return Err(TranslateError::malformed(
@@ -422,7 +424,7 @@ fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<Choice, Transla
             .filter_map(|tool| chosen(&tool, tools))
             .collect();
         tools.keep_only(&allowed);
-        return Ok(Choice::Mode(
+        return Ok(ToolSelection::Mode(
             choice
                 .text("mode")
                 .unwrap_or(Cow::Borrowed("auto"))
@@ -430,7 +432,7 @@ fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<Choice, Transla
         ));
     }
     match chosen(&choice, tools) {
-        Some(name) => Ok(Choice::Tool(name)),
+        Some(name) => Ok(ToolSelection::Tool(name)),
         None if tools.dropped(&kind) => Err(TranslateError::unsupported(
             "tool_choice",
             "it demands a tool that only its own service runs; choose a model of that service or \

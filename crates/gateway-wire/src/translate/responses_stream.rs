@@ -4,21 +4,22 @@
 //! Text and arguments come once, from deltas where there were any, else from the finished item,
 //! else from the last response.
 
-pub(crate) mod chunks;
 mod conclude;
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::emit::Kind;
+use super::chunk_writer::ChunkWriter;
 use super::failure::{own_failure, read_event};
-use super::json::{Literal, array_of, fields_of, text_of};
-use super::loss::{LossKind, Losses};
-use super::plan::{ReasoningBlob, ReplyPlan};
-use crate::responses::{Event, Item, Part};
-use crate::stream::{Step, StreamSummary};
-use chunks::Chunks;
+use super::loss_kind::LossKind;
+use super::losses::Losses;
+use super::reasoning::ReasoningBlob;
+use super::reply_settings::ReplySettings;
+use crate::json::raw::{Literal, fields_of, text_of};
+use crate::responses::{Event, Item, parts_of};
+use crate::stream::StepKind;
+use crate::stream::{ReplySummary, Step};
 
 /// What was already told of an output item.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ use chunks::Chunks;
     clippy::struct_excessive_bools,
     reason = "independent facts about what was told"
 )]
-struct Told {
+struct ItemProgress {
     id: Option<String>,
     /// The call's index among the calls.
     call: Option<usize>,
@@ -39,10 +40,10 @@ struct Told {
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct ResponsesToChat {
-    chunks: Chunks,
-    pub(crate) summary: StreamSummary,
+    chunks: ChunkWriter,
+    pub(crate) summary: ReplySummary,
     pub(crate) losses: Losses,
-    told: BTreeMap<u64, Told>,
+    told: BTreeMap<u64, ItemProgress>,
     calls: usize,
     last_summary_part: Option<(Option<u64>, u64)>,
     reasoning_items: Vec<String>,
@@ -51,10 +52,10 @@ pub(crate) struct ResponsesToChat {
 }
 
 impl ResponsesToChat {
-    pub(crate) fn new(plan: &ReplyPlan) -> Self {
+    pub(crate) fn new(plan: &ReplySettings) -> Self {
         Self {
-            chunks: Chunks::new(plan),
-            summary: StreamSummary::default(),
+            chunks: ChunkWriter::new(plan),
+            summary: ReplySummary::default(),
             losses: Losses::default(),
             told: BTreeMap::new(),
             calls: 0,
@@ -145,9 +146,9 @@ impl ResponsesToChat {
     /// Says that the answer is still being made.
     pub(crate) fn keepalive(&mut self) {
         let kind = if self.summary.has_output {
-            Kind::Output
+            StepKind::Output
         } else {
-            Kind::Preamble
+            StepKind::Preamble
         };
         self.chunks.keepalive(kind);
     }
@@ -168,13 +169,13 @@ impl ResponsesToChat {
         if let Some(model) = &self.summary.model {
             self.chunks.name_model(model);
         }
-        self.chunks.role(Kind::Preamble);
+        self.chunks.role(StepKind::Preamble);
     }
 
     /// What was told of the item that an event means: by its place in the output, or by its id
     /// where no place is given.
-    fn told(&mut self, index: Option<u64>, id: Option<&str>) -> &mut Told {
-        let same_id = |told: &Told| id.is_some() && told.id.as_deref() == id;
+    fn told(&mut self, index: Option<u64>, id: Option<&str>) -> &mut ItemProgress {
+        let same_id = |told: &ItemProgress| id.is_some() && told.id.as_deref() == id;
         let place = index
             .or_else(|| {
                 self.told
@@ -190,7 +191,7 @@ impl ResponsesToChat {
         told
     }
 
-    fn of_event(&mut self, event: &Event<'_>) -> &mut Told {
+    fn of_event(&mut self, event: &Event<'_>) -> &mut ItemProgress {
         let id = event.item_id.and_then(text_of);
         self.told(event.output_index, id.as_deref())
     }
@@ -408,12 +409,4 @@ impl ResponsesToChat {
             .map(|id| (id, blob.clone()))
             .collect()
     }
-}
-
-fn parts_of(content: &RawValue) -> Vec<Part<'_>> {
-    array_of(content)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|part| serde_json::from_str(part.get()).ok())
-        .collect()
 }

@@ -5,12 +5,13 @@ use bytes::Bytes;
 
 use super::chat_stream::ChatToResponses;
 use super::failure::own_failure;
-use super::loss::Loss;
-use super::plan::{ReasoningBlob, ReplyPlan};
+use super::loss_kind::Loss;
+use super::reasoning::ReasoningBlob;
+use super::reply_settings::ReplySettings;
 use super::responses_stream::ResponsesToChat;
 use crate::WireApi;
 use crate::sse::{EventTooLarge, Frame, Splitter};
-use crate::stream::{Step, StreamFailure, StreamSummary};
+use crate::stream::{ReplySummary, Step, StreamFailure};
 
 /// Translates one stream. The client always gets exactly one terminal event: also when the upstream
 /// closes early, answers with an error, or sends garbage.
@@ -18,11 +19,11 @@ use crate::stream::{Step, StreamFailure, StreamSummary};
 pub struct StreamTranslator {
     splitter: Splitter,
     frames: Vec<Frame>,
-    machine: Machine,
+    machine: Direction,
 }
 
 #[derive(Debug)]
-enum Machine {
+enum Direction {
     ToResponses(Box<ChatToResponses>),
     ToChat(Box<ResponsesToChat>),
 }
@@ -30,10 +31,12 @@ enum Machine {
 impl StreamTranslator {
     /// A machine for the answer to one translated request. `max_event`: the largest upstream event,
     /// in bytes.
-    pub fn new(plan: ReplyPlan, max_event: usize) -> Self {
+    pub fn new(plan: ReplySettings, max_event: usize) -> Self {
         let machine = match plan.client_wire() {
-            WireApi::Responses => Machine::ToResponses(Box::new(ChatToResponses::new(plan, false))),
-            WireApi::Chat => Machine::ToChat(Box::new(ResponsesToChat::new(&plan))),
+            WireApi::Responses => {
+                Direction::ToResponses(Box::new(ChatToResponses::new(plan, false)))
+            }
+            WireApi::Chat => Direction::ToChat(Box::new(ResponsesToChat::new(&plan))),
         };
         Self {
             splitter: Splitter::new(max_event),
@@ -81,17 +84,17 @@ impl StreamTranslator {
             return;
         }
         match &mut self.machine {
-            Machine::ToResponses(machine) => machine.keepalive(),
-            Machine::ToChat(machine) => machine.keepalive(),
+            Direction::ToResponses(machine) => machine.keepalive(),
+            Direction::ToChat(machine) => machine.keepalive(),
         }
         self.flush(steps);
     }
 
     fn stop(&mut self, failure: StreamFailure) {
         match &mut self.machine {
-            Machine::ToResponses(machine) if !machine.is_over() => machine.fail(failure),
-            Machine::ToChat(machine) if !machine.is_over() => machine.fail(failure),
-            Machine::ToResponses(_) | Machine::ToChat(_) => {}
+            Direction::ToResponses(machine) if !machine.is_over() => machine.fail(failure),
+            Direction::ToChat(machine) if !machine.is_over() => machine.fail(failure),
+            Direction::ToResponses(_) | Direction::ToChat(_) => {}
         }
     }
 
@@ -101,8 +104,8 @@ impl StreamTranslator {
             self.take(&frame);
         }
         match &mut self.machine {
-            Machine::ToResponses(machine) => machine.end(),
-            Machine::ToChat(machine) => machine.end(),
+            Direction::ToResponses(machine) => machine.end(),
+            Direction::ToChat(machine) => machine.end(),
         }
         self.flush(steps);
     }
@@ -110,20 +113,20 @@ impl StreamTranslator {
     fn take(&mut self, frame: &Frame) {
         let Some(data) = frame.data() else { return };
         match &mut self.machine {
-            Machine::ToResponses(machine) => machine.data(&data),
-            Machine::ToChat(machine) => machine.data(&data),
+            Direction::ToResponses(machine) => machine.data(&data),
+            Direction::ToChat(machine) => machine.data(&data),
         }
     }
 
     fn flush(&mut self, steps: &mut Vec<Step>) {
-        let mended = self.splitter.mended();
+        let repairs = self.splitter.repairs();
         match &mut self.machine {
-            Machine::ToResponses(machine) => {
-                machine.summary.mended = mended;
+            Direction::ToResponses(machine) => {
+                machine.summary.repairs = repairs;
                 machine.flush(steps);
             }
-            Machine::ToChat(machine) => {
-                machine.summary.mended = mended;
+            Direction::ToChat(machine) => {
+                machine.summary.repairs = repairs;
                 machine.flush(steps);
             }
         }
@@ -132,24 +135,24 @@ impl StreamTranslator {
     /// Whether the terminal event was written.
     pub fn is_over(&self) -> bool {
         match &self.machine {
-            Machine::ToResponses(machine) => machine.is_over(),
-            Machine::ToChat(machine) => machine.is_over(),
+            Direction::ToResponses(machine) => machine.is_over(),
+            Direction::ToChat(machine) => machine.is_over(),
         }
     }
 
     /// What is known about the stream so far.
-    pub fn summary(&self) -> &StreamSummary {
+    pub fn summary(&self) -> &ReplySummary {
         match &self.machine {
-            Machine::ToResponses(machine) => &machine.summary,
-            Machine::ToChat(machine) => &machine.summary,
+            Direction::ToResponses(machine) => &machine.summary,
+            Direction::ToChat(machine) => &machine.summary,
         }
     }
 
     /// What the answer's translation could not carry so far.
     pub fn losses(&self) -> &[Loss] {
         match &self.machine {
-            Machine::ToResponses(machine) => machine.losses.as_slice(),
-            Machine::ToChat(machine) => machine.losses.as_slice(),
+            Direction::ToResponses(machine) => machine.losses.as_slice(),
+            Direction::ToChat(machine) => machine.losses.as_slice(),
         }
     }
 
@@ -157,8 +160,8 @@ impl StreamTranslator {
     /// Asked once, at the end.
     pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
         match &mut self.machine {
-            Machine::ToResponses(machine) => machine.take_reasoning(),
-            Machine::ToChat(machine) => machine.take_reasoning(),
+            Direction::ToResponses(machine) => machine.take_reasoning(),
+            Direction::ToChat(machine) => machine.take_reasoning(),
         }
     }
 }

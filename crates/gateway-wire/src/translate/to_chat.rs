@@ -1,32 +1,25 @@
 //! A Responses request as a Chat request.
 
 use super::body::{Body, Input};
+use super::context::{TranslatedRequest, TranslationContext};
+use super::error::TranslateError;
 use super::history::{History, Role};
-use super::json::{Fields, JsonWriter, Literal};
-use super::loss::Losses;
-use super::plan::{Purpose, ReplyPlan, seed_of};
-use super::{Settings, TranslateError, Translated, compaction, params};
+use super::losses::Losses;
+use super::reply_settings::{ReplyPurpose, ReplySettings, seed_of};
+use super::{compaction, params};
 use crate::WireApi;
+use crate::json::raw::{Fields, Literal};
+use crate::json::write::JsonWriter;
 
 /// Translates the body of `POST /responses` (or `/responses/compact`) for a Chat upstream.
 pub fn responses_to_chat(
     body: &[u8],
-    settings: &Settings<'_>,
-) -> Result<Translated, TranslateError> {
+    settings: &TranslationContext<'_>,
+) -> Result<TranslatedRequest, TranslateError> {
     let request: Body<'_, Input<'_>> = Body::read(body)?;
     let dialect = settings.dialect;
-    let purpose = match settings.purpose {
-        Purpose::Turn
-            if request
-                .history
-                .as_ref()
-                .is_some_and(Input::asks_for_summary) =>
-        {
-            Purpose::CompactionItem
-        }
-        Purpose::Turn | Purpose::CompactionItem | Purpose::CompactReply => settings.purpose,
-    };
-    let is_summary = purpose != Purpose::Turn;
+    let purpose = purpose_of(settings, request.history.as_ref());
+    let is_summary = purpose != ReplyPurpose::Turn;
     let Body {
         fields,
         history: input,
@@ -55,7 +48,8 @@ pub fn responses_to_chat(
     if is_summary {
         history.say(Role::User, Literal::plain(compaction::REQUEST));
     }
-    let client_streams = fields.flag("stream") == Some(true) && purpose != Purpose::CompactReply;
+    let client_streams =
+        fields.flag("stream") == Some(true) && purpose != ReplyPurpose::CompactReply;
 
     let mut json = JsonWriter::with_capacity(body.len() + 1024);
     json.begin_object()
@@ -76,7 +70,7 @@ pub fn responses_to_chat(
     params::write(&mut json, &fields, dialect, &mut losses)?;
     json.end_object();
 
-    let reply = ReplyPlan {
+    let reply = ReplySettings {
         client_wire: WireApi::Responses,
         model: settings.model.to_owned(),
         client_streams,
@@ -90,11 +84,20 @@ pub fn responses_to_chat(
         dialect: *dialect,
         parallel: fields.flag("parallel_tool_calls").unwrap_or(true),
     };
-    Ok(Translated {
+    Ok(TranslatedRequest {
         body: json.out,
         losses: losses.into_vec(),
         reply,
     })
+}
+
+/// A trigger among the items turns an ordinary request into one for a compaction item.
+fn purpose_of(settings: &TranslationContext<'_>, input: Option<&Input<'_>>) -> ReplyPurpose {
+    let asks_for_summary = input.is_some_and(Input::asks_for_summary);
+    if settings.purpose == ReplyPurpose::Turn && asks_for_summary {
+        return ReplyPurpose::CompactionItem;
+    }
+    settings.purpose
 }
 
 fn missing_input(fields: &Fields<'_>) -> TranslateError {

@@ -4,13 +4,15 @@ mod messages;
 mod params;
 
 use super::body::Body;
-use super::json::{JsonWriter, Literal};
-use super::loss::Losses;
-use super::plan::{Purpose, ReplyPlan, seed_of};
-use super::tools::ToolMap;
-use super::{Settings, TranslateError, Translated};
+use super::context::{TranslatedRequest, TranslationContext};
+use super::error::TranslateError;
+use super::losses::Losses;
+use super::reply_settings::{ReplyPurpose, ReplySettings, seed_of};
+use super::tool_map::ToolMap;
 use crate::WireApi;
 use crate::chat::Message;
+use crate::json::raw::Literal;
+use crate::json::write::JsonWriter;
 use messages::Messages;
 
 /// Said to an upstream that refuses a request without instructions, when the client gave none.
@@ -19,8 +21,8 @@ const NEUTRAL: &str = "You are a helpful assistant.";
 /// Translates the body of `POST /chat/completions` for a Responses upstream.
 pub fn chat_to_responses(
     body: &[u8],
-    settings: &Settings<'_>,
-) -> Result<Translated, TranslateError> {
+    settings: &TranslationContext<'_>,
+) -> Result<TranslatedRequest, TranslateError> {
     let request: Body<'_, Vec<Message<'_>>> = Body::read(body)?;
     let fields = request.fields;
     params::refuse(&fields)?;
@@ -70,13 +72,13 @@ pub fn chat_to_responses(
         .object("stream_options")
         .and_then(|options| options.flag("include_usage"))
         == Some(true);
-    let reply = ReplyPlan {
+    let reply = ReplySettings {
         client_wire: WireApi::Chat,
         model: settings.model.to_owned(),
         client_streams,
         upstream_streams,
         wants_usage,
-        purpose: Purpose::Turn,
+        purpose: ReplyPurpose::Turn,
         tools: ToolMap::default(),
         used_call_ids: std::collections::HashSet::new(),
         seed: seed_of(settings.request_id),
@@ -84,7 +86,7 @@ pub fn chat_to_responses(
         dialect: *dialect,
         parallel: fields.flag("parallel_tool_calls").unwrap_or(true),
     };
-    Ok(Translated {
+    Ok(TranslatedRequest {
         body: json.out,
         losses: losses.into_vec(),
         reply,

@@ -3,15 +3,14 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_COUNT, Usage, UsageError};
-use crate::stream::UsageReading;
+use super::tokens::{MAX_COUNT, Usage, UsageError, UsageReading};
 
 /// Larger `usage` objects are not looked at.
 const MAX_OBJECT: usize = 64 * 1024;
 
 /// What a `usage` object says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct UsageObject {
     /// Tokens.
     pub usage: UsageReading,
     /// The upstream's own figure for the cost, USD × 10⁻⁹.
@@ -30,11 +29,13 @@ pub(super) enum Count {
 }
 
 /// Reads the JSON text of a `usage` object (`null` reads as missing).
-pub fn read_usage(raw: &[u8]) -> Reading {
+pub fn read_usage(raw: &[u8]) -> UsageObject {
     match object(raw) {
         Some(usage) => read_object(&usage),
-        None if raw.trim_ascii() == b"null" || raw.trim_ascii().is_empty() => Reading::default(),
-        None => Reading {
+        None if raw.trim_ascii() == b"null" || raw.trim_ascii().is_empty() => {
+            UsageObject::default()
+        }
+        None => UsageObject {
             usage: UsageReading::Refused(UsageError::NotACount),
             cost_nanos: None,
         },
@@ -49,8 +50,8 @@ pub(super) fn object(raw: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(raw).ok()
 }
 
-fn read_object(usage: &Map<String, Value>) -> Reading {
-    Reading {
+fn read_object(usage: &Map<String, Value>) -> UsageObject {
+    UsageObject {
         usage: tokens(usage),
         cost_nanos: usage.get("cost").and_then(nanos),
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stream::UsageReading;
+use crate::usage::UsageReading;
 
 fn reading(raw: &str) -> UsageReading {
     read_usage(raw.as_bytes()).usage
@@ -103,16 +103,16 @@ fn an_upstreams_own_cost_is_kept_in_nano_dollars() {
 }
 
 #[test]
-fn only_usage_that_codex_cannot_read_is_mended() {
+fn only_usage_that_codex_cannot_read_is_repaired() {
     for raw in [
         "null",
         r#"{"input_tokens":0,"output_tokens":0,"total_tokens":0}"#,
         r#"{"input_tokens":1,"input_tokens_details":null,"output_tokens":2,"total_tokens":3}"#,
         r#"{"input_tokens":1,"input_tokens_details":{"cached_tokens":9},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":3,"x":{}}"#,
     ] {
-        assert_eq!(mend_usage(raw.as_bytes()), None, "{raw}");
+        assert_eq!(repair_usage(raw.as_bytes()), None, "{raw}");
     }
-    for (raw, mended) in [
+    for (raw, repaired) in [
         ("{}", "null"),
         ("[]", "null"),
         ("7", "null"),
@@ -141,6 +141,10 @@ fn only_usage_that_codex_cannot_read_is_mended() {
             r#"{"completion_tokens":2,"input_tokens":1,"output_tokens":2,"prompt_tokens":1,"total_tokens":3}"#,
         ),
     ] {
-        assert_eq!(mend_usage(raw.as_bytes()).as_deref(), Some(mended), "{raw}");
+        assert_eq!(
+            repair_usage(raw.as_bytes()).as_deref(),
+            Some(repaired),
+            "{raw}"
+        );
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use gateway_wire::dialect::Overrides;
-use gateway_wire::stream::{Step, StreamSummary};
+use gateway_wire::dialect::DialectOverrides;
+use gateway_wire::stream::{ReplySummary, Step};
 use gateway_wire::translate::{
-    Collector, Loss, Purpose, ReasoningBlob, ReasoningLookup, ReplyPlan, Settings,
-    StreamTranslator, TranslateError, Translated, chat_to_responses, json_as_stream, reply_json,
-    responses_to_chat,
+    Collector, Loss, ReasoningBlob, ReasoningLookup, ReplyPurpose, ReplySettings, StreamTranslator,
+    TranslateError, TranslatedRequest, TranslationContext, chat_to_responses, json_as_stream,
+    reply_json, responses_to_chat,
 };
 use gateway_wire::{Dialect, WireApi};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ impl Fixture {
         if self.overrides.is_null() {
             return base;
         }
-        base.with(&serde_json::from_value::<Overrides>(self.overrides.clone()).unwrap())
+        base.with(&serde_json::from_value::<DialectOverrides>(self.overrides.clone()).unwrap())
     }
 
     fn kept(&self) -> Kept {
@@ -86,7 +86,7 @@ impl Fixture {
         )
     }
 
-    pub(crate) fn translate(&self) -> Result<Translated, TranslateError> {
+    pub(crate) fn translate(&self) -> Result<TranslatedRequest, TranslateError> {
         let body = serde_json::to_vec(&self.request).unwrap();
         translate(
             self.client,
@@ -124,8 +124,8 @@ pub(crate) fn translate(
     strict: bool,
     compact: bool,
     kept: &dyn ReasoningLookup,
-) -> Result<Translated, TranslateError> {
-    let settings = Settings {
+) -> Result<TranslatedRequest, TranslateError> {
+    let settings = TranslationContext {
         model: "upstream-model",
         dialect,
         strict,
@@ -133,9 +133,9 @@ pub(crate) fn translate(
         created_at: 1_700_000_000,
         reasoning: kept,
         purpose: if compact {
-            Purpose::CompactReply
+            ReplyPurpose::CompactReply
         } else {
-            Purpose::Turn
+            ReplyPurpose::Turn
         },
     };
     match client {
@@ -162,7 +162,7 @@ pub(crate) fn pretty(body: &[u8]) -> String {
 /// A stream's steps joined by kind, and what else its translation says.
 pub(crate) struct Streamed {
     pub(crate) steps: Vec<(&'static str, String)>,
-    pub(crate) summary: StreamSummary,
+    pub(crate) summary: ReplySummary,
     pub(crate) losses: Vec<Loss>,
     pub(crate) reasoning: Vec<(String, ReasoningBlob)>,
 }
@@ -182,7 +182,7 @@ impl Streamed {
     }
 }
 
-pub(crate) fn stream(plan: &ReplyPlan, chunks: &[&[u8]]) -> Streamed {
+pub(crate) fn stream(plan: &ReplySettings, chunks: &[&[u8]]) -> Streamed {
     let mut machine = StreamTranslator::new(plan.clone(), 1 << 20);
     let mut steps = vec![];
     for chunk in chunks {
@@ -236,7 +236,7 @@ fn show_steps(steps: &[(&'static str, String)]) -> String {
     })
 }
 
-fn show_summary(summary: &StreamSummary) -> String {
+fn show_summary(summary: &ReplySummary) -> String {
     format!(
         "usage {:?}, cost {:?}, id {:?}, model {:?}, tier {:?}, chars {}, events {}\nterminal {:?}\n",
         summary.usage,
@@ -257,7 +257,7 @@ fn show_reasoning(reasoning: &[(String, ReasoningBlob)]) -> String {
     })
 }
 
-fn show_reply(plan: &ReplyPlan, body: &[u8]) -> String {
+fn show_reply(plan: &ReplySettings, body: &[u8]) -> String {
     match reply_json(plan, body) {
         Ok(reply) => format!(
             "{}\n{}{}{}",
@@ -271,7 +271,7 @@ fn show_reply(plan: &ReplyPlan, body: &[u8]) -> String {
 }
 
 /// Everything that translation makes of the upstream's answer.
-pub(crate) fn show_answer(fixture: &Fixture, plan: &ReplyPlan) -> String {
+pub(crate) fn show_answer(fixture: &Fixture, plan: &ReplySettings) -> String {
     let mut out = String::new();
     if let Some(bytes) = fixture.stream_bytes() {
         let streamed = stream(plan, &[&bytes]);

@@ -8,7 +8,7 @@ use gateway_policy::Upstream;
 use gateway_wire::failure::{Evidence, Failure, Verdict, classify};
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::stream::{Step, StreamFailure, Terminal};
-use gateway_wire::translate::{ReplyPlan, StreamTranslator};
+use gateway_wire::translate::{ReplySettings, StreamTranslator};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::app::App;
@@ -71,7 +71,7 @@ pub struct View<'a> {
     pub live: &'a ActiveConfig,
     pub upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
-    pub plan: Option<&'a ReplyPlan>,
+    pub plan: Option<&'a ReplySettings>,
     /// Whether the gateway asked for token counts that the client did not ask for.
     pub hides_usage: bool,
 }
@@ -80,7 +80,7 @@ impl View<'_> {
     /// Whether events are to come.
     fn expects_stream(self, exchange: &Exchange) -> bool {
         self.plan
-            .map_or(exchange.is_stream, ReplyPlan::upstream_streams)
+            .map_or(exchange.is_stream, ReplySettings::upstream_streams)
     }
 }
 

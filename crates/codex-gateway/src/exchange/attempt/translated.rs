@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 use gateway_wire::reply::read_reply;
-use gateway_wire::stream::{StreamFailure, StreamSummary, Terminal};
+use gateway_wire::stream::{ReplySummary, StreamFailure, Terminal};
 use gateway_wire::translate::{
-    Collector, Loss, ReasoningBlob, ReplyError, ReplyPlan, error_body, json_as_stream, reply_json,
+    Collector, Loss, ReasoningBlob, ReplyError, ReplySettings, error_body, json_as_stream,
+    reply_json,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -22,7 +23,7 @@ const MAX_WHOLE: usize = 64 << 20;
 
 /// What a translation said about an answer that was made here.
 pub struct WholeTranslation {
-    pub summary: StreamSummary,
+    pub summary: ReplySummary,
     pub losses: Vec<Loss>,
     pub reasoning: Vec<(String, ReasoningBlob)>,
 }
@@ -35,9 +36,9 @@ pub(super) fn error(
     body: &[u8],
 ) -> WholeReply {
     let failure = Terminal::Failed(StreamFailure::default());
-    let summary = StreamSummary {
+    let summary = ReplySummary {
         terminal: Some(failure),
-        ..StreamSummary::default()
+        ..ReplySummary::default()
     };
     let translation = WholeTranslation {
         summary,
@@ -51,7 +52,7 @@ pub(super) fn error(
 /// A plain JSON answer.
 pub(super) async fn whole(
     view: View<'_>,
-    plan: &ReplyPlan,
+    plan: &ReplySettings,
     exchange: &Exchange,
     headers: HeaderMap,
     mut body: ReplyBody,
@@ -68,7 +69,7 @@ pub(super) async fn whole(
 /// A stream that is put together for a client that asked for none.
 pub(super) async fn collected(
     view: View<'_>,
-    plan: &ReplyPlan,
+    plan: &ReplySettings,
     exchange: &Exchange,
     headers: HeaderMap,
     mut body: ReplyBody,
@@ -97,7 +98,7 @@ pub(super) async fn collected(
 
 fn answer(
     view: View<'_>,
-    plan: &ReplyPlan,
+    plan: &ReplySettings,
     exchange: &Exchange,
     headers: HeaderMap,
     body: &[u8],
@@ -107,13 +108,13 @@ fn answer(
         Err(ReplyError::Failed(failure)) => {
             // What failed in the middle was paid for up to there.
             let said = read_reply(plan.upstream_wire(), body);
-            let summary = StreamSummary {
+            let summary = ReplySummary {
                 terminal: Some(Terminal::Failed((*failure).clone())),
                 usage: said.usage,
                 provider_cost_nanos: said.provider_cost_nanos,
                 response_id: said.response_id,
                 service_tier: said.service_tier,
-                ..StreamSummary::default()
+                ..ReplySummary::default()
             };
             return Ok(refused(view, exchange, headers, &failure, summary));
         }
@@ -152,7 +153,7 @@ fn refused(
     exchange: &Exchange,
     headers: HeaderMap,
     failure: &StreamFailure,
-    summary: StreamSummary,
+    summary: ReplySummary,
 ) -> Opened {
     let named = failure
         .code

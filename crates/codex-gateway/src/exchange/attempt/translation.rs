@@ -5,7 +5,8 @@ use bytes::Bytes;
 use gateway_policy::{Adjustment, Attempt};
 use gateway_wire::WireApi;
 use gateway_wire::translate::{
-    Purpose, ReplyPlan, Settings, TranslateError, chat_to_responses, responses_to_chat,
+    ReplyPurpose, ReplySettings, TranslateError, TranslationContext, chat_to_responses,
+    responses_to_chat,
 };
 use http::{HeaderMap, HeaderValue, header};
 
@@ -34,7 +35,7 @@ pub(super) fn body(
     changes: &[Adjustment],
     request: &RequestBody,
     headers: &mut HeaderMap,
-) -> Result<(OutgoingBody, ReplyPlan), GatewayError> {
+) -> Result<(OutgoingBody, ReplySettings), GatewayError> {
     let Tail::Replayable { plain, .. } = &request.tail else {
         return Err(outgoing::internal());
     };
@@ -43,7 +44,7 @@ pub(super) fn body(
         .then(|| outgoing::adjusted(plain, changes))
         .transpose()?;
     let reasoning = walk.app.reasoning.view(&walk.caller.label, &upstream.name);
-    let settings = Settings {
+    let settings = TranslationContext {
         model: attempt.model.as_str(),
         dialect: &upstream.dialect,
         strict: upstream.strict_translation,
@@ -75,7 +76,7 @@ pub(super) fn body(
 }
 
 /// What the answer is for; an endpoint without a counterpart is refused.
-fn purpose(endpoint: Endpoint, upstream: &str) -> Result<Purpose, GatewayError> {
+fn purpose(endpoint: Endpoint, upstream: &str) -> Result<ReplyPurpose, GatewayError> {
     endpoint.row().purpose.ok_or_else(|| {
         GatewayError::new(
             ErrorCode::Untranslatable,

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::super::{ModelValue, RequestErrorKind, RequestHead};
-use crate::json::unquote;
+use super::super::error::RequestErrorKind;
+use super::super::head::{ModelValue, RequestHead};
+use crate::json::span::unquote;
 
 /// Longest raw text of a model value. A model id has at most 256 bytes, and an escape takes six for
 /// one.
@@ -16,7 +17,7 @@ const MAX_METADATA: usize = 16 * 1024;
 
 /// The head as it grows.
 #[derive(Debug, Clone)]
-pub(super) struct Fields {
+pub(super) struct HeadFields {
     pub(super) head: RequestHead,
     /// What the next value, or the one being read, is.
     field: Field,
@@ -52,7 +53,7 @@ enum Field {
     Object(Inside),
 }
 
-impl Fields {
+impl HeadFields {
     pub(super) fn new() -> Self {
         Self {
             head: RequestHead::default(),

@@ -1,13 +1,14 @@
 //! How a translated answer ends: exactly one terminal event, whatever the upstream did.
 
 use super::super::compaction;
-use super::super::emit::Kind;
 use super::super::failure::own_failure;
-use super::super::json::JsonWriter;
-use super::super::loss::LossKind;
-use super::super::plan::{Purpose, ReasoningBlob};
+use super::super::loss_kind::LossKind;
+use super::super::reasoning::ReasoningBlob;
+use super::super::reply_settings::ReplyPurpose;
 use super::{ChatToResponses, response};
-use crate::dialect::{Echo, Finish, MissingFinish, finish_of};
+use crate::dialect::{Finish, MissingFinish, ReasoningEcho, finish_of};
+use crate::json::write::JsonWriter;
+use crate::stream::StepKind;
 use crate::stream::{StreamFailure, Terminal};
 
 /// How it ended, for the client.
@@ -41,7 +42,7 @@ impl ChatToResponses {
             self.finish_with(ending);
             return;
         }
-        if self.plan.purpose == Purpose::Turn {
+        if self.plan.purpose == ReplyPurpose::Turn {
             if self.next_index == 0 && self.calls.list.is_empty() {
                 self.flush_space();
             }
@@ -63,7 +64,7 @@ impl ChatToResponses {
         let space = std::mem::take(&mut self.pending_space);
         if !space.is_empty() {
             let place = self.place("msg");
-            let mut open = super::Open::message(place, &mut self.emit);
+            let mut open = super::OpenItem::message(place, &mut self.emit);
             open.delta(&mut self.emit, &space, "");
             self.open = Some(open);
         }
@@ -105,7 +106,7 @@ impl ChatToResponses {
 
     /// A summary must say something, and being cut short does not make it worthless.
     fn whole_or_empty(&self, ending: Ending) -> Ending {
-        if self.plan.purpose == Purpose::Turn {
+        if self.plan.purpose == ReplyPurpose::Turn {
             return ending;
         }
         if self.note.trim().is_empty() {
@@ -186,7 +187,7 @@ impl ChatToResponses {
             }
         };
         let mut whole = JsonWriter::default();
-        if self.plan.purpose == Purpose::CompactReply && matches!(ending, Ending::Completed) {
+        if self.plan.purpose == ReplyPurpose::CompactReply && matches!(ending, Ending::Completed) {
             whole
                 .begin_object()
                 .field_str("id", &self.plan.id("resp"))
@@ -198,7 +199,7 @@ impl ChatToResponses {
         } else {
             response.write(&mut whole, &output);
         }
-        self.emit.event(Kind::Terminal, name, |json| {
+        self.emit.event(StepKind::Terminal, name, |json| {
             json.field_raw(
                 "response",
                 std::str::from_utf8(&whole.out).unwrap_or("null"),
@@ -216,14 +217,14 @@ impl ChatToResponses {
 }
 
 /// Of a blob only what this upstream wants back.
-fn keep_for(echo: Echo, echo_extra: bool, mut blob: ReasoningBlob) -> ReasoningBlob {
+fn keep_for(echo: ReasoningEcho, echo_extra: bool, mut blob: ReasoningBlob) -> ReasoningBlob {
     match echo {
-        Echo::None => {
+        ReasoningEcho::None => {
             blob.text = None;
             blob.details = None;
         }
-        Echo::ReasoningContent | Echo::Reasoning => blob.details = None,
-        Echo::ReasoningDetails => blob.text = None,
+        ReasoningEcho::ReasoningContent | ReasoningEcho::Reasoning => blob.details = None,
+        ReasoningEcho::ReasoningDetails => blob.text = None,
     }
     if !echo_extra {
         blob.extra_content = None;

@@ -4,28 +4,30 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::calls::Call;
-use crate::translate::emit::{Emitter, Kind};
+use crate::json::raw::is_json_object;
+use crate::json::write::JsonWriter;
+use crate::stream::StepKind;
+use crate::translate::call_assembler::AssembledCall;
+use crate::translate::emit::Emitter;
 use crate::translate::freeform::FreeformDecoder;
-use crate::translate::json::{JsonWriter, is_json_object};
-use crate::translate::plan::ReplyPlan;
-use crate::translate::tools::{ToolKind, ToolRef, mark_of};
+use crate::translate::reply_settings::ReplySettings;
+use crate::translate::tool_map::{ToolKind, ToolRef, mark_of};
 
 /// What every item has.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct ItemPosition {
     pub(super) id: String,
     pub(super) index: u64,
 }
 
-impl Place {
+impl ItemPosition {
     fn refer(&self, json: &mut JsonWriter) {
         json.field_str("item_id", &self.id)
             .field_number("output_index", self.index);
     }
 
     pub(super) fn added(&self, emit: &mut Emitter, item: impl FnOnce(&mut JsonWriter)) {
-        emit.event(Kind::Output, "response.output_item.added", |json| {
+        emit.event(StepKind::Output, "response.output_item.added", |json| {
             json.field_number("output_index", self.index).key("item");
             item(json);
         });
@@ -35,7 +37,7 @@ impl Place {
     pub(super) fn done(&self, emit: &mut Emitter, item: impl FnOnce(&mut JsonWriter)) -> Vec<u8> {
         let mut whole = JsonWriter::default();
         item(&mut whole);
-        emit.event(Kind::Output, "response.output_item.done", |json| {
+        emit.event(StepKind::Output, "response.output_item.done", |json| {
             json.field_number("output_index", self.index).key("item");
             json.raw(std::str::from_utf8(&whole.out).unwrap_or("null"));
         });
@@ -45,14 +47,14 @@ impl Place {
 
 /// An assistant message or a reasoning item that is being written.
 #[derive(Debug)]
-pub(super) enum Open {
-    Reasoning(Place, String),
+pub(super) enum OpenItem {
+    Reasoning(ItemPosition, String),
     /// Text and the elements of its log probabilities.
-    Message(Place, String, String),
+    Message(ItemPosition, String, String),
 }
 
-impl Open {
-    pub(super) fn reasoning(place: Place, emit: &mut Emitter) -> Self {
+impl OpenItem {
+    pub(super) fn reasoning(place: ItemPosition, emit: &mut Emitter) -> Self {
         place.added(emit, |json| {
             json.begin_object()
                 .field_str("type", "reasoning")
@@ -62,7 +64,7 @@ impl Open {
                 .end_object();
         });
         emit.event(
-            Kind::Output,
+            StepKind::Output,
             "response.reasoning_summary_part.added",
             |json| {
                 place.refer(json);
@@ -73,7 +75,7 @@ impl Open {
         Self::Reasoning(place, String::new())
     }
 
-    pub(super) fn message(place: Place, emit: &mut Emitter) -> Self {
+    pub(super) fn message(place: ItemPosition, emit: &mut Emitter) -> Self {
         place.added(emit, |json| {
             json.begin_object()
                 .field_str("type", "message")
@@ -83,7 +85,7 @@ impl Open {
                 .field_raw("content", "[]")
                 .end_object();
         });
-        emit.event(Kind::Output, "response.content_part.added", |json| {
+        emit.event(StepKind::Output, "response.content_part.added", |json| {
             place.refer(json);
             json.field_number("content_index", 0);
             json.field_raw(
@@ -100,7 +102,7 @@ impl Open {
             Self::Reasoning(place, text) => {
                 text.push_str(delta);
                 emit.event(
-                    Kind::Output,
+                    StepKind::Output,
                     "response.reasoning_summary_text.delta",
                     |json| {
                         place.refer(json);
@@ -117,7 +119,7 @@ impl Open {
                     }
                     all_logprobs.push_str(logprobs);
                 }
-                emit.event(Kind::Output, "response.output_text.delta", |json| {
+                emit.event(StepKind::Output, "response.output_text.delta", |json| {
                     place.refer(json);
                     json.field_number("content_index", 0)
                         .field_str("delta", delta);
@@ -132,11 +134,11 @@ impl Open {
     }
 
     /// Ends the item and returns it.
-    pub(super) fn close(self, emit: &mut Emitter, status: &str) -> (Place, Vec<u8>) {
+    pub(super) fn close(self, emit: &mut Emitter, status: &str) -> (ItemPosition, Vec<u8>) {
         match self {
             Self::Reasoning(place, text) => {
                 emit.event(
-                    Kind::Output,
+                    StepKind::Output,
                     "response.reasoning_summary_text.done",
                     |json| {
                         place.refer(json);
@@ -151,7 +153,7 @@ impl Open {
                         .end_object();
                 };
                 emit.event(
-                    Kind::Output,
+                    StepKind::Output,
                     "response.reasoning_summary_part.done",
                     |json| {
                         place.refer(json);
@@ -172,7 +174,7 @@ impl Open {
                 (place, item)
             }
             Self::Message(place, text, logprobs) => {
-                emit.event(Kind::Output, "response.output_text.done", |json| {
+                emit.event(StepKind::Output, "response.output_text.done", |json| {
                     place.refer(json);
                     json.field_number("content_index", 0)
                         .field_str("text", &text);
@@ -186,7 +188,7 @@ impl Open {
                     write_logprobs(json, &logprobs);
                     json.end_object();
                 };
-                emit.event(Kind::Output, "response.content_part.done", |json| {
+                emit.event(StepKind::Output, "response.content_part.done", |json| {
                     place.refer(json);
                     json.field_number("content_index", 0).key("part");
                     part(json);
@@ -218,8 +220,8 @@ fn write_logprobs(json: &mut JsonWriter, elements: &str) {
 
 /// A tool call that the client was told of.
 #[derive(Debug)]
-pub(super) struct ShownCall {
-    pub(super) place: Place,
+pub(super) struct OpenCall {
+    pub(super) place: ItemPosition,
     pub(super) call_id: String,
     tool: Arc<ToolRef>,
     decoder: FreeformDecoder,
@@ -227,7 +229,7 @@ pub(super) struct ShownCall {
     has_delta: bool,
 }
 
-impl ShownCall {
+impl OpenCall {
     /// The id prefix that the client expects for such a call.
     pub(super) fn prefix(tool: &ToolRef) -> &'static str {
         match tool.kind {
@@ -239,7 +241,7 @@ impl ShownCall {
     }
 
     pub(super) fn open(
-        place: Place,
+        place: ItemPosition,
         call_id: String,
         tool: Arc<ToolRef>,
         emit: &mut Emitter,
@@ -279,14 +281,14 @@ impl ShownCall {
             return;
         }
         self.has_delta = true;
-        emit.event(Kind::Output, event, |json| {
+        emit.event(StepKind::Output, event, |json| {
             self.place.refer(json);
             json.field_str("delta", text);
         });
     }
 
     /// Whether the arguments are whole, so that the call may be made.
-    pub(super) fn is_complete(&self, call: &Call) -> bool {
+    pub(super) fn is_complete(&self, call: &AssembledCall) -> bool {
         match self.tool.kind {
             ToolKind::Custom if call.is_custom => true,
             ToolKind::Custom => self.decoder.is_complete(),
@@ -297,7 +299,11 @@ impl ShownCall {
     }
 
     /// Ends the call and returns its item.
-    pub(super) fn close(mut self, emit: &mut Emitter, call: &Call) -> (Place, Vec<u8>) {
+    pub(super) fn close(
+        mut self,
+        emit: &mut Emitter,
+        call: &AssembledCall,
+    ) -> (ItemPosition, Vec<u8>) {
         let (arguments, input) = match self.tool.kind {
             ToolKind::Custom if call.is_custom => (String::new(), call.arguments.clone()),
             ToolKind::Custom => {
@@ -318,7 +324,7 @@ impl ShownCall {
         };
         match self.tool.kind {
             ToolKind::Function => emit.event(
-                Kind::Output,
+                StepKind::Output,
                 "response.function_call_arguments.done",
                 |json| {
                     self.place.refer(json);
@@ -327,7 +333,7 @@ impl ShownCall {
                 },
             ),
             ToolKind::Custom => emit.event(
-                Kind::Output,
+                StepKind::Output,
                 "response.custom_tool_call_input.done",
                 |json| {
                     self.place.refer(json);
@@ -382,7 +388,7 @@ impl ShownCall {
 /// The function's arguments as the action of a shell call.
 fn shell_action(arguments: &str) -> String {
     let fields =
-        serde_json::from_str::<crate::translate::json::Fields<'_>>(arguments).unwrap_or_default();
+        serde_json::from_str::<crate::json::raw::Fields<'_>>(arguments).unwrap_or_default();
     let mut json = JsonWriter::default();
     json.begin_object().field_str("type", "exec");
     json.field_raw(
@@ -403,7 +409,7 @@ fn shell_action(arguments: &str) -> String {
 
 /// A call id that no other call of the conversation has. Several upstreams count from zero in every
 /// answer.
-pub(super) fn fresh_call_id(plan: &mut ReplyPlan, wanted: Option<&str>, n: usize) -> String {
+pub(super) fn fresh_call_id(plan: &mut ReplySettings, wanted: Option<&str>, n: usize) -> String {
     let mark = mark_of(&Sha256::digest(&plan.seed));
     let id = match wanted {
         Some(id) if !plan.used_call_ids.contains(id) => id.to_owned(),

@@ -1,14 +1,14 @@
 //! The response object and the items of a translated answer, as JSON.
 
 use super::super::failure::public_code;
-use super::super::json::JsonWriter;
-use super::super::plan::ReplyPlan;
+use super::super::reply_settings::ReplySettings;
+use crate::json::write::JsonWriter;
 use crate::stream::StreamFailure;
 use crate::usage::Usage;
 
 /// What a response object says besides its output.
 pub(super) struct Response<'a> {
-    pub(super) plan: &'a ReplyPlan,
+    pub(super) plan: &'a ReplySettings,
     pub(super) model: &'a str,
     pub(super) service_tier: Option<&'a str>,
     pub(super) status: &'static str,

@@ -3,10 +3,11 @@
 use serde_json::value::RawValue;
 
 use crate::dialect::Dialect;
+use crate::json::raw::{Literal, fields_of};
 use crate::responses::Part;
-use crate::translate::TranslateError;
-use crate::translate::json::{Literal, fields_of};
-use crate::translate::loss::{LossKind, Losses};
+use crate::translate::error::TranslateError;
+use crate::translate::loss_kind::LossKind;
+use crate::translate::losses::Losses;
 
 /// A content part that Chat can hold.
 #[derive(Debug, Clone)]

@@ -3,26 +3,26 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::call_id;
 use super::contents::{Content, contents};
+use super::units::call_id;
 use crate::dialect::Dialect;
+use crate::json::raw::Literal;
 use crate::responses::Item;
-use crate::translate::TranslateError;
-use crate::translate::json::Literal;
-use crate::translate::loss::Losses;
+use crate::translate::error::TranslateError;
+use crate::translate::losses::Losses;
 
 /// What a tool answered.
 #[derive(Debug, Clone)]
-pub(super) struct Output<'a> {
+pub(super) struct ToolOutput<'a> {
     pub(super) text: Literal<'a>,
     pub(super) images: Vec<Content<'a>>,
 }
 
 /// The outputs of a history.
 #[derive(Debug, Default)]
-pub(super) struct Outputs<'a> {
+pub(super) struct ToolOutputs<'a> {
     /// In the order of the items; taken when written.
-    list: Vec<Output<'a>>,
+    list: Vec<ToolOutput<'a>>,
     /// Item index to place in `list`.
     by_item: HashMap<usize, usize>,
     /// Call id to places of its outputs that no call took yet. Ids may repeat: the n-th call has
@@ -33,7 +33,7 @@ pub(super) struct Outputs<'a> {
     calls: HashMap<String, usize>,
 }
 
-impl<'a> Outputs<'a> {
+impl<'a> ToolOutputs<'a> {
     /// Notes that the history holds a call of that id.
     pub(super) fn expect(&mut self, call_id: &str) {
         if let Some(count) = self.calls.get_mut(call_id) {
@@ -72,7 +72,7 @@ impl<'a> Outputs<'a> {
         self.add(
             index,
             item,
-            Output {
+            ToolOutput {
                 text: Literal::join(&texts, r"\n"),
                 images,
             },
@@ -93,14 +93,14 @@ impl<'a> Outputs<'a> {
         self.add(
             index,
             item,
-            Output {
+            ToolOutput {
                 text: Literal::plain(&text),
                 images: Vec::new(),
             },
         );
     }
 
-    fn add(&mut self, index: usize, item: &Item<'a>, output: Output<'a>) {
+    fn add(&mut self, index: usize, item: &Item<'a>, output: ToolOutput<'a>) {
         let id = call_id(index, item).into_owned();
         let place = self.list.len();
         self.list.push(output);
@@ -117,7 +117,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// The output at a place.
-    pub(super) fn get(&self, place: usize) -> Option<&Output<'a>> {
+    pub(super) fn get(&self, place: usize) -> Option<&ToolOutput<'a>> {
         self.list.get(place)
     }
 
@@ -127,7 +127,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// The output of an item that no call claims.
-    pub(super) fn take_orphan(&mut self, index: usize) -> Option<Output<'a>> {
+    pub(super) fn take_orphan(&mut self, index: usize) -> Option<ToolOutput<'a>> {
         let (id, rank) = self.ranks.get(&index)?;
         if *rank < self.calls.get(id).copied().unwrap_or(0) {
             return None;

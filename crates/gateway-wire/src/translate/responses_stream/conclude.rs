@@ -4,11 +4,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::ResponsesToChat;
-use super::chunks::usage_json;
-use crate::stream::{MAX_PLAN_LIMITS, StreamFailure, Terminal, UsageReading};
-use crate::translate::emit::Kind;
+use crate::json::raw::{Fields, fields_of};
+use crate::stream::StepKind;
+use crate::stream::{MAX_PLAN_LIMITS, StreamFailure, Terminal};
+use crate::translate::chunk_writer::usage_json;
 use crate::translate::failure::{read_event, write_error};
-use crate::translate::json::{Fields, fields_of};
+use crate::usage::UsageReading;
 use crate::usage::read_usage;
 
 impl ResponsesToChat {
@@ -80,7 +81,7 @@ impl ResponsesToChat {
     /// An error as the SDKs raise it. No `[DONE]` follows: a client that overlooks the error must
     /// not take the answer for whole.
     pub(crate) fn fail(&mut self, failure: StreamFailure) {
-        self.chunks.emit.data(Kind::Terminal, |json| {
+        self.chunks.emit.data(StepKind::Terminal, |json| {
             json.begin_object().key("error");
             write_error(json, &failure);
             json.end_object();

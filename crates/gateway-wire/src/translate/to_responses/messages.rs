@@ -8,9 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::chat::{ContentPart, Message, ToolCall};
 use crate::dialect::Dialect;
-use crate::translate::json::{JsonWriter, Literal, fields_of, text_of};
-use crate::translate::loss::{LossKind, Losses};
-use crate::translate::{Settings, TranslateError};
+use crate::json::raw::{Literal, fields_of, text_of};
+use crate::json::write::JsonWriter;
+use crate::translate::context::TranslationContext;
+use crate::translate::error::TranslateError;
+use crate::translate::loss_kind::LossKind;
+use crate::translate::losses::Losses;
 
 /// Said to the model where a call never got an output.
 const NO_OUTPUT: &str = "No output was recorded for this call.";
@@ -22,7 +25,7 @@ pub(super) struct Messages<'a> {
 
 /// Where the tool messages of each call stand.
 #[derive(Default)]
-struct Outputs<'a> {
+struct ToolMessages<'a> {
     waiting: HashMap<Cow<'a, str>, VecDeque<usize>>,
 }
 
@@ -56,7 +59,7 @@ impl<'a> Messages<'a> {
         &self,
         json: &mut JsonWriter,
         lead: usize,
-        settings: &Settings<'_>,
+        settings: &TranslationContext<'_>,
         losses: &mut Losses,
     ) -> Result<(), TranslateError> {
         let mut outputs = self.outputs(lead);
@@ -116,8 +119,8 @@ impl<'a> Messages<'a> {
         Ok(())
     }
 
-    fn outputs(&self, lead: usize) -> Outputs<'a> {
-        let mut outputs = Outputs::default();
+    fn outputs(&self, lead: usize) -> ToolMessages<'a> {
+        let mut outputs = ToolMessages::default();
         for (index, message) in self.list.iter().enumerate().skip(lead) {
             if let ("tool", Some(id)) = (role(message), &message.tool_call_id) {
                 outputs
@@ -131,7 +134,7 @@ impl<'a> Messages<'a> {
     }
 
     /// The tool messages that some call will take.
-    fn claimed(&self, lead: usize, outputs: &Outputs<'a>) -> std::collections::HashSet<usize> {
+    fn claimed(&self, lead: usize, outputs: &ToolMessages<'a>) -> std::collections::HashSet<usize> {
         let mut calls: HashMap<Cow<'a, str>, usize> = HashMap::new();
         for message in self
             .list
@@ -163,8 +166,8 @@ impl<'a> Messages<'a> {
         json: &mut JsonWriter,
         message: &Message<'a>,
         path: &str,
-        outputs: &mut Outputs<'a>,
-        settings: &Settings<'_>,
+        outputs: &mut ToolMessages<'a>,
+        settings: &TranslationContext<'_>,
         losses: &mut Losses,
     ) -> Result<(), TranslateError> {
         if message.function_call.is_some() {
@@ -266,7 +269,7 @@ fn write_reasoning(
     message: &Message<'_>,
     calls: &[ToolCall<'_>],
     path: &str,
-    settings: &Settings<'_>,
+    settings: &TranslationContext<'_>,
     losses: &mut Losses,
 ) -> Result<(), TranslateError> {
     let kept = calls

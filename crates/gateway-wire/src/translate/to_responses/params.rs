@@ -3,9 +3,11 @@
 use serde_json::value::RawValue;
 
 use crate::dialect::{Dialect, MaxTokensField};
-use crate::translate::TranslateError;
-use crate::translate::json::{Fields, JsonWriter, Literal, array_of, fields_of, text_of};
-use crate::translate::loss::{LossKind, Losses};
+use crate::json::raw::{Fields, Literal, array_of, fields_of, text_of};
+use crate::json::write::JsonWriter;
+use crate::translate::error::TranslateError;
+use crate::translate::loss_kind::LossKind;
+use crate::translate::losses::Losses;
 
 /// Why the old form of tools is refused: its answers would have to come in the old form too.
 pub(super) const OLD_FUNCTIONS: &str =

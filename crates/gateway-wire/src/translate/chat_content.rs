@@ -4,7 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::chat::ContentPart;
-use crate::translate::json::{Literal, array_of, fields_of, text_of};
+use crate::json::raw::{Literal, array_of, fields_of, text_of};
 
 /// Text of a string, or of an array of text parts.
 pub(crate) fn content_text(content: &RawValue) -> std::borrow::Cow<'_, str> {
@@ -20,13 +20,13 @@ pub(crate) fn content_text(content: &RawValue) -> std::borrow::Cow<'_, str> {
 }
 
 /// The elements of `logprobs.content`, as they stand between the brackets.
-pub(super) fn elements_of(logprobs: &RawValue) -> Option<&str> {
+pub(crate) fn elements_of(logprobs: &RawValue) -> Option<&str> {
     let content = fields_of(logprobs)?.get("content")?.get();
     content.strip_prefix('[')?.strip_suffix(']').map(str::trim)
 }
 
 /// The texts in `reasoning_details`.
-pub(super) fn details_text(details: &RawValue) -> String {
+pub(crate) fn details_text(details: &RawValue) -> String {
     array_of(details)
         .unwrap_or_default()
         .into_iter()

@@ -1,13 +1,15 @@
 //! Writes Chat chunks.
 
-use crate::translate::emit::{Emitter, Kind};
-use crate::translate::json::{JsonWriter, Literal, push_string};
-use crate::translate::plan::ReplyPlan;
+use crate::json::raw::{Literal, push_string};
+use crate::json::write::JsonWriter;
+use crate::stream::StepKind;
+use crate::translate::emit::Emitter;
+use crate::translate::reply_settings::ReplySettings;
 use crate::usage::Usage;
 
 /// Writes the chunks of one answer.
 #[derive(Debug)]
-pub(crate) struct Chunks {
+pub(crate) struct ChunkWriter {
     pub(crate) emit: Emitter,
     id: String,
     created_at: i64,
@@ -17,8 +19,8 @@ pub(crate) struct Chunks {
     has_role: bool,
 }
 
-impl Chunks {
-    pub(crate) fn new(plan: &ReplyPlan) -> Self {
+impl ChunkWriter {
+    pub(crate) fn new(plan: &ReplySettings) -> Self {
         Self::named(
             plan.id("chatcmpl"),
             plan.created_at,
@@ -55,7 +57,7 @@ impl Chunks {
 
     fn chunk(
         &mut self,
-        kind: Kind,
+        kind: StepKind,
         finish: Option<&str>,
         logprobs: Option<&str>,
         delta: impl FnOnce(&mut JsonWriter),
@@ -91,7 +93,7 @@ impl Chunks {
     }
 
     /// The first chunk, once.
-    pub(crate) fn role(&mut self, kind: Kind) {
+    pub(crate) fn role(&mut self, kind: StepKind) {
         if !std::mem::replace(&mut self.has_role, true) {
             self.chunk(kind, None, None, |json| {
                 json.field_str("role", "assistant").field_str("content", "");
@@ -100,7 +102,7 @@ impl Chunks {
     }
 
     /// A chunk that says nothing.
-    pub(crate) fn keepalive(&mut self, kind: Kind) {
+    pub(crate) fn keepalive(&mut self, kind: StepKind) {
         if self.has_role {
             self.chunk(kind, None, None, |_| {});
         } else {
@@ -110,17 +112,17 @@ impl Chunks {
 
     /// A piece of text under its name; `logprobs` is a JSON array.
     pub(crate) fn text(&mut self, name: &str, text: &Literal<'_>, logprobs: Option<&str>) {
-        self.role(Kind::Output);
-        self.chunk(Kind::Output, None, logprobs, |json| {
+        self.role(StepKind::Output);
+        self.chunk(StepKind::Output, None, logprobs, |json| {
             json.key(name).literal(text);
         });
     }
 
     /// The beginning of a call.
     pub(crate) fn call(&mut self, index: usize, id: &str, name: &str, is_custom: bool) {
-        self.role(Kind::Output);
+        self.role(StepKind::Output);
         let kind = if is_custom { "custom" } else { "function" };
-        self.chunk(Kind::Output, None, None, |json| {
+        self.chunk(StepKind::Output, None, None, |json| {
             json.key("tool_calls")
                 .begin_array()
                 .begin_object()
@@ -144,7 +146,7 @@ impl Chunks {
         } else {
             ("function", "arguments")
         };
-        self.chunk(Kind::Output, None, None, |json| {
+        self.chunk(StepKind::Output, None, None, |json| {
             json.key("tool_calls")
                 .begin_array()
                 .begin_object()
@@ -157,11 +159,11 @@ impl Chunks {
     /// The finish reason, the usage where it was asked for, and the end.
     /// `usage` is JSON.
     pub(crate) fn finish(&mut self, reason: &str, usage: &str, service_tier: Option<&str>) {
-        self.role(Kind::Terminal);
-        self.chunk(Kind::Terminal, Some(reason), None, |_| {});
+        self.role(StepKind::Terminal);
+        self.chunk(StepKind::Terminal, Some(reason), None, |_| {});
         if self.wants_usage {
             let head = &self.head;
-            self.emit.data(Kind::Terminal, |json| {
+            self.emit.data(StepKind::Terminal, |json| {
                 json.out.extend_from_slice(head);
                 json.key("choices").begin_array().end_array();
                 if let Some(tier) = service_tier {
@@ -170,7 +172,7 @@ impl Chunks {
                 json.field_raw("usage", usage).end_object();
             });
         }
-        self.emit.data(Kind::Terminal, |json| {
+        self.emit.data(StepKind::Terminal, |json| {
             json.raw("[DONE]");
         });
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::stream::StreamSummary;
+use crate::stream::ReplySummary;
 use crate::wire_api::WireApi;
 
 /// Stands in for a response id that the upstream never gave. Codex needs one to accept an event;
@@ -44,7 +44,7 @@ pub fn chat_error(code: &str, message: &str) -> Bytes {
 
 /// An event that says nothing but resets the client's idle timer, which comments do not. `summary`
 /// is that of the stream so far.
-pub fn keepalive(wire: WireApi, summary: &StreamSummary) -> Bytes {
+pub fn keepalive(wire: WireApi, summary: &ReplySummary) -> Bytes {
     match wire {
         WireApi::Responses => {
             Bytes::from_static(b"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n")
@@ -84,7 +84,7 @@ mod tests {
     use crate::stream::{Step, StreamFailure, Terminal};
 
     /// What a relay makes of our own events: the proof that they are what they claim to be.
-    fn relayed(wire: WireApi, bytes: Bytes) -> (Vec<Step>, StreamSummary) {
+    fn relayed(wire: WireApi, bytes: Bytes) -> (Vec<Step>, ReplySummary) {
         let mut relay = Relay::new(RelaySettings {
             wire,
             max_event: 1 << 20,
@@ -96,7 +96,7 @@ mod tests {
         let mut steps = Vec::new();
         relay.push(bytes, &mut steps).unwrap();
         relay.end(&mut steps);
-        (steps, relay.into_summary())
+        (steps, relay.summary().clone())
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_keepalive_says_nothing() {
         for wire in [WireApi::Responses, WireApi::Chat] {
-            let bytes = keepalive(wire, &StreamSummary::default());
+            let bytes = keepalive(wire, &ReplySummary::default());
             let (steps, summary) = relayed(wire, bytes.clone());
             assert_eq!(steps, [Step::Preamble(bytes)]);
             assert!(!summary.has_output && summary.terminal.is_none());

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::contents::Content;
-use super::{History, Role, Turn, Unit};
-use crate::dialect::{Echo, EmptyContent, SystemMessages};
-use crate::translate::json::{JsonWriter, Literal};
-use crate::translate::plan::ReasoningBlob;
-use crate::translate::tools::mark_of;
+use super::outputs::ToolOutputs;
+use super::units::{AssistantTurn, HistoryUnit, Role};
+use crate::dialect::{Dialect, EmptyContent, ReasoningEcho, SystemMessages};
+use crate::json::raw::Literal;
+use crate::json::write::JsonWriter;
+use crate::translate::reasoning::{ReasoningBlob, ReasoningLookup};
+use crate::translate::tool_map::mark_of;
 
 /// Said to the model where a call never got an output.
 const NO_OUTPUT: &str = "No output was recorded for this call.";
@@ -19,18 +21,24 @@ const NO_OUTPUT: &str = "No output was recorded for this call.";
 /// or a made-up one.
 const NO_REASONING: &str = " ";
 
-impl<'a> History<'a, '_> {
+/// Writes messages as one upstream takes them.
+pub(super) struct MessageWriter<'w, 'a> {
+    pub(super) dialect: &'w Dialect,
+    pub(super) lookup: &'w dyn ReasoningLookup,
+    pub(super) outputs: &'w ToolOutputs<'a>,
+}
+
+impl<'a> MessageWriter<'_, 'a> {
     /// Writes `"messages":[…]`.
-    pub(crate) fn write(&mut self, json: &mut JsonWriter) {
-        let mut units = std::mem::take(&mut self.units);
+    pub(super) fn write(&self, json: &mut JsonWriter, mut units: Vec<HistoryUnit<'a>>) {
         if self.dialect.system_messages == SystemMessages::LeadingOnly {
             merge_system(&mut units);
         }
         json.key("messages").begin_array();
         for unit in &units {
             match unit {
-                Unit::Message(role, contents) => self.write_message(json, *role, contents),
-                Unit::Assistant(turn) => self.write_turn(json, turn),
+                HistoryUnit::Message(role, contents) => self.write_message(json, *role, contents),
+                HistoryUnit::Assistant(turn) => self.write_turn(json, turn),
             }
         }
         json.end_array();
@@ -47,7 +55,7 @@ impl<'a> History<'a, '_> {
         json.end_object();
     }
 
-    fn write_turn(&self, json: &mut JsonWriter, turn: &Turn<'a>) {
+    fn write_turn(&self, json: &mut JsonWriter, turn: &AssistantTurn<'a>) {
         if turn.text.is_empty() && turn.calls.is_empty() {
             return;
         }
@@ -105,17 +113,17 @@ impl<'a> History<'a, '_> {
     fn write_reasoning(
         &self,
         json: &mut JsonWriter,
-        turn: &Turn<'a>,
+        turn: &AssistantTurn<'a>,
         blobs: &[Option<Arc<ReasoningBlob>>],
     ) {
         let kept = |get: fn(&ReasoningBlob) -> Option<&String>| {
             blobs.iter().flatten().find_map(|blob| get(blob))
         };
         let name = match self.dialect.echo_reasoning {
-            Echo::None => return,
-            Echo::ReasoningContent => "reasoning_content",
-            Echo::Reasoning => "reasoning",
-            Echo::ReasoningDetails => {
+            ReasoningEcho::None => return,
+            ReasoningEcho::ReasoningContent => "reasoning_content",
+            ReasoningEcho::Reasoning => "reasoning",
+            ReasoningEcho::ReasoningDetails => {
                 if let Some(details) = kept(|blob| blob.details.as_ref()) {
                     json.field_raw("reasoning_details", details);
                 }
@@ -133,7 +141,7 @@ impl<'a> History<'a, '_> {
     }
 
     /// One tool message for each call, then what tool messages cannot hold.
-    fn write_outputs(&self, json: &mut JsonWriter, turn: &Turn<'a>) {
+    fn write_outputs(&self, json: &mut JsonWriter, turn: &AssistantTurn<'a>) {
         let mut images = Vec::new();
         for call in &turn.calls {
             json.begin_object()
@@ -162,23 +170,27 @@ impl<'a> History<'a, '_> {
 }
 
 /// Joins the leading run of system messages into one; later ones become the user's.
-fn merge_system(units: &mut Vec<Unit<'_>>) {
-    let is_system =
-        |unit: &Unit<'_>| matches!(unit, Unit::Message(Role::System | Role::Developer, _));
+fn merge_system(units: &mut Vec<HistoryUnit<'_>>) {
+    let is_system = |unit: &HistoryUnit<'_>| {
+        matches!(
+            unit,
+            HistoryUnit::Message(Role::System | Role::Developer, _)
+        )
+    };
     let leading = units.iter().take_while(|unit| is_system(unit)).count();
     let mut all = Vec::new();
     for unit in units.drain(..leading) {
-        if let Unit::Message(_, contents) = unit {
+        if let HistoryUnit::Message(_, contents) = unit {
             all.extend(contents);
         }
     }
     for unit in units.iter_mut() {
-        if let Unit::Message(role, _) = unit {
+        if let HistoryUnit::Message(role, _) = unit {
             *role = Role::User;
         }
     }
     if leading > 0 {
-        units.insert(0, Unit::Message(Role::System, all));
+        units.insert(0, HistoryUnit::Message(Role::System, all));
     }
 }
 

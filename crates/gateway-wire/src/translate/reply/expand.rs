@@ -3,15 +3,17 @@
 
 use serde_json::value::RawValue;
 
-use super::{ReplyError, parts_of, plain, read_answer};
+use super::read::{ReplyError, plain, read_answer};
 use crate::WireApi;
 use crate::chat::{Choice, Message};
-use crate::responses::Item;
+use crate::json::raw::{Fields, Literal, text_of};
+use crate::json::write::JsonWriter;
+use crate::responses::{Item, parts_of};
 use crate::stream::Step;
-use crate::translate::chat_stream::pieces::content_text;
-use crate::translate::emit::{Emitter, Kind};
-use crate::translate::json::{Fields, JsonWriter, Literal, text_of};
-use crate::translate::responses_stream::chunks::Chunks;
+use crate::stream::StepKind;
+use crate::translate::chat_content::content_text;
+use crate::translate::chunk_writer::ChunkWriter;
+use crate::translate::emit::Emitter;
 
 /// Tells a plain JSON answer of `wire` as a stream of the same wire. `wants_usage` counts for Chat
 /// alone.
@@ -32,7 +34,7 @@ pub fn json_as_stream(
 fn responses(response: &Fields<'_>) -> Emitter {
     let mut emit = Emitter::new(false);
     for name in ["response.created", "response.in_progress"] {
-        emit.event(Kind::Preamble, name, |json| {
+        emit.event(StepKind::Preamble, name, |json| {
             json.key("response").begin_object();
             for (key, value) in &response.0 {
                 match &**key {
@@ -58,7 +60,7 @@ fn responses(response: &Fields<'_>) -> Emitter {
         Some("incomplete") => "response.incomplete",
         Some(_) | None => "response.completed",
     };
-    emit.event(Kind::Terminal, name, |json| {
+    emit.event(StepKind::Terminal, name, |json| {
         json.key("response").begin_object();
         for (key, value) in &response.0 {
             json.field_raw(key, value.get());
@@ -75,7 +77,7 @@ fn item(emit: &mut Emitter, index: u64, raw: &RawValue) {
         return;
     };
     let id = plain(item.id);
-    emit.event(Kind::Output, "response.output_item.added", |json| {
+    emit.event(StepKind::Output, "response.output_item.added", |json| {
         json.field_number("output_index", index)
             .key("item")
             .begin_object();
@@ -114,7 +116,7 @@ fn item(emit: &mut Emitter, index: u64, raw: &RawValue) {
         ),
         _ => {}
     }
-    emit.event(Kind::Output, "response.output_item.done", |json| {
+    emit.event(StepKind::Output, "response.output_item.done", |json| {
         json.field_number("output_index", index)
             .field_raw("item", raw.get());
     });
@@ -132,7 +134,7 @@ fn whole(
         .and_then(Literal::of)
         .unwrap_or_else(|| Literal::plain(""));
     for (suffix, field) in [("delta", "delta"), ("done", field)] {
-        emit.event(Kind::Output, &format!("{name}.{suffix}"), |json| {
+        emit.event(StepKind::Output, &format!("{name}.{suffix}"), |json| {
             refer(json);
             json.key(field).literal(&text);
         });
@@ -169,7 +171,7 @@ fn message_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), content: 
             refer(json);
             json.field_number("content_index", n as u64);
         };
-        emit.event(Kind::Output, "response.content_part.added", |json| {
+        emit.event(StepKind::Output, "response.content_part.added", |json| {
             place(json);
             write_part(json, &Literal::plain(""), "[]", "[]");
         });
@@ -179,7 +181,7 @@ fn message_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), content: 
             "response.output_text"
         };
         for (suffix, field) in [("delta", "delta"), ("done", kind)] {
-            emit.event(Kind::Output, &format!("{base}.{suffix}"), |json| {
+            emit.event(StepKind::Output, &format!("{base}.{suffix}"), |json| {
                 place(json);
                 json.key(field).literal(&text);
                 if kind == "text" {
@@ -187,7 +189,7 @@ fn message_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), content: 
                 }
             });
         }
-        emit.event(Kind::Output, "response.content_part.done", |json| {
+        emit.event(StepKind::Output, "response.content_part.done", |json| {
             place(json);
             write_part(
                 json,
@@ -219,13 +221,13 @@ fn summary_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), summary: 
                 .end_object();
         };
         emit.event(
-            Kind::Output,
+            StepKind::Output,
             "response.reasoning_summary_part.added",
             |json| write_part(json, &Literal::plain("")),
         );
         for (suffix, field) in [("delta", "delta"), ("done", "text")] {
             emit.event(
-                Kind::Output,
+                StepKind::Output,
                 &format!("response.reasoning_summary_text.{suffix}"),
                 |json| {
                     place(json);
@@ -234,7 +236,7 @@ fn summary_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), summary: 
             );
         }
         emit.event(
-            Kind::Output,
+            StepKind::Output,
             "response.reasoning_summary_part.done",
             |json| write_part(json, &text),
         );
@@ -252,8 +254,8 @@ fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
         .and_then(|created| created.get().parse().ok())
         .unwrap_or(0);
     let model = plain(answer.get("model"));
-    let mut chunks = Chunks::named(plain(answer.get("id")), created, &model, wants_usage);
-    chunks.role(Kind::Preamble);
+    let mut chunks = ChunkWriter::named(plain(answer.get("id")), created, &model, wants_usage);
+    chunks.role(StepKind::Preamble);
     let message = choice.message.unwrap_or_default();
     chat_texts(&mut chunks, &message, choice.logprobs);
     for (index, call) in message.tool_calls.iter().flatten().enumerate() {
@@ -279,7 +281,7 @@ fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
     Ok(chunks.emit)
 }
 
-fn chat_texts(chunks: &mut Chunks, message: &Message<'_>, logprobs: Option<&RawValue>) {
+fn chat_texts(chunks: &mut ChunkWriter, message: &Message<'_>, logprobs: Option<&RawValue>) {
     for (name, raw) in [
         ("reasoning_content", message.reasoning_content),
         ("reasoning", message.reasoning),

@@ -2,66 +2,14 @@
 //! conversation.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::tools::ToolMap;
+use super::tool_map::ToolMap;
 use crate::WireApi;
 use crate::dialect::Dialect;
 
-/// Provider reasoning that must be given back with a tool call, or the request is refused or the
-/// model forgets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReasoningBlob {
-    /// The reasoning text.
-    pub text: Option<String>,
-    /// `reasoning_details`, a JSON array.
-    pub details: Option<String>,
-    /// The call's own `extra_content`, a JSON value.
-    pub extra_content: Option<String>,
-    /// Reasoning items of a Responses upstream, each a JSON object.
-    pub items: Vec<String>,
-}
-
-impl ReasoningBlob {
-    /// Bytes of text held, for a bounded store.
-    pub fn size(&self) -> usize {
-        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        length(&self.text)
-            + length(&self.details)
-            + length(&self.extra_content)
-            + self.items.iter().map(String::len).sum::<usize>()
-    }
-
-    /// Whether there is nothing to keep.
-    pub fn is_empty(&self) -> bool {
-        self.text.is_none()
-            && self.details.is_none()
-            && self.extra_content.is_none()
-            && self.items.is_empty()
-    }
-}
-
-/// Finds the reasoning that came with a call. The store behind it is the process's: bounded, and
-/// divided by caller and upstream, since reasoning of one account is unreadable or private in
-/// another.
-pub trait ReasoningLookup {
-    /// What came with the call of that id.
-    fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>>;
-}
-
-/// Remembers nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoReasoning;
-
-impl ReasoningLookup for NoReasoning {
-    fn find(&self, _call_id: &str) -> Option<Arc<ReasoningBlob>> {
-        None
-    }
-}
-
 /// What the answer is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
+pub enum ReplyPurpose {
     /// An ordinary answer.
     #[default]
     Turn,
@@ -77,13 +25,13 @@ pub enum Purpose {
     clippy::struct_excessive_bools,
     reason = "independent facts about a request"
 )]
-pub struct ReplyPlan {
+pub struct ReplySettings {
     pub(crate) client_wire: WireApi,
     pub(crate) model: String,
     pub(crate) client_streams: bool,
     pub(crate) upstream_streams: bool,
     pub(crate) wants_usage: bool,
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: ReplyPurpose,
     pub(crate) tools: ToolMap,
     pub(crate) used_call_ids: HashSet<String>,
     pub(crate) seed: String,
@@ -92,7 +40,7 @@ pub struct ReplyPlan {
     pub(crate) parallel: bool,
 }
 
-impl ReplyPlan {
+impl ReplySettings {
     /// The protocol of the client; the upstream speaks the other one.
     pub fn client_wire(&self) -> WireApi {
         self.client_wire
@@ -123,7 +71,7 @@ impl ReplyPlan {
     }
 
     /// What the answer is used for.
-    pub fn purpose(&self) -> Purpose {
+    pub fn purpose(&self) -> ReplyPurpose {
         self.purpose
     }
 

@@ -1,5 +1,4 @@
-//! Reading and writing JSON without building trees: borrowed fields, string literals that cross
-//! undecoded, a writer.
+//! JSON values that are borrowed from the input and decoded only where somebody looks at them.
 //!
 //! A long text in a request is only copied: its literal is found on the way in and written on the
 //! way out, escapes and all.
@@ -234,130 +233,6 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Writes JSON in the order of the calls. Commas come by themselves.
-#[derive(Debug, Default)]
-pub(crate) struct JsonWriter {
-    /// What was written.
-    pub(crate) out: Vec<u8>,
-}
-
-impl JsonWriter {
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: Vec::with_capacity(bytes),
-        }
-    }
-
-    fn separate(&mut self) {
-        // A value ends with none of these three, so the last byte says whether something stands
-        // before.
-        if !matches!(
-            self.out.last(),
-            None | Some(b'{' | b'[' | b':' | b'\n' | b' ')
-        ) {
-            self.out.push(b',');
-        }
-    }
-
-    /// `"name":`; a value must follow.
-    pub(crate) fn key(&mut self, name: &str) -> &mut Self {
-        self.separate();
-        push_string(&mut self.out, name);
-        self.out.push(b':');
-        self
-    }
-
-    pub(crate) fn begin_object(&mut self) -> &mut Self {
-        self.separate();
-        self.out.push(b'{');
-        self
-    }
-
-    pub(crate) fn end_object(&mut self) -> &mut Self {
-        self.out.push(b'}');
-        self
-    }
-
-    pub(crate) fn begin_array(&mut self) -> &mut Self {
-        self.separate();
-        self.out.push(b'[');
-        self
-    }
-
-    pub(crate) fn end_array(&mut self) -> &mut Self {
-        self.out.push(b']');
-        self
-    }
-
-    /// A string.
-    pub(crate) fn string(&mut self, text: &str) -> &mut Self {
-        self.separate();
-        push_string(&mut self.out, text);
-        self
-    }
-
-    /// JSON text as it stands, line breaks between tokens removed (they would break a server-sent
-    /// event).
-    pub(crate) fn raw(&mut self, json: &str) -> &mut Self {
-        self.separate();
-        if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
-            self.out.extend_from_slice(json.as_bytes());
-        } else {
-            self.out.extend(json.bytes().map(|byte| {
-                if matches!(byte, b'\n' | b'\r') {
-                    b' '
-                } else {
-                    byte
-                }
-            }));
-        }
-        self
-    }
-
-    pub(crate) fn literal(&mut self, literal: &Literal<'_>) -> &mut Self {
-        self.separate();
-        self.out.extend_from_slice(literal.as_json().as_bytes());
-        self
-    }
-
-    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        self.separate();
-        push_number(&mut self.out, number);
-        self
-    }
-
-    pub(crate) fn field_str(&mut self, name: &str, text: &str) -> &mut Self {
-        self.key(name).string(text)
-    }
-
-    pub(crate) fn field_raw(&mut self, name: &str, json: &str) -> &mut Self {
-        self.key(name).raw(json)
-    }
-
-    pub(crate) fn field_number(&mut self, name: &str, number: u64) -> &mut Self {
-        self.key(name).number(number)
-    }
-
-    pub(crate) fn field_flag(&mut self, name: &str, flag: bool) -> &mut Self {
-        self.key(name).raw(if flag { "true" } else { "false" })
-    }
-}
-
-/// Appends a decimal number without the machinery of `fmt`.
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        at -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(at..).unwrap_or_default());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,39 +249,12 @@ mod tests {
         assert_eq!(Literal::join(&[], "x").as_json(), r#""""#);
     }
 
-    #[test]
-    fn commas_come_by_themselves() {
-        let mut json = JsonWriter::default();
-        json.begin_object()
-            .field_str("a", "x,[")
-            .field_number("b", 120);
-        json.key("c")
-            .begin_array()
-            .number(0)
-            .begin_object()
-            .end_object()
-            .string("")
-            .end_array();
-        json.field_flag("d", false).end_object();
-        assert_eq!(
-            String::from_utf8(json.out).unwrap(),
-            r#"{"a":"x,[","b":120,"c":[0,{},""],"d":false}"#
-        );
-    }
-
     proptest! {
         #[test]
         fn a_written_string_reads_back(text in any::<String>()) {
             let literal = Literal::plain(&text);
             prop_assert_eq!(serde_json::from_str::<String>(literal.as_json()).unwrap(), text.clone());
             prop_assert_eq!(literal.decode().into_owned(), text);
-        }
-
-        #[test]
-        fn a_written_number_reads_back(number in any::<u64>()) {
-            let mut json = JsonWriter::default();
-            json.number(number);
-            prop_assert_eq!(String::from_utf8(json.out).unwrap(), number.to_string());
         }
     }
 }

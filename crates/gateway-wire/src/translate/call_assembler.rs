@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 
 use crate::chat::ToolCall;
-use crate::translate::json::{Literal, is_json_object, text_of};
+use crate::json::raw::{Literal, is_json_object, text_of};
 
 /// One call as far as it is known.
 #[derive(Debug, Default)]
-pub(crate) struct Call {
+pub(crate) struct AssembledCall {
     index: Option<u64>,
     pub(crate) id: Option<String>,
     pub(crate) name: String,
@@ -22,11 +22,11 @@ pub(crate) struct Call {
 
 /// The calls of one answer, in the order of their beginnings.
 #[derive(Debug, Default)]
-pub(crate) struct Calls {
-    pub(crate) list: Vec<Call>,
+pub(crate) struct CallAssembler {
+    pub(crate) list: Vec<AssembledCall>,
 }
 
-impl Calls {
+impl CallAssembler {
     /// Adds a piece. Returns which call it belongs to and the arguments it adds.
     pub(crate) fn add<'p>(&mut self, piece: &'p ToolCall<'_>) -> (usize, Cow<'p, str>) {
         let id = piece.id.and_then(text_of).filter(|id| !id.is_empty());
@@ -40,9 +40,9 @@ impl Calls {
         let at = self
             .find(piece.index, id.as_deref(), name)
             .unwrap_or_else(|| {
-                self.list.push(Call {
+                self.list.push(AssembledCall {
                     index: piece.index,
-                    ..Call::default()
+                    ..AssembledCall::default()
                 });
                 self.list.len() - 1
             });
@@ -81,7 +81,7 @@ impl Calls {
 
     /// The call that a piece continues.
     fn find(&self, index: Option<u64>, id: Option<&str>, name: Option<&str>) -> Option<usize> {
-        let is_other = |call: &Call| {
+        let is_other = |call: &AssembledCall| {
             name.is_some()
                 && matches!((id, call.id.as_deref()), (Some(new), Some(known)) if new != known)
         };
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn check(pieces: &[&str], expected: &[(&str, &str, &str)]) {
-        let mut calls = Calls::default();
+        let mut calls = CallAssembler::default();
         for piece in pieces {
             let piece: ToolCall<'_> = serde_json::from_str(piece).unwrap();
             calls.add(&piece);

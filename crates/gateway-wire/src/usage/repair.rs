@@ -3,13 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::MAX_COUNT;
 use super::read::{Count, Counts, object};
+use super::tokens::MAX_COUNT;
 
 /// The text to put in place of a `usage` value, or `None` when Codex can read it as it is.
 ///
 /// Counts become integers; a value without any count becomes `null`, which claims nothing.
-pub(crate) fn mend_usage(raw: &[u8]) -> Option<String> {
+pub(crate) fn repair_usage(raw: &[u8]) -> Option<String> {
     if raw == b"null" {
         return None;
     }
@@ -42,13 +42,13 @@ pub(crate) fn mend_usage(raw: &[u8]) -> Option<String> {
         .total
         .known()
         .unwrap_or_else(|| (input + output).min(MAX_COUNT));
-    mend_details(
+    repair_details(
         &mut usage,
         "input_tokens_details",
         "cached_tokens",
         Some("cache_write_tokens"),
     );
-    mend_details(
+    repair_details(
         &mut usage,
         "output_tokens_details",
         "reasoning_tokens",
@@ -96,7 +96,7 @@ fn is_count(value: Option<&Value>) -> bool {
         .is_some_and(|count| count <= MAX_COUNT)
 }
 
-fn mend_details(
+fn repair_details(
     usage: &mut Map<String, Value>,
     group: &str,
     required: &str,

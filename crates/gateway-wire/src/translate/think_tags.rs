@@ -6,7 +6,7 @@ const CLOSE: &str = "</think>";
 
 /// Where in the text the splitter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum TagState {
     /// Nothing but white space or a part of the opening tag so far.
     Start,
     Inside,
@@ -17,48 +17,52 @@ enum At {
 
 /// A piece of reasoning and a piece of text.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pieces {
+pub(crate) struct SplitText {
     pub(crate) reasoning: String,
     pub(crate) text: String,
 }
 
 /// Splits one text.
 #[derive(Debug)]
-pub(crate) struct ThinkSplitter {
-    at: At,
+pub(crate) struct ThinkTagSplitter {
+    at: TagState,
     held: String,
 }
 
-impl ThinkSplitter {
+impl ThinkTagSplitter {
     pub(crate) fn new(is_enabled: bool) -> Self {
         Self {
-            at: if is_enabled { At::Start } else { At::Text },
+            at: if is_enabled {
+                TagState::Start
+            } else {
+                TagState::Text
+            },
             held: String::new(),
         }
     }
 
     /// Whether texts pass untouched.
     pub(crate) fn is_passive(&self) -> bool {
-        self.at == At::Text
+        self.at == TagState::Text
     }
 
-    pub(crate) fn push(&mut self, text: &str) -> Pieces {
+    pub(crate) fn push(&mut self, text: &str) -> SplitText {
         self.held.push_str(text);
-        let mut pieces = Pieces::default();
-        if self.at == At::Start {
+        let mut pieces = SplitText::default();
+        if self.at == TagState::Start {
             let start = self.held.trim_start();
             if let Some(rest) = start.strip_prefix(OPEN) {
                 self.held = rest.to_owned();
-                self.at = At::Inside;
+                self.at = TagState::Inside;
             } else if !OPEN.starts_with(start) {
-                self.at = At::Text;
+                self.at = TagState::Text;
             }
         }
-        if self.at == At::Inside {
+        if self.at == TagState::Inside {
             if let Some((inside, rest)) = self.held.split_once(CLOSE) {
                 pieces.reasoning.push_str(inside);
                 self.held = rest.to_owned();
-                self.at = At::Gap;
+                self.at = TagState::Gap;
             } else {
                 let held = (1..CLOSE.len())
                     .rev()
@@ -67,27 +71,27 @@ impl ThinkSplitter {
                 pieces.reasoning = std::mem::replace(&mut self.held, rest);
             }
         }
-        if self.at == At::Gap {
+        if self.at == TagState::Gap {
             self.held = self.held.trim_start().to_owned();
             if !self.held.is_empty() {
-                self.at = At::Text;
+                self.at = TagState::Text;
             }
         }
-        if self.at == At::Text {
+        if self.at == TagState::Text {
             pieces.text = std::mem::take(&mut self.held);
         }
         pieces
     }
 
     /// The text ended: what was held back.
-    pub(crate) fn finish(&mut self) -> Pieces {
+    pub(crate) fn finish(&mut self) -> SplitText {
         let held = std::mem::take(&mut self.held);
         match self.at {
-            At::Inside => Pieces {
+            TagState::Inside => SplitText {
                 reasoning: held,
                 text: String::new(),
             },
-            At::Start | At::Gap | At::Text => Pieces {
+            TagState::Start | TagState::Gap | TagState::Text => SplitText {
                 reasoning: String::new(),
                 text: held,
             },
@@ -100,9 +104,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn split(pieces: &[&str]) -> Pieces {
-        let mut splitter = ThinkSplitter::new(true);
-        let mut all = Pieces::default();
+    fn split(pieces: &[&str]) -> SplitText {
+        let mut splitter = ThinkTagSplitter::new(true);
+        let mut all = SplitText::default();
         for piece in pieces
             .iter()
             .map(|piece| splitter.push(piece))
@@ -133,7 +137,7 @@ mod tests {
         for (source, reasoning, text) in rows {
             assert_eq!(
                 split(&[source]),
-                Pieces {
+                SplitText {
                     reasoning: reasoning.to_owned(),
                     text: text.to_owned()
                 },
