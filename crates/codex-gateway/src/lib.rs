@@ -37,6 +37,7 @@ pub mod identity;
 pub mod ids;
 pub mod learned;
 pub mod metrics;
+pub mod model_labels;
 pub mod model_visibility;
 pub mod plan_limits;
 pub mod reasoning;

@@ -1,14 +1,13 @@
 //! The configuration in force: the settings with the files that they name, replaced as a whole by a
 //! reload.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use gateway_policy::{AuthRoute, ModelId, NoMemory, Subject};
 
 use crate::codex_catalog::file::CatalogFile;
 use crate::config::{Settings, SourceMap};
+use crate::model_labels::ModelLabels;
 
 /// A configuration in force.
 pub struct ActiveConfig {
@@ -19,8 +18,8 @@ pub struct ActiveConfig {
     pub catalog: Option<CatalogFile>,
     /// The operator's own entries, where there is nothing to lay them behind.
     pub own_entries: Option<CatalogFile>,
-    /// Model ids that may be label values, in lower case.
-    labels: HashSet<String>,
+    /// Model ids that may be label values.
+    pub labels: ModelLabels,
 }
 
 impl ActiveConfig {
@@ -38,7 +37,7 @@ impl ActiveConfig {
             .map(|file| file.with_entries(&settings.catalog.entries))
             .transpose()?;
         let own_entries = CatalogFile::of_entries(&settings.catalog.entries);
-        let labels = labels(&settings);
+        let labels = ModelLabels::new(&settings.policy, &settings.prices.table);
         Ok(Self {
             settings,
             places,
@@ -47,38 +46,6 @@ impl ActiveConfig {
             labels,
         })
     }
-
-    /// A model id as a label: those of the catalogue, the rules and the price table; anything else
-    /// is `other`, so that clients cannot make series.
-    pub fn model_label<'a>(&self, model: &'a ModelId) -> &'a str {
-        if self.labels.contains(model.folded()) {
-            model.folded()
-        } else {
-            "other"
-        }
-    }
-}
-
-fn labels(settings: &Settings) -> HashSet<String> {
-    let views = settings
-        .policy
-        .models_for(Subject::new(AuthRoute::ApiKey), &NoMemory);
-    let named = views
-        .iter()
-        .flat_map(|view| std::iter::once(&view.model).chain(&view.fallbacks))
-        .map(|id| id.folded().to_owned());
-    let priced = settings
-        .prices
-        .table
-        .rows()
-        .flat_map(|row| std::iter::once(&row.model).chain(&row.snapshots));
-    named
-        .chain(
-            priced
-                .filter(|id| !id.contains('*'))
-                .map(|id| id.to_ascii_lowercase()),
-        )
-        .collect()
 }
 
 /// The configuration of a process, shared by all that follow its reloads.

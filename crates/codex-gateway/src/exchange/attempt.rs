@@ -243,8 +243,8 @@ impl Walk<'_> {
                 attempt: hop,
                 adjust,
             } => {
-                let from = self.live.model_label(&attempt.model);
-                let to = self.live.model_label(&hop.model);
+                let from = self.live.labels.label(&attempt.model);
+                let to = self.live.labels.label(&hop.model);
                 if hop.model != attempt.model {
                     self.app
                         .metrics

@@ -124,7 +124,8 @@ pub async fn settle(app: &App, live: &ActiveConfig, mut exchange: Exchange) {
                 .as_secs_f64(),
         );
     }
-    app.metrics.observe(live, &exchange, &money, duration);
+    app.metrics
+        .observe(&live.labels, &exchange, &money, duration);
     app.plan_limits.note(&exchange, app.clock.now());
     app.traces.record(live, &exchange, app.clock.now());
     log(&exchange, &money, duration);
