@@ -22,7 +22,7 @@ pub mod synthesize;
 pub mod translate;
 pub mod usage;
 pub mod wire_api;
-mod words;
+pub mod words;
 
 pub use dialect::Dialect;
 pub use failure::{Evidence, Failure, OperatorPattern, SendState, Verdict, classify};

@@ -2,11 +2,13 @@
 //! metric labels cannot disagree on a word.
 
 /// Declares enums of which each variant has one word. The word is used by [`Display`], by serde and
-/// by the three associated items that the macro adds:
+/// by what the macro adds:
 ///
 /// - `ALL`: every variant, in the order of the declaration;
+/// - `WORDS`: their words, in the same order;
 /// - `as_str`: the word, a `const fn`;
-/// - `parse`: the variant of a word, compared exactly.
+/// - `parse`: the variant of a word, compared exactly;
+/// - `FromStr`: the same, with an error that lists the words.
 ///
 /// The calling crate needs `serde` with its `derive` feature. Further derives and variant
 /// attributes (`#[default]`) are passed through.
@@ -51,6 +53,9 @@ macro_rules! words {
             /// Every value, in the order of the declaration.
             $vis const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
+            /// The word of every value, in the same order.
+            $vis const WORDS: &'static [&'static str] = &[$($word),+];
+
             /// The word that stands for it in JSON, configuration, the ledger and metric labels.
             $vis const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word, )+ }
@@ -65,6 +70,14 @@ macro_rules! words {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = $crate::words::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                Self::parse(word).ok_or($crate::words::UnknownWord(Self::WORDS))
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
@@ -72,6 +85,18 @@ macro_rules! words {
         }
     )+ };
 }
+
+/// A word that stands for no value; holds those that do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownWord(pub &'static [&'static str]);
+
+impl std::fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "one of {}", self.0.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownWord {}
 
 #[cfg(test)]
 mod tests {
@@ -92,5 +117,7 @@ mod tests {
             assert_eq!(serde_json::from_value::<Colour>(json).unwrap(), colour);
         }
         assert_eq!(Colour::parse("Red"), None);
+        let error = "Red".parse::<Colour>().unwrap_err();
+        assert_eq!(error.to_string(), "one of red, dark-blue");
     }
 }
