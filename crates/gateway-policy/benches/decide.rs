@@ -38,8 +38,8 @@ enum Rules {
     Names,
     /// Each has a prefix such as `team-17-*`.
     Prefixes,
-    /// Each has a glob that begins like the model asked for, so that no index helps: the worst that
-    /// can be written.
+    /// Each has a glob that begins like the model asked for, so that all of it has to be compared:
+    /// the worst that can be written.
     Globs,
     /// A third of each, with conditions on teams, kinds and clients.
     Mixed,

@@ -16,9 +16,10 @@ use crate::fallback::ChainOrigin;
 use crate::memory::Memory;
 use crate::model_id::ModelId;
 use crate::policy::Policy;
-use crate::policy::trace::{Candidate, ProbeMode};
+use crate::policy::order::ProbeMode;
+use crate::policy::trace::Candidate;
 use crate::request::{PolicyRequest, RequestNeeds};
-use crate::rule::{Action, Rule, RuleOrigin, RuleRef};
+use crate::rule::{Rule, RuleOrigin, RuleRef};
 use crate::upstream::UpstreamName;
 
 /// A rule that had a say.
@@ -310,7 +311,7 @@ fn note_memory(explanation: &mut Explanation, head: &Attempt, first: &Attempt) {
     let (model, upstream) = (&head.model, &head.upstream.name);
     explanation.notes.extend(match first.reason {
         AttemptReason::Sticky => Some(format!("the session stays on `{}`, which served it before", first.model)),
-        AttemptReason::Learned => Some(format!("upstream `{upstream}` refused `{model}` lately, so `{}` is asked first", first.model)),
+        AttemptReason::Learned => Some(format!("upstream `{upstream}` refused `{model}` recently, so `{}` is asked first", first.model)),
         AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback if first.is_probe => {
             Some(format!("upstream `{upstream}` refused `{model}` some time ago; this request would find out whether it still does"))
         }
@@ -335,15 +336,9 @@ fn note_clamped(explanation: &mut Explanation, request: &PolicyRequest<'_>, plan
 }
 
 fn explained_rule(rule: &Rule) -> ExplainedRule {
-    let did = match &rule.action {
-        Action::Allow => "allows it".to_owned(),
-        Action::Rewrite(model) => format!("rewrites it to {model}"),
-        Action::Reject(reason) => format!("rejects it: {reason}"),
-        Action::Send(upstream) => format!("sends it to {upstream}"),
-    };
     ExplainedRule {
         rule: rule.reference.clone(),
-        did,
+        did: rule.action.describe(),
         place: None,
     }
 }

@@ -46,7 +46,7 @@ pub use policy::{Policy, PolicyInput, RoutesSpec};
 pub use price::{Billing, PriceProblem, PriceRow, PriceTable, Pricing, Tier};
 pub use problem::{Problem, Severity};
 pub use request::{PolicyRequest, RequestNeeds, Subject};
-pub use rule::{ActionSpec, MatchSpec, RuleOrigin, RuleRef, RuleSpec};
+pub use rule::{ActionSpec, ConditionsSpec, RuleOrigin, RuleRef, RuleSpec};
 pub use upstream::{
     CredentialSource, CredentialSpec, HeaderKind, RequestEncoding, SecretPlace, Upstream,
     UpstreamName, UpstreamSpec,

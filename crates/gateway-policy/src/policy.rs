@@ -2,9 +2,9 @@
 //! at once.
 
 mod decide;
-mod index;
 mod lint;
 pub mod models;
+pub(crate) mod order;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;
@@ -21,11 +21,11 @@ use crate::catalog::Catalog;
 use crate::error_pattern::{self, ErrorPatternSpec};
 use crate::fallback::{Chain, Chains, FallbackSpec};
 use crate::model_id::ModelId;
-use crate::problem::{Problem, did_you_mean};
-use crate::rule::compile::{Names, Origin, unknown_upstream};
+use crate::problem::Problem;
+use crate::request::Attribute;
+use crate::rule::compile::Origin;
 use crate::rule::{Rule, RuleSpec};
-use crate::upstream::{Upstream, UpstreamName, UpstreamSpec};
-use index::RuleIndex;
+use crate::upstream::{Upstream, UpstreamName, UpstreamSpec, unknown_upstream};
 
 /// `[routes]`: the upstream of each auth route.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -70,8 +70,8 @@ pub struct PolicyInput {
     pub encrypted_reasoning: EncryptedReasoning,
     /// What is said about models.
     pub catalog: Arc<Catalog>,
-    /// Ids known from elsewhere, such as the price table: a rewrite to one of them is no slip of
-    /// the hand.
+    /// Ids known from elsewhere, such as the price table: a rewrite to one of them is not
+    /// a misspelling.
     pub known_models: Vec<ModelId>,
 }
 
@@ -81,7 +81,6 @@ pub struct Policy {
     upstreams: BTreeMap<UpstreamName, Arc<Upstream>>,
     routes: [Option<Arc<Upstream>>; AuthRoute::ALL.len()],
     rules: Vec<Rule>,
-    index: RuleIndex,
     chains: Chains,
     catalog: Arc<Catalog>,
     encrypted: EncryptedReasoning,
@@ -93,22 +92,18 @@ impl Policy {
     pub fn compile(input: &PolicyInput) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let upstreams = compile_upstreams(input, &mut problems);
-        let names = Names {
-            upstreams: &upstreams,
-        };
         let routes = AuthRoute::ALL.map(|route| {
             let name = input.routes.get(route)?;
             let found = upstreams.get(name.get_ref().as_str());
             if found.is_none() {
-                problems.push(unknown_upstream(name, names));
+                problems.push(unknown_upstream(name, upstreams.keys()));
             }
             found.cloned()
         });
-        let rules = compile_rules(input, names, &mut problems);
+        let rules = compile_rules(input, &upstreams, &mut problems);
         let chains = Chains::compile(&input.fallback, &input.catalog, &mut problems);
         let policy = Self {
-            index: RuleIndex::new(&rules),
-            reads_whole_body: rules.iter().any(|rule| rule.efforts.is_some()),
+            reads_whole_body: reads_whole_body(&rules),
             upstreams,
             routes,
             rules,
@@ -174,10 +169,7 @@ fn compile_upstreams(
             if let Some(upstream) = upstreams.get_mut(name.get_ref().as_str()) {
                 upstream.patterns.push(pattern.clone());
             } else {
-                let known = upstreams.keys().map(UpstreamName::as_str);
-                let hint = did_you_mean(name.get_ref(), known);
-                let message = format!("unknown upstream `{}`", name.get_ref());
-                problems.push(Problem::error(name.span(), message).with_hint(hint));
+                problems.push(unknown_upstream(name, upstreams.keys()));
             }
         }
     }
@@ -187,12 +179,21 @@ fn compile_upstreams(
         .collect()
 }
 
-fn compile_rules(input: &PolicyInput, names: Names<'_>, problems: &mut Vec<Problem>) -> Vec<Rule> {
+fn reads_whole_body(rules: &[Rule]) -> bool {
+    let mut attributes = rules.iter().flat_map(|rule| rule.conditions.attributes());
+    attributes.any(Attribute::needs_whole_body)
+}
+
+fn compile_rules(
+    input: &PolicyInput,
+    upstreams: &BTreeMap<UpstreamName, Arc<Upstream>>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Rule> {
     let mut rules = Vec::new();
     for spec in &input.rules {
         rules.extend(
             spec.get_ref()
-                .compile(Origin::Operator(spec.span()), names, problems),
+                .compile(Origin::Operator(spec.span()), upstreams, problems),
         );
     }
     for built_in in input.catalog.rules() {
@@ -202,7 +203,7 @@ fn compile_rules(input: &PolicyInput, names: Names<'_>, problems: &mut Vec<Probl
             instead: built_in.instead.clone(),
         };
         let known = problems.len();
-        rules.extend(built_in.spec.compile(origin, names, problems));
+        rules.extend(built_in.spec.compile(origin, upstreams, problems));
         // The spans belong to the catalogue's text, not to the configuration's.
         for problem in problems.iter_mut().skip(known) {
             problem.span = None;
@@ -234,7 +235,7 @@ fn check_names(input: &PolicyInput, problems: &mut Vec<Problem>) {
             }
             Some(None) => "a built-in rule has this name",
             Some(Some(_)) => {
-                "every name once, so that a message, a header or a metric tells which rule decided"
+                "names must be unique, so that a message, a header or a metric says which rule decided"
             }
         };
         problems.push(

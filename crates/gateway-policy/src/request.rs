@@ -1,9 +1,13 @@
 //! One request as the rules see it, and what it demands of whoever serves it. Holds no credential.
+//!
+//! To let rules look at something new, add it to [`Subject`] or [`PolicyRequest`] and to
+//! [`Attribute`]; the conditions of rules are made from this list.
 
 use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 
 use crate::auth_route::AuthRoute;
+use crate::degrees::EFFORTS;
 use crate::model_id::ModelId;
 
 /// Who sends a request. A list of models is seen by a subject alone; a request adds what it asks
@@ -78,6 +82,81 @@ pub struct PolicyRequest<'a> {
     pub kind: RequestKind,
     /// Whether the request continues a response that an upstream keeps. Such a request never hops.
     pub has_previous_response: bool,
+}
+
+gateway_wire::words! {
+    /// What a rule can look at, by its key in `when = { … }`.
+    pub enum Attribute {
+        /// The auth route.
+        Route = "route",
+        /// The model.
+        Model = "model",
+        /// The endpoint that the client used.
+        Endpoint = "endpoint",
+        /// The reasoning effort.
+        Effort = "effort",
+        /// The ChatGPT plan that the token claims. Unverified: good for labels and rewrites, not
+        /// for authorising anything.
+        Plan = "plan",
+        /// The team of the gateway key.
+        Team = "team",
+        /// The name of the gateway key.
+        Key = "key",
+        /// What the request is for.
+        Kind = "kind",
+        /// The client's `originator`. Unverified, like `plan`.
+        Client = "client",
+    }
+}
+
+/// How the values of a condition are written and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// Words of a closed list; any other word is an error.
+    OneOf(&'static [&'static str]),
+    /// Words compared without case. Where some are known, another one is suspicious.
+    Word(&'static [&'static str]),
+    /// Names compared exactly.
+    Name,
+    /// Globs, compared without case.
+    Glob,
+}
+
+impl Attribute {
+    /// How its values are written and compared.
+    pub(crate) fn syntax(self) -> Syntax {
+        match self {
+            Self::Route => Syntax::OneOf(AuthRoute::WORDS),
+            Self::Endpoint => Syntax::OneOf(WireApi::WORDS),
+            Self::Kind => Syntax::OneOf(RequestKind::WORDS),
+            Self::Effort => Syntax::Word(&EFFORTS),
+            Self::Plan => Syntax::Word(&[]),
+            Self::Team | Self::Key => Syntax::Name,
+            Self::Model | Self::Client => Syntax::Glob,
+        }
+    }
+
+    /// Whether it stands behind the input in a body, so that the whole body has to be read.
+    pub(crate) const fn needs_whole_body(self) -> bool {
+        matches!(self, Self::Effort)
+    }
+}
+
+impl<'a> PolicyRequest<'a> {
+    /// What the request says of an attribute.
+    pub(crate) fn get(&self, attribute: Attribute) -> Option<&'a str> {
+        match attribute {
+            Attribute::Route => Some(self.subject.route.as_str()),
+            Attribute::Model => Some(self.model.folded()),
+            Attribute::Endpoint => Some(self.client_wire.as_str()),
+            Attribute::Effort => self.effort,
+            Attribute::Plan => self.subject.plan,
+            Attribute::Team => self.subject.team,
+            Attribute::Key => self.subject.key,
+            Attribute::Kind => Some(self.kind.as_str()),
+            Attribute::Client => self.subject.client,
+        }
+    }
 }
 
 /// What a request needs of whoever serves it, as far as its body was read.

@@ -16,6 +16,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
+use crate::problem::{Problem, did_you_mean};
 use crate::string_list::StringList;
 
 /// The name of a configured upstream.
@@ -45,6 +46,16 @@ impl std::borrow::Borrow<str> for UpstreamName {
     fn borrow(&self) -> &str {
         &self.0
     }
+}
+
+/// The problem of a name for which no upstream is configured.
+pub(crate) fn unknown_upstream<'a>(
+    name: &Spanned<String>,
+    known: impl Iterator<Item = &'a UpstreamName>,
+) -> Problem {
+    let hint = did_you_mean(name.get_ref(), known.map(UpstreamName::as_str));
+    let message = format!("unknown upstream `{}`", name.get_ref());
+    Problem::error(name.span(), message).with_hint(hint)
 }
 
 /// `[upstreams.NAME]`.

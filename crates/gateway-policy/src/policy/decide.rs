@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Policy;
-use super::index::Shortlist;
-use super::trace::{Candidate, DecisionTrace, ProbeMode, SkipReason};
+use super::order::{Order, ProbeMode};
+use super::trace::{Candidate, DecisionTrace, SkipReason};
 use crate::attempt::{Attempt, AttemptReason};
-use crate::attempt_plan::{AttemptPlan, MAX_HOPS};
+use crate::attempt_plan::AttemptPlan;
 use crate::catalog::{LifecycleStatus, ModelEntry, Picker};
 use crate::decision::{Decision, Rejection};
-use crate::memory::{Memory, NoMemory, RefusalState};
+use crate::memory::{Memory, RefusalState};
 use crate::model_id::ModelId;
 use crate::request::PolicyRequest;
 use crate::rule::{Action, Rule};
@@ -18,11 +18,41 @@ use crate::upstream::Upstream;
 /// Most models that a rejection names.
 const MAX_ALLOWED: usize = 6;
 
-/// A request, with the rules that can be about it.
-struct Evaluation<'a> {
-    request: &'a PolicyRequest<'a>,
-    memory: &'a dyn Memory,
-    list: Shortlist,
+/// A request with the rules that match it, whatever its model turns out to be.
+struct Evaluation<'r, 'p> {
+    request: &'r PolicyRequest<'r>,
+    memory: &'r dyn Memory,
+    rules: Vec<&'p Rule>,
+}
+
+impl<'p> Evaluation<'_, 'p> {
+    /// The first rule that matches, were `model` the requested one.
+    fn first_rule(&self, model: &ModelId) -> Option<&'p Rule> {
+        let mut rules = self.rules.iter().copied();
+        rules.find(|rule| rule.conditions.matches_model(model))
+    }
+
+    /// The first rule that matches the model that would really be asked. Rewrites are skipped, so
+    /// that a request is rewritten once at most.
+    fn final_rule(&self, model: &ModelId) -> Option<&'p Rule> {
+        let mut rules = self.rules.iter().copied();
+        rules.find(|rule| !rule.is_rewrite() && rule.conditions.matches_model(model))
+    }
+}
+
+/// Where a request goes by the rule that decides.
+enum Destination<'p> {
+    Upstream {
+        upstream: &'p Arc<Upstream>,
+        /// Whether the rule names the upstream.
+        is_sent: bool,
+    },
+    Rejected {
+        rule: &'p Rule,
+        reason: &'p str,
+    },
+    /// No upstream is configured for the route.
+    Unrouted,
 }
 
 impl Policy {
@@ -30,7 +60,7 @@ impl Policy {
     ///
     /// The first rule that matches decides. After a rewrite, and for each fallback, the rules are
     /// asked again about the final model, without rewrites. Then memory: a session stays where it
-    /// is; a model known to refuse is passed over when its chain offers another.
+    /// is; a model known to refuse is skipped when its chain offers another.
     pub fn decide(&self, request: &PolicyRequest<'_>, memory: &dyn Memory) -> Decision {
         self.trace(request, memory, ProbeMode::Claim).decision
     }
@@ -41,123 +71,98 @@ impl Policy {
         memory: &dyn Memory,
         probes: ProbeMode,
     ) -> DecisionTrace<'_> {
-        let evaluation = self.evaluation(request, memory);
-        let first = self.asked_rule(&evaluation, request.model);
-        let mut trace = DecisionTrace::new(first);
-        let mut model = request.model.clone();
-        let mut target = self.route_upstream(request.subject.route);
-        match first.map(|rule| &rule.action) {
-            None | Some(Action::Allow) => {}
-            Some(Action::Reject(reason)) => {
-                trace.decision = self.reject(&evaluation, first, &model, reason);
+        let evaluation = self.evaluate(request, memory);
+        let first_rule = evaluation.first_rule(request.model);
+        let mut trace = DecisionTrace::new(first_rule, request.subject.route);
+        let (model, deciding) = match first_rule.map(|rule| &rule.action) {
+            Some(Action::Rewrite(to)) => {
+                trace.second_rule = evaluation.final_rule(to);
+                (to, trace.second_rule)
+            }
+            Some(_) | None => (request.model, first_rule),
+        };
+        let (upstream, is_sent) = match self.destination(deciding, request) {
+            Destination::Upstream { upstream, is_sent } => (upstream, is_sent),
+            Destination::Rejected { rule, reason } => {
+                trace.decision = self.reject(&evaluation, rule, model, reason);
                 return trace;
             }
-            Some(Action::Send(name)) => {
-                target = self.upstream(name.as_str());
-                trace.is_sent = true;
-            }
-            Some(Action::Rewrite(to)) => {
-                model = to.clone();
-                let second = self.final_rule(&evaluation, &model);
-                trace.second_rule = second;
-                match second.map(|rule| &rule.action) {
-                    Some(Action::Reject(reason)) => {
-                        trace.decision = self.reject(&evaluation, second, &model, reason);
-                        return trace;
-                    }
-                    Some(Action::Send(name)) => {
-                        target = self.upstream(name.as_str());
-                        trace.is_sent = true;
-                    }
-                    None | Some(Action::Allow | Action::Rewrite(_)) => {}
-                }
-            }
-        }
-        let Some(upstream) = target else {
-            trace.decision = Decision::Unrouted(request.subject.route);
-            return trace;
+            Destination::Unrouted => return trace,
         };
-        let chosen = first.is_some_and(|rule| rule.action != Action::Allow);
-        let reason = if chosen {
-            AttemptReason::Rule
-        } else {
-            AttemptReason::Requested
+        let reason = match first_rule {
+            Some(rule) if rule.action != Action::Allow => AttemptReason::Rule,
+            Some(_) | None => AttemptReason::Requested,
         };
         let head = self.attempt(request, upstream, model, reason);
         trace.candidates = self.candidates(&evaluation, &head);
-        let (first, rest) = remember(request, memory, probes, &head, &mut trace.candidates);
+        let order = Order {
+            memory,
+            probes,
+            has_previous_response: request.has_previous_response,
+        };
+        let (first, rest) = order.attempts(&head, &mut trace.candidates);
         trace.decision = Decision::Forward(AttemptPlan {
             first,
             rest,
-            rule: trace.first_rule.map(|rule| rule.reference.clone()),
+            rule: first_rule.map(|rule| rule.reference.clone()),
             requested: request.model.clone(),
             head,
-            is_sent: trace.is_sent,
+            is_sent,
             encrypted: self.encrypted,
             catalog: Arc::clone(&self.catalog),
         });
         trace
     }
 
-    fn evaluation<'a>(
+    fn evaluate<'r>(
         &self,
-        request: &'a PolicyRequest<'a>,
-        memory: &'a dyn Memory,
-    ) -> Evaluation<'a> {
+        request: &'r PolicyRequest<'r>,
+        memory: &'r dyn Memory,
+    ) -> Evaluation<'r, '_> {
+        let matching = self.rules.iter().filter(|rule| {
+            rule.conditions
+                .matches_but_for_model(|attribute| request.get(attribute))
+        });
+        let mut rules = Vec::with_capacity(self.rules.len());
+        rules.extend(matching);
         Evaluation {
             request,
             memory,
-            list: self.index.shortlist(request),
+            rules,
         }
     }
 
-    /// The first rule that is about the request, were `model` what it asks for.
-    fn asked_rule(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> Option<&Rule> {
-        let mut rules = self
-            .index
-            .asked(&evaluation.list, model)
-            .filter_map(|at| self.rules.get(at));
-        rules.find(|rule| rule.is_about(evaluation.request, model))
-    }
-
-    /// The first rule that is about the model that would really be asked. Rewrites are passed over,
-    /// so that one rewrite is all there ever is.
-    fn final_rule(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> Option<&Rule> {
-        let mut rules = self
-            .index
-            .finals(&evaluation.list, model)
-            .filter_map(|at| self.rules.get(at));
-        rules.find(|rule| rule.is_about(evaluation.request, model))
-    }
-
-    /// Where the final model would go, or the rule that refuses it.
-    pub(crate) fn final_target(
-        &self,
+    /// Where the request goes when this rule, which does not rewrite it any more, decides.
+    fn destination<'p>(
+        &'p self,
+        rule: Option<&'p Rule>,
         request: &PolicyRequest<'_>,
-        model: &ModelId,
-    ) -> Result<&Arc<Upstream>, SkipReason> {
-        self.target(&self.evaluation(request, &NoMemory), model)
-    }
-
-    fn target(
-        &self,
-        evaluation: &Evaluation<'_>,
-        model: &ModelId,
-    ) -> Result<&Arc<Upstream>, SkipReason> {
-        let rule = self.final_rule(evaluation, model);
-        let target = match rule.map(|rule| &rule.action) {
-            Some(Action::Reject(_)) => None,
-            Some(Action::Send(name)) => {
-                return self.upstream(name.as_str()).ok_or(SkipReason::Unrouted);
+    ) -> Destination<'p> {
+        let (upstream, is_sent) = match rule.map(|rule| (rule, &rule.action)) {
+            Some((rule, Action::Reject(reason))) => {
+                return Destination::Rejected { rule, reason };
             }
-            None | Some(Action::Allow | Action::Rewrite(_)) => {
-                Some(self.route_upstream(evaluation.request.subject.route))
+            Some((_, Action::Send(name))) => (self.upstream(name.as_str()), true),
+            None | Some((_, Action::Allow | Action::Rewrite(_))) => {
+                (self.route_upstream(request.subject.route), false)
             }
         };
-        match (target, rule) {
-            (Some(target), _) => target.ok_or(SkipReason::Unrouted),
-            (None, Some(rule)) => Err(SkipReason::Rejected(rule.reference.clone())),
-            (None, None) => Err(SkipReason::Unrouted),
+        upstream.map_or(Destination::Unrouted, |upstream| Destination::Upstream {
+            upstream,
+            is_sent,
+        })
+    }
+
+    /// Where the final model would go, or why it would not.
+    fn target<'p>(
+        &'p self,
+        evaluation: &Evaluation<'_, 'p>,
+        model: &ModelId,
+    ) -> Result<&'p Arc<Upstream>, SkipReason> {
+        match self.destination(evaluation.final_rule(model), evaluation.request) {
+            Destination::Upstream { upstream, .. } => Ok(upstream),
+            Destination::Rejected { rule, .. } => Err(SkipReason::Rejected(rule.reference.clone())),
+            Destination::Unrouted => Err(SkipReason::Unrouted),
         }
     }
 
@@ -165,44 +170,31 @@ impl Policy {
         &self,
         request: &PolicyRequest<'_>,
         upstream: &Arc<Upstream>,
-        model: ModelId,
+        model: &ModelId,
         reason: AttemptReason,
     ) -> Attempt {
-        let entry = self.catalog.entry(&model);
+        let entry = self.catalog.entry(model);
         let responses_only = entry.is_some_and(ModelEntry::is_responses_only);
-        let wire = upstream.choose_wire(request.client_wire, responses_only);
         Attempt {
             upstream: Arc::clone(upstream),
-            model,
+            model: model.clone(),
             reason,
-            wire,
+            wire: upstream.choose_wire(request.client_wire, responses_only),
             is_probe: false,
         }
     }
 
-    /// The models behind `head`, each with the reason why it is passed over, if it is.
-    fn candidates(&self, evaluation: &Evaluation<'_>, head: &Attempt) -> Vec<Candidate> {
+    /// The models behind `head`, each with the reason why it is skipped, if it is.
+    fn candidates(&self, evaluation: &Evaluation<'_, '_>, head: &Attempt) -> Vec<Candidate> {
         let Some(chain) = self.chains.get(&head.model) else {
             return Vec::new();
         };
         let judge = |model: &ModelId| {
             let target = self.target(evaluation, model)?;
-            // The caller's credential is meant for the route's own upstream; a hop hands it to
-            // nobody else.
-            let elsewhere = target.name != head.upstream.name;
-            let home = self.route_upstream(evaluation.request.subject.route);
-            if elsewhere
-                && target.credential.is_callers()
-                && home.is_none_or(|home| home.origin() != target.origin())
-            {
+            if self.is_foreign(evaluation.request, head, target) {
                 return Err(SkipReason::ForeignCredential(target.name.clone()));
             }
-            Ok(self.attempt(
-                evaluation.request,
-                target,
-                model.clone(),
-                AttemptReason::Fallback,
-            ))
+            Ok(self.attempt(evaluation.request, target, model, AttemptReason::Fallback))
         };
         chain
             .expanded
@@ -214,34 +206,40 @@ impl Policy {
             .collect()
     }
 
+    /// Whether a hop to this upstream would carry the caller's credential to another party: it is
+    /// meant for the upstream of the route alone.
+    fn is_foreign(&self, request: &PolicyRequest<'_>, head: &Attempt, target: &Upstream) -> bool {
+        let home = self.route_upstream(request.subject.route);
+        target.name != head.upstream.name
+            && target.credential.is_callers()
+            && home.is_none_or(|home| home.origin() != target.origin())
+    }
+
     fn reject(
         &self,
-        evaluation: &Evaluation<'_>,
-        rule: Option<&Rule>,
+        evaluation: &Evaluation<'_, '_>,
+        rule: &Rule,
         model: &ModelId,
         reason: &str,
     ) -> Decision {
-        let route = evaluation.request.subject.route;
-        let Some(rule) = rule else {
-            return Decision::Unrouted(route);
-        };
         Decision::Reject(Rejection {
             rule: rule.reference.clone(),
             reason: reason.to_owned(),
             model: model.clone(),
-            route,
+            route: evaluation.request.subject.route,
             allowed: self.allowed(evaluation, rule),
         })
     }
 
     /// Models that this request could name and get served: those the rule names first, then the
-    /// catalogue's and the rules'.
-    fn allowed(&self, evaluation: &Evaluation<'_>, rule: &Rule) -> Vec<ModelId> {
+    /// rules' and the catalogue's.
+    fn allowed(&self, evaluation: &Evaluation<'_, '_>, rule: &Rule) -> Vec<ModelId> {
+        let route = evaluation.request.subject.route;
         let mut known: Vec<(Option<LifecycleStatus>, u32, &ModelId)> = self
             .catalog
             .entries()
             .iter()
-            .filter(|entry| entry.usable_on(evaluation.request.subject.route) != Some(false))
+            .filter(|entry| entry.usable_on(route) != Some(false))
             .filter(|entry| entry.picker.current() != Some(&Picker::Hide))
             .map(|entry| {
                 let priority = entry.priority.current().copied().unwrap_or(u32::MAX);
@@ -274,133 +272,36 @@ impl Policy {
             .filter(|rule| {
                 !rule.reference.is_built_in() && !matches!(rule.action, Action::Reject(_))
             })
-            .flat_map(|rule| rule.models.iter().flatten())
+            .flat_map(|rule| rule.conditions.models().unwrap_or_default())
             .filter(|pattern| pattern.is_exact())
             .filter_map(|pattern| ModelId::new(pattern.as_str()).ok())
             .collect()
     }
 
     /// Whether the rules would let this request through, were it for `model`, and nobody refused it
-    /// lately.
-    fn serves(&self, evaluation: &Evaluation<'_>, model: &ModelId) -> bool {
-        let home = self.route_upstream(evaluation.request.subject.route);
-        let (target, model) = match self.asked_rule(evaluation, model).map(|rule| &rule.action) {
-            Some(Action::Reject(_)) => (None, model),
-            Some(Action::Rewrite(to)) => (self.target(evaluation, to).ok(), to),
-            Some(Action::Send(name)) => (self.upstream(name.as_str()), model),
-            None | Some(Action::Allow) => (home, model),
+    /// recently.
+    fn serves(&self, evaluation: &Evaluation<'_, '_>, model: &ModelId) -> bool {
+        let rule = evaluation.first_rule(model);
+        let (model, rule) = match rule.map(|rule| &rule.action) {
+            Some(Action::Rewrite(to)) => (to, evaluation.final_rule(to)),
+            Some(_) | None => (model, rule),
         };
-        target.is_some_and(|target| {
-            evaluation.memory.refused(&target.name, model) != RefusalState::Refused
-        })
-    }
-}
-
-/// Applies what is known of the session and of refusals.
-fn remember(
-    request: &PolicyRequest<'_>,
-    memory: &dyn Memory,
-    probes: ProbeMode,
-    head: &Attempt,
-    candidates: &mut [Candidate],
-) -> (Attempt, Vec<Attempt>) {
-    let sticky = memory.sticky(&head.model);
-    let stays = |attempt: &Attempt| {
-        sticky.as_ref().is_some_and(|sticky| {
-            attempt.model == sticky.model && attempt.upstream.name == sticky.upstream
-        })
-    };
-    // A session stays where it is even if somebody else learned a refusal since.
-    let place = candidates
-        .iter()
-        .position(|candidate| candidate.fate.as_ref().is_ok_and(&stays));
-    if let Some(place) = place {
-        let (before, rest) = candidates.split_at_mut(place + 1);
-        let stuck = before
-            .last()
-            .and_then(|candidate| candidate.fate.as_ref().ok())
-            .cloned();
-        for candidate in before {
-            candidate.fate = candidate.fate.clone().and(Err(SkipReason::SessionMovedOn));
-        }
-        if let Some(stuck) = stuck {
-            let first = Attempt {
-                reason: AttemptReason::Sticky,
-                ..stuck
-            };
-            return (first, followers(request, memory, rest));
-        }
-    }
-    if stays(head) || request.has_previous_response {
-        return (head.clone(), followers(request, memory, candidates));
-    }
-    match memory.refused(&head.upstream.name, &head.model) {
-        RefusalState::Unknown => return (head.clone(), followers(request, memory, candidates)),
-        RefusalState::Probe if claims(memory, probes, head) => {
-            let probe = Attempt {
-                is_probe: true,
-                ..head.clone()
-            };
-            return (probe, followers(request, memory, candidates));
-        }
-        RefusalState::Probe | RefusalState::Refused => {}
-    }
-    for place in 0..candidates.len() {
-        let (before, rest) = candidates.split_at_mut(place + 1);
-        let Some(candidate) = before.last_mut() else {
-            break;
-        };
-        let Ok(attempt) = &candidate.fate else {
-            continue;
-        };
-        let is_probe = match memory.refused(&attempt.upstream.name, &attempt.model) {
-            RefusalState::Unknown => false,
-            RefusalState::Probe if claims(memory, probes, attempt) => true,
-            RefusalState::Probe | RefusalState::Refused => {
-                candidate.fate = Err(SkipReason::Learned);
-                continue;
+        match self.destination(rule, evaluation.request) {
+            Destination::Upstream { upstream, .. } => {
+                let known = evaluation.memory.refused(&upstream.name, model);
+                known != RefusalState::Refused
             }
-        };
-        let first = Attempt {
-            reason: AttemptReason::Learned,
-            is_probe,
-            ..attempt.clone()
-        };
-        return (first, followers(request, memory, rest));
+            Destination::Rejected { .. } | Destination::Unrouted => false,
+        }
     }
-    // Everything is known to refuse: the upstream says so itself, and its answer is the true one.
-    (head.clone(), Vec::new())
-}
 
-fn claims(memory: &dyn Memory, probes: ProbeMode, attempt: &Attempt) -> bool {
-    probes == ProbeMode::Observe || memory.claim_probe(&attempt.upstream.name, &attempt.model)
-}
-
-/// The attempts that may follow, marking the candidates that may not.
-fn followers(
-    request: &PolicyRequest<'_>,
-    memory: &dyn Memory,
-    candidates: &mut [Candidate],
-) -> Vec<Attempt> {
-    let mut rest: Vec<Attempt> = Vec::new();
-    for candidate in candidates {
-        let Ok(attempt) = &mut candidate.fate else {
-            continue;
-        };
-        let skip = if request.has_previous_response {
-            SkipReason::PreviousResponse
-        } else if rest.len() == MAX_HOPS {
-            SkipReason::TooManyHops
-        } else {
-            match memory.refused(&attempt.upstream.name, &attempt.model) {
-                RefusalState::Refused => SkipReason::Learned,
-                RefusalState::Unknown | RefusalState::Probe => {
-                    rest.push(attempt.clone());
-                    continue;
-                }
-            }
-        };
-        candidate.fate = Err(skip);
+    /// Where the final model of a request would go.
+    #[cfg(test)]
+    pub(crate) fn final_target(
+        &self,
+        request: &PolicyRequest<'_>,
+        model: &ModelId,
+    ) -> Result<&Arc<Upstream>, SkipReason> {
+        self.target(&self.evaluate(request, &crate::memory::NoMemory), model)
     }
-    rest
 }

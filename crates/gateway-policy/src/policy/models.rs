@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Policy;
-use super::trace::ProbeMode;
+use super::order::ProbeMode;
 use crate::catalog::ModelEntry;
 use crate::decision::Decision;
 use crate::memory::{Memory, RefusalState};
@@ -37,7 +37,7 @@ pub enum Access {
         /// Its reason.
         reason: String,
     },
-    /// The upstream refused it lately.
+    /// The upstream refused it recently.
     Refused {
         /// The upstream.
         upstream: UpstreamName,

@@ -1,4 +1,4 @@
-//! What a decision looked at on its way. `explain` and the lints read it; it decides nothing.
+//! What a decision looked at on its way, for `explain`. Decides nothing.
 
 use crate::attempt::Attempt;
 use crate::auth_route::AuthRoute;
@@ -7,16 +7,7 @@ use crate::model_id::ModelId;
 use crate::rule::{Rule, RuleRef};
 use crate::upstream::UpstreamName;
 
-/// Whether a decision may claim the single probe of an expired refusal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProbeMode {
-    /// It may: the request is about to be sent.
-    Claim,
-    /// It must not: nothing is sent.
-    Observe,
-}
-
-/// Why a model of a chain is passed over.
+/// Why a model of a chain is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SkipReason {
     /// A rule rejects it.
@@ -27,7 +18,7 @@ pub(crate) enum SkipReason {
     ForeignCredential(UpstreamName),
     /// It is known to refuse.
     Learned,
-    /// There were hops enough.
+    /// Enough models are tried before it.
     TooManyHops,
     /// The request continues a kept response.
     PreviousResponse,
@@ -46,7 +37,7 @@ impl std::fmt::Display for SkipReason {
                     "upstream `{upstream}` would receive a credential that is not meant for it"
                 )
             }
-            Self::Learned => f.write_str("it refused lately"),
+            Self::Learned => f.write_str("it refused recently"),
             Self::TooManyHops => f.write_str("three models before it are enough"),
             Self::PreviousResponse => {
                 f.write_str("the request continues a response that its upstream keeps")
@@ -63,23 +54,22 @@ pub(crate) struct Candidate {
     pub(crate) fate: Result<Attempt, SkipReason>,
 }
 
-/// What the walk saw.
+/// What a decision looked at.
 pub(crate) struct DecisionTrace<'p> {
     pub(crate) first_rule: Option<&'p Rule>,
     pub(crate) second_rule: Option<&'p Rule>,
-    pub(crate) is_sent: bool,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) decision: Decision,
 }
 
 impl<'p> DecisionTrace<'p> {
-    pub(crate) fn new(first_rule: Option<&'p Rule>) -> Self {
+    /// The trace of a request that no upstream serves, until more is known.
+    pub(crate) fn new(first_rule: Option<&'p Rule>, route: AuthRoute) -> Self {
         Self {
             first_rule,
             second_rule: None,
-            is_sent: false,
             candidates: Vec::new(),
-            decision: Decision::Unrouted(AuthRoute::Anonymous),
+            decision: Decision::Unrouted(route),
         }
     }
 }

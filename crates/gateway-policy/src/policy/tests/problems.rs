@@ -78,7 +78,7 @@ fn unknown_words_are_errors_with_a_hint() {
         ),
         (
             format!("when = {{ model = \"gpt-[\" }}\n{then}"),
-            "error «\"gpt-[\"»: `gpt-[` is no pattern: unclosed character class; missing ']' \
+            "error «\"gpt-[\"»: `gpt-[` is not a valid pattern: unclosed character class; missing ']' \
              | `*` stands for any text, `?` for one character; `\\` before one takes it literally",
         ),
         (
@@ -107,10 +107,22 @@ fn unknown_words_are_errors_with_a_hint() {
 }
 
 #[test]
+fn an_unknown_condition_is_reported_at_its_key() {
+    let text = rule("when = { route = \"chatgpt\", rote = \"chatgpt\" }\nthen = \"allow\"");
+    let error = toml::from_str::<File>(&text).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "unknown field `rote`, expected one of `route`, `model`, `endpoint`, `effort`, `plan`, \
+         `team`, `key`, `kind`, `client`"
+    );
+    assert_eq!(error.span().and_then(|span| text.get(span)), Some("rote"));
+}
+
+#[test]
 fn names_of_rules_are_there_and_unique() {
     assert_eq!(
         found("[[rules]]\nname = \"\"\nthen = \"allow\"\n"),
-        ["error «\"\"»: a rule needs a name: it stands in headers, logs and messages"]
+        ["error «\"\"»: a rule needs a name: it appears in headers, logs and messages"]
     );
     assert_eq!(
         found("[[rules]]\nname = \"a\\u0007\"\nthen = \"allow\"\n"),
@@ -120,8 +132,7 @@ fn names_of_rules_are_there_and_unique() {
     assert_eq!(
         found(twice),
         [
-            "error «\"one\"»: a second rule named `one` | every name once, so that a message, a \
-             header or a metric tells which rule decided"
+            "error «\"one\"»: a second rule named `one` | names must be unique, so that a message, a header or a metric says which rule decided"
         ]
     );
     let built_in = "[[rules]]\nname = \"spark needs a ChatGPT sign-in\"\nwhen = { model = \"a\" }\nthen = \"allow\"\n";
@@ -142,28 +153,25 @@ fn upstreams_are_checked_field_by_field() {
     for (fields, expected) in [
         (
             "base_url = \"u.example/v1\"",
-            "error «\"u.example/v1\"»: `u.example/v1` is no base URL: it has to begin with \
+            "error «\"u.example/v1\"»: `u.example/v1` is not a valid base URL: it must begin with \
              `https://` or `http://` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://\"",
-            "error «\"https://\"»: `https://` is no base URL: it names no host | such as \
+            "error «\"https://\"»: `https://` is not a valid base URL: it names no host | such as \
              `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://a:b@c/v1\"",
-            "error «\"https://a:b@c/v1\"»: `https://a:b@c/v1` is no base URL: credentials do not \
-             belong into a URL; use `credential` | such as `https://api.example.com/v1`",
+            "error «\"https://a:b@c/v1\"»: `https://a:b@c/v1` is not a valid base URL: credentials do not belong in a URL; use `credential` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://c/v1?x=1\"",
-            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is no base URL: a query belongs \
-             into `query_params` | such as `https://api.example.com/v1`",
+            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is not a valid base URL: a query belongs in `query_params` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://c:99999/v1\"",
-            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is no base URL: its port is no \
-             number up to 65535 | such as `https://api.example.com/v1`",
+            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is not a valid base URL: its port is not a number up to 65535 | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"http://u.example/v1\"",
@@ -192,7 +200,7 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "credential = \"calller\"",
-            "error «\"calller\"»: this is no credential source | did you mean `caller`?",
+            "error «\"calller\"»: this is not a valid credential source | did you mean `caller`?",
         ),
         (
             "credential = { header = \"api-key\" }",
@@ -208,12 +216,12 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "headers_timeout = \"120\"",
-            "error «\"120\"»: `120` is no duration; write a number and a unit, such as `500ms`, \
+            "error «\"120\"»: `120` is not a valid duration; write a number and a unit, such as `500ms`, \
              `120s`, `10m`, `12h` or `90d`",
         ),
         (
             "stream_idle_timeout = \"0s\"",
-            "error «\"0s\"»: a timeout of nought lets nothing through",
+            "error «\"0s\"»: a timeout of zero lets nothing through",
         ),
         (
             "request_max_retries = 30",
@@ -230,7 +238,7 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "http_headers = { \"a b\" = \"x\" }",
-            "error «\"a b\"»: `a b` is no header name",
+            "error «\"a b\"»: `a b` is not a valid header name",
         ),
         (
             "http_headers = { X-Title = \"a\\nb\" }",
@@ -243,7 +251,7 @@ fn upstreams_are_checked_field_by_field() {
         found("[upstreams.\"two words\"]\nbase_url = \"https://u.example/v1\"\n"),
         [
             "error «\"two words\"»: upstream name `two words` is not a plain word | letters, \
-             digits, `-`, `_` and `.`: it stands in headers and labels"
+             digits, `-`, `_` and `.`: it appears in headers and labels"
         ]
     );
 }
@@ -273,7 +281,7 @@ fn error_patterns_are_checked() {
     );
     assert_eq!(
         pattern("status = [200]\nverdict = \"capacity\""),
-        ["error «200»: `200` is no error status"]
+        ["error «200»: `200` is not an error status"]
     );
     assert_eq!(
         pattern("upstream = \"opnai\"\ncode = \"x\"\nverdict = \"capacity\""),

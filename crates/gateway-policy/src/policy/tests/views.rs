@@ -69,7 +69,7 @@ fn what_memory_does_is_told() {
     let refused = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Refused)]);
     assert_eq!(
         notes(&refused),
-        "upstream `chatgpt` refused `gpt-5.5` lately, so `gpt-5.4` is asked first"
+        "upstream `chatgpt` refused `gpt-5.5` recently, so `gpt-5.4` is asked first"
     );
     let expired = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Probe)]);
     assert_eq!(
