@@ -58,7 +58,7 @@ pub(crate) fn compile(
         if !(400..600).contains(&number) {
             problems.push(Problem::error(
                 status.span(),
-                format!("`{number}` is no error status"),
+                format!("`{number}` is not an error status"),
             ));
         } else if verdict == Some(Failure::UnsupportedModel)
             && (NEVER_ABOUT_A_MODEL.contains(&number) || number >= 500)

@@ -137,7 +137,7 @@ pub struct Budget {
     pub soft_percent: Option<u8>,
 }
 
-/// Why a text is no budget.
+/// Why a text is not a valid budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// Not an amount and a window.

@@ -14,10 +14,10 @@ pub struct ModelId {
     folded: Arc<str>,
 }
 
-/// Why a text is no model id.
+/// Why a text is not a valid model id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ModelIdError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the model id is empty")]
     Empty,
     /// Longer than [`MAX_LEN`] bytes.

@@ -1,21 +1,21 @@
-//! Durations and sizes as people write them. Refuses what has no unit, since `120` says nothing.
+//! Durations and sizes as people write them. A number without a unit is refused: `120` could mean anything.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-/// Why a text is no quantity.
+/// Why a text is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// Not a duration.
     #[error(
-        "`{0}` is no duration; write a number and a unit, such as `500ms`, `120s`, `10m`, `12h` or `90d`"
+        "`{0}` is not a valid duration; write a number and a unit, such as `500ms`, `120s`, `10m`, `12h` or `90d`"
     )]
     Duration(String),
     /// Not a size.
     #[error(
-        "`{0}` is no size; write a number and a unit, such as `512B`, `64KiB`, `64MiB` or `1GiB`"
+        "`{0}` is not a valid size; write a number and a unit, such as `512B`, `64KiB`, `64MiB` or `1GiB`"
     )]
     Size(String),
 }

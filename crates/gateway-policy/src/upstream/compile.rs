@@ -46,7 +46,8 @@ impl UpstreamSpec {
                     format!("upstream name `{}` is not a plain word", name.get_ref()),
                 )
                 .with_hint(
-                    "letters, digits, `-`, `_` and `.`: it stands in headers and labels".to_owned(),
+                    "letters, digits, `-`, `_` and `.`: it appears in headers and labels"
+                        .to_owned(),
                 ),
             );
         }
@@ -102,7 +103,7 @@ impl UpstreamSpec {
         let span = self.base_url.span();
         match check_url(text) {
             Err(reason) => problems.push(
-                Problem::error(span, format!("`{text}` is no base URL: {reason}"))
+                Problem::error(span, format!("`{text}` is not a valid base URL: {reason}"))
                     .with_hint("such as `https://api.example.com/v1`".to_owned()),
             ),
             Ok(url) => {
@@ -127,10 +128,10 @@ impl UpstreamSpec {
             CredentialSpec::Word(word) if word == "none" => CredentialSource::None,
             CredentialSpec::Word(word) => {
                 problems.push(
-                    Problem::error(spec.span(), "this is no credential source")
+                    Problem::error(spec.span(), "this is not a valid credential source")
                         .with_hint(did_you_mean(word, ["caller", "none"]).unwrap_or_else(|| {
                         "`\"caller\"`, `\"none\"`, `{ env = \"NAME\" }` or `{ file = \"PATH\" }`; \
-                             secrets themselves do not belong into this file"
+                             secrets themselves do not belong in this file"
                             .to_owned()
                     })),
                 );
@@ -147,7 +148,7 @@ impl UpstreamSpec {
             if !is_header_name(&lower) {
                 problems.push(Problem::error(
                     name.span(),
-                    format!("`{}` is no header name", name.get_ref()),
+                    format!("`{}` is not a valid header name", name.get_ref()),
                 ));
             } else if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-gateway-")
             {
@@ -220,7 +221,7 @@ fn compile_own(
     {
         problems.push(Problem::error(
             span.clone(),
-            format!("`{name}` is no header name"),
+            format!("`{name}` is not a valid header name"),
         ));
     }
     let header = match header {
@@ -300,7 +301,7 @@ fn compile_encodings(
     encodings
 }
 
-/// Whether nought means something.
+/// Whether zero means something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Zero {
     Allowed,
@@ -318,7 +319,7 @@ fn duration(
         Ok(found) if found.is_zero() && zero == Zero::Refused => {
             problems.push(Problem::error(
                 text.span(),
-                "a timeout of nought lets nothing through",
+                "a timeout of zero lets nothing through",
             ));
             default
         }
@@ -340,17 +341,17 @@ struct UrlFacts {
     is_loopback: bool,
 }
 
-/// Enough of a URL to find slips of the hand; the HTTP client parses it for good.
+/// Enough of a URL to find mistakes; the HTTP client parses it completely.
 fn check_url(text: &str) -> Result<UrlFacts, &'static str> {
     let (is_clear_text, rest) = if let Some(rest) = text.strip_prefix("https://") {
         (false, rest)
     } else if let Some(rest) = text.strip_prefix("http://") {
         (true, rest)
     } else {
-        return Err("it has to begin with `https://` or `http://`");
+        return Err("it must begin with `https://` or `http://`");
     };
     if text.contains(['?', '#']) {
-        return Err("a query belongs into `query_params`");
+        return Err("a query belongs in `query_params`");
     }
     if text
         .chars()
@@ -360,14 +361,14 @@ fn check_url(text: &str) -> Result<UrlFacts, &'static str> {
     }
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.contains('@') {
-        return Err("credentials do not belong into a URL; use `credential`");
+        return Err("credentials do not belong in a URL; use `credential`");
     }
     let (host, port) = split_port(authority);
     if host.is_empty() {
         return Err("it names no host");
     }
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        return Err("its port is no number up to 65535");
+        return Err("its port is not a number up to 65535");
     }
     let is_loopback = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
     Ok(UrlFacts {
