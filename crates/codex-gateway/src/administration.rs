@@ -1,227 +1,19 @@
-//! Keys, teams and budgets as people and scripts describe them: words are read and checked here,
-//! once for the command line and the admin API. Speaks to the store through the ledger; prints and
-//! answers nothing.
+//! Keys, teams and budgets, once for the command line and the admin API. Uses the store through the
+//! ledger; prints nothing and answers no request.
 
-use gateway_ledger::{
-    Actor, CreatedKey, Directory, KeyRecord, Ledger, LedgerError, LedgerErrorKind, NewKey,
-    TeamRecord,
-};
-use gateway_policy::limit::{Budget, Limits, Scope, Window};
-use gateway_policy::units::parse_duration;
-use gateway_policy::{AuthRoute, Billing, ModelPattern};
+pub mod error;
+pub mod spec;
+
+use gateway_ledger::{Actor, CreatedKey, Directory, KeyRecord, Ledger, TeamRecord};
+use gateway_policy::Billing;
+use gateway_policy::limit::{Budget, Scope, Window};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Longest name of a key, an owner or a team, in characters: they stand in tables and log lines.
-const LONGEST_NAME: usize = 100;
+use crate::administration::error::AdminError;
+use crate::administration::spec::{BudgetSpec, KeySpec, RateLimitSpec};
 
-/// Highest limit on speed that means anything.
-const HIGHEST_LIMIT: u64 = 1_000_000_000;
-
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The description is at fault; the text says how.
-    #[error("{0}")]
-    Invalid(String),
-    /// Nothing of that name is there.
-    #[error("{0}")]
-    NotFound(String),
-    /// What is there stands in the way.
-    #[error("{0}")]
-    Conflict(String),
-    /// The store did not do it.
-    #[error("the store did not take the change: {0}")]
-    Store(#[source] LedgerError),
-}
-
-impl From<LedgerError> for AdminError {
-    fn from(error: LedgerError) -> Self {
-        match error.kind() {
-            LedgerErrorKind::Invalid => Self::Invalid(error.to_string()),
-            LedgerErrorKind::NotFound => Self::NotFound(error.to_string()),
-            LedgerErrorKind::Conflict => Self::Conflict(error.to_string()),
-            LedgerErrorKind::Unavailable | LedgerErrorKind::Rejected | LedgerErrorKind::Corrupt => {
-                Self::Store(error)
-            }
-        }
-    }
-}
-
-fn invalid(text: impl Into<String>) -> AdminError {
-    AdminError::Invalid(text.into())
-}
-
-/// A key to be made.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySpec {
-    pub name: String,
-    pub team: Option<String>,
-    pub owner: Option<String>,
-    /// A duration from now such as `90d`, or a moment such as `2027-01-31T00:00:00Z`.
-    pub expires: Option<String>,
-    #[serde(default)]
-    pub models: Vec<String>,
-    #[serde(default)]
-    pub routes: Vec<String>,
-    #[serde(default)]
-    pub budgets: Vec<BudgetSpec>,
-    #[serde(default, deserialize_with = "whole")]
-    pub requests_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "whole")]
-    pub tokens_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "whole")]
-    pub concurrency: Option<u64>,
-}
-
-/// A whole number as JSON writes it: some programs say `5.0`.
-pub(crate) fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else {
-        return Ok(None);
-    };
-    let read = number.as_u64().or_else(|| {
-        let text = number.to_string();
-        text.strip_suffix(".0")?.parse().ok()
-    });
-    let wrong = || serde::de::Error::custom(format!("`{number}` is no whole number from 1 on"));
-    read.map(Some).ok_or_else(wrong)
-}
-
-/// A budget as words.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetSpec {
-    /// `5.00/day`.
-    pub amount: String,
-    /// `80%`.
-    pub soft: Option<String>,
-    /// `metered` (default) or `plan`.
-    pub billing: Option<String>,
-}
-
-impl BudgetSpec {
-    /// Reads the words.
-    pub fn read(&self) -> Result<Budget, AdminError> {
-        let billing = billing(self.billing.as_deref())?;
-        Budget::parse(&self.amount, self.soft.as_deref(), billing)
-            .map_err(|error| invalid(format!("budget `{}`: {error}", self.amount)))
-    }
-}
-
-/// Reads `metered` or `plan`; metered when nothing is said.
-pub fn billing(word: Option<&str>) -> Result<Billing, AdminError> {
-    let word = word.unwrap_or("metered");
-    Billing::parse(word).ok_or_else(|| invalid(format!("`{word}` is neither `metered` nor `plan`")))
-}
-
-/// Reads `day`, `week`, `month` or `total`.
-pub fn window(word: &str) -> Result<Window, AdminError> {
-    Window::parse(word).ok_or_else(|| {
-        invalid(format!(
-            "`{word}` is none of `day`, `week`, `month`, `total`"
-        ))
-    })
-}
-
-/// Limits on speed; zero would be a revoked key by another name.
-pub fn limits(
-    requests_per_minute: Option<u64>,
-    tokens_per_minute: Option<u64>,
-    concurrency: Option<u64>,
-) -> Result<Limits, AdminError> {
-    let all = [requests_per_minute, tokens_per_minute, concurrency];
-    if all.contains(&Some(0)) {
-        return Err(invalid("a limit is at least 1; to stop a key, revoke it"));
-    }
-    if all.into_iter().flatten().any(|limit| limit > HIGHEST_LIMIT) {
-        return Err(invalid(format!(
-            "a limit is at most {HIGHEST_LIMIT}; without one, leave it out"
-        )));
-    }
-    Ok(Limits {
-        requests_per_minute,
-        tokens_per_minute,
-        concurrency,
-    })
-}
-
-fn name(what: &str, text: &str) -> Result<String, AdminError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(invalid(format!("{what} needs a name")));
-    }
-    if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
-        return Err(invalid(format!(
-            "the name of {what} has more than {LONGEST_NAME} characters or control characters"
-        )));
-    }
-    Ok(text.to_owned())
-}
-
-fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
-    let at = match parse_duration(text) {
-        Ok(duration) => jiff::SignedDuration::try_from(duration)
-            .ok()
-            .and_then(|duration| now.checked_add(duration).ok()),
-        Err(_) => text.parse().ok(),
-    };
-    at.filter(|at| *at > now).ok_or_else(|| {
-        invalid(format!(
-            "expiry `{text}` is neither a duration such as `90d` nor a moment to come such as \
-             `2027-01-31T00:00:00Z`"
-        ))
-    })
-}
-
-impl KeySpec {
-    /// Reads the words.
-    pub fn read(&self, now: Timestamp) -> Result<NewKey, AdminError> {
-        for glob in &self.models {
-            if glob.is_empty() || ModelPattern::new(glob).is_err() {
-                return Err(invalid(format!("`{glob}` is no glob over model ids")));
-            }
-        }
-        let route = |word: &String| {
-            AuthRoute::parse(word).ok_or_else(|| {
-                let known = AuthRoute::ALL.map(AuthRoute::as_str).join("`, `");
-                invalid(format!("`{word}` is no auth route; there are `{known}`"))
-            })
-        };
-        Ok(NewKey {
-            name: name("a key", &self.name)?,
-            owner: self
-                .owner
-                .as_deref()
-                .map(|owner| name("an owner", owner))
-                .transpose()?,
-            team: self
-                .team
-                .as_deref()
-                .map(|team| name("a team", team))
-                .transpose()?,
-            expires_at: self
-                .expires
-                .as_deref()
-                .map(|text| expiry(text, now))
-                .transpose()?,
-            models: self.models.clone(),
-            routes: self.routes.iter().map(route).collect::<Result<_, _>>()?,
-            limits: limits(
-                self.requests_per_minute,
-                self.tokens_per_minute,
-                self.concurrency,
-            )?,
-            budgets: self
-                .budgets
-                .iter()
-                .map(BudgetSpec::read)
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-/// What is answered when a key was made or rotated: the one time that it is shown.
+/// A key that was created or rotated, with its secret, which is shown only this once.
 #[derive(Serialize)]
 pub struct ShownKey {
     pub id: String,
@@ -237,7 +29,7 @@ impl From<CreatedKey> for ShownKey {
     }
 }
 
-/// A budget and where it stands; `resets_at` is absent for one that never begins anew.
+/// A budget and what is spent of it, in nano-dollars. `resets_at` is absent for the window `total`.
 #[derive(Debug, Clone, Serialize)]
 pub struct BudgetLine {
     pub scope: String,
@@ -250,7 +42,10 @@ pub struct BudgetLine {
     pub resets_at: Option<Timestamp>,
 }
 
-/// Makes a key.
+/// Creates a key.
+///
+/// # Errors
+/// [`AdminError::Invalid`] when the description is not valid, [`AdminError::Store`].
 pub async fn create_key(
     ledger: &Ledger,
     spec: &KeySpec,
@@ -261,7 +56,10 @@ pub async fn create_key(
     Ok(ledger.create_key(&new, actor).await?.into())
 }
 
-/// Gives a key another secret.
+/// Replaces the secret of a key, named by its id or by a name that only one live key has.
+///
+/// # Errors
+/// [`AdminError::NotFound`], [`AdminError::Conflict`] for an ambiguous name, [`AdminError::Store`].
 pub async fn rotate_key(
     ledger: &Ledger,
     key: &str,
@@ -271,7 +69,10 @@ pub async fn rotate_key(
     Ok(ledger.rotate_key(&id, actor).await?.into())
 }
 
-/// Stops a key for good; answers its id.
+/// Revokes a key for good; returns its id.
+///
+/// # Errors
+/// [`AdminError::NotFound`], [`AdminError::Conflict`] for an ambiguous name, [`AdminError::Store`].
 pub async fn revoke_key(
     ledger: &Ledger,
     key: &str,
@@ -282,11 +83,11 @@ pub async fn revoke_key(
         return Ok(id);
     }
     Err(AdminError::NotFound(format!(
-        "key `{key}` is revoked already"
+        "key `{key}` is already revoked"
     )))
 }
 
-/// The id of a key that is not revoked, by its id or by a name that only one has.
+/// The id of a live key, by its id or by a name that only one live key has.
 fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdminError> {
     let live = |key: &&KeyRecord| key.revoked_at.is_none();
     if let Some(key) = directory.key(wanted).filter(live) {
@@ -309,18 +110,24 @@ fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdminError> {
     }
 }
 
-/// Makes a team or changes its limits.
+/// Creates a team or replaces its rate limits.
+///
+/// # Errors
+/// [`AdminError::Invalid`] when the name or a limit is not valid, [`AdminError::Store`].
 pub async fn put_team(
     ledger: &Ledger,
     team: &str,
-    limits: Limits,
+    limits: &RateLimitSpec,
     actor: impl Into<Actor>,
 ) -> Result<(), AdminError> {
-    let team = name("a team", team)?;
-    Ok(ledger.put_team(&team, limits, actor).await?)
+    let team = spec::name("a team", team)?;
+    Ok(ledger.put_team(&team, limits.read()?, actor).await?)
 }
 
 /// Deletes a team that has no live keys.
+///
+/// # Errors
+/// [`AdminError::NotFound`], [`AdminError::Conflict`] while it has live keys, [`AdminError::Store`].
 pub async fn delete_team(
     ledger: &Ledger,
     team: &str,
@@ -332,8 +139,8 @@ pub async fn delete_team(
     Err(AdminError::NotFound(format!("there is no team `{team}`")))
 }
 
-/// Reads `gateway`, `team:NAME` or `key:ID` (or the key's name) and makes sure that it is there.
-pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdminError> {
+/// Reads `gateway`, `team:NAME` or `key:ID` (or the key's name), and checks that it exists.
+async fn existing_scope(ledger: &Ledger, text: &str) -> Result<Scope, AdminError> {
     let directory = ledger.directory().await?;
     match Scope::parse(text) {
         Some(Scope::Gateway) => Ok(Scope::Gateway),
@@ -348,13 +155,17 @@ pub async fn scope(ledger: &Ledger, text: &str) -> Result<Scope, AdminError> {
             }
             Err(AdminError::NotFound(format!("there is no team `{team}`")))
         }
-        None => Err(invalid(format!(
-            "`{text}` is none of `gateway`, `team:NAME`, `key:ID`"
+        None => Err(AdminError::invalid(format!(
+            "`{text}` is not one of `gateway`, `team:NAME`, `key:ID`"
         ))),
     }
 }
 
-/// Sets a budget.
+/// Sets the budget of a scope (`gateway`, `team:NAME` or `key:ID`) for its window and billing.
+///
+/// # Errors
+/// [`AdminError::Invalid`], [`AdminError::NotFound`] when the scope does not exist,
+/// [`AdminError::Store`].
 pub async fn put_budget(
     ledger: &Ledger,
     of: &str,
@@ -362,11 +173,14 @@ pub async fn put_budget(
     actor: impl Into<Actor>,
 ) -> Result<(), AdminError> {
     let budget = spec.read()?;
-    let scope = scope(ledger, of).await?;
+    let scope = existing_scope(ledger, of).await?;
     Ok(ledger.put_budget(&scope, &budget, actor).await?)
 }
 
-/// Takes a budget away.
+/// Deletes a budget.
+///
+/// # Errors
+/// [`AdminError::NotFound`] when there is no such budget, [`AdminError::Store`].
 pub async fn delete_budget(
     ledger: &Ledger,
     of: &str,
@@ -374,10 +188,10 @@ pub async fn delete_budget(
     billing: Billing,
     actor: impl Into<Actor>,
 ) -> Result<(), AdminError> {
-    // Also the budget of a key that was revoked meanwhile.
+    // A revoked key may still have a budget to delete.
     let scope = match Scope::parse(of) {
         Some(Scope::Key(id)) if ledger.directory().await?.key(&id).is_some() => Scope::Key(id),
-        Some(_) | None => scope(ledger, of).await?,
+        Some(_) | None => existing_scope(ledger, of).await?,
     };
     if ledger.delete_budget(&scope, window, billing, actor).await? {
         return Ok(());
@@ -389,13 +203,19 @@ pub async fn delete_budget(
     )))
 }
 
-/// All budgets and where they stand.
+/// All budgets and what is spent of them.
+///
+/// # Errors
+/// [`AdminError::Store`].
 pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdminError> {
     let directory = ledger.directory().await?;
     lines(ledger, directory.budgets()).await
 }
 
-/// The budgets of some scopes and where they stand.
+/// The budgets of some scopes and what is spent of them.
+///
+/// # Errors
+/// [`AdminError::Store`].
 pub async fn budgets_of(
     ledger: &Ledger,
     directory: &Directory,
@@ -426,6 +246,3 @@ async fn lines(
     });
     Ok(lines.collect())
 }
-
-#[cfg(test)]
-mod tests;

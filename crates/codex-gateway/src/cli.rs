@@ -1,18 +1,21 @@
-//! The command table; one file a command.
+//! The command table; one file per command.
 
 mod admin;
+mod budgets;
 mod check;
 mod dashboard;
 mod explain;
 mod facts;
+mod keys;
 mod models;
 mod output;
+mod rate_limits;
 mod reprice;
 pub(crate) mod serve;
 mod settings;
 mod store;
 mod table;
-mod team;
+mod teams;
 mod usage;
 mod words;
 
@@ -54,21 +57,21 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show the model catalogue: standing, surfaces, routes, prices, fallback.
     Models(models::ModelsArgs),
-    /// Make, list, rotate and revoke gateway keys.
+    /// Create, list, rotate and revoke gateway keys.
     #[command(subcommand)]
-    Keys(team::KeysCommand),
-    /// Make, list and delete teams.
+    Keys(keys::KeysCommand),
+    /// Create, list and delete teams.
     #[command(subcommand)]
-    Teams(team::TeamsCommand),
+    Teams(teams::TeamsCommand),
     /// Set, list and delete budgets.
     #[command(subcommand)]
-    Budgets(team::BudgetsCommand),
+    Budgets(budgets::BudgetsCommand),
     /// Print a one-time link that signs a browser in to the dashboard.
     Dashboard(dashboard::DashboardArgs),
-    /// Look after the admin token.
+    /// Manage the admin token.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Sum the ledger up.
+    /// Sum the ledger.
     Usage(usage::UsageArgs),
     /// Compare recorded costs with the present price table; `--apply` adds correcting entries.
     Reprice(reprice::RepriceArgs),
@@ -93,9 +96,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&overrides, &args),
         Command::Explain(args) => explain::run(&overrides, args),
         Command::Models(args) => models::run(&overrides, &args),
-        Command::Keys(command) => team::keys(&overrides, command),
-        Command::Teams(command) => team::teams(&overrides, command),
-        Command::Budgets(command) => team::budgets(&overrides, command),
+        Command::Keys(command) => keys::run(&overrides, command),
+        Command::Teams(command) => teams::run(&overrides, command),
+        Command::Budgets(command) => budgets::run(&overrides, command),
         Command::Dashboard(args) => dashboard::run(&overrides, &args),
         Command::Admin(command) => admin::run(&overrides, &command),
         Command::Usage(args) => usage::run(&overrides, &args),

@@ -1,4 +1,4 @@
-//! `codex-gateway admin`: the administrator's own secret. Prints none.
+//! `codex-gateway admin`: the administrator's own secret. Never prints it.
 
 use std::process::ExitCode;
 
@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::cli::output::{print_error, print_out};
 use crate::cli::settings;
-use crate::cli::store::with_ledger;
+use crate::cli::store::{ACTOR, with_ledger};
 use crate::config::Overrides;
 use crate::data_dir;
 
 /// Subcommands of `admin`.
 #[derive(Debug, Subcommand)]
 pub(super) enum AdminCommand {
-    /// Make a new admin token, end every dashboard session, and write the token to its file.
+    /// Replace the admin token in its file, and end every dashboard session.
     RotateToken,
 }
 
@@ -31,13 +31,13 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
         None => settings.data_dir.join(data_dir::ADMIN_TOKEN),
         Some(token) => token.file.clone().ok_or_else(|| {
             print_error(
-                "error: the admin token comes from the environment; set the variable anew and \
-                 restart, or name a file in `[admin] token`",
+                "error: the admin token comes from the environment; change the variable and restart, \
+                 or name a file in `[admin] token`",
             );
             ExitCode::FAILURE
         })?,
     };
-    // The old token first becomes useless for making sessions, then those that it made end.
+    // First the old token stops opening sessions, then those that it opened end.
     data_dir::ensure(&settings.data_dir)
         .and_then(|()| data_dir::random_token())
         .and_then(|token| data_dir::replace(&path, &token))
@@ -45,15 +45,15 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
             print_error(&format!("error: cannot write {}: {error}", path.display()));
             ExitCode::FAILURE
         })?;
-    with_ledger(&settings, |ledger| async move {
+    with_ledger(&settings, async |ledger| {
         let detail = json!({});
         ledger
-            .note("cli", "admin_token.rotate", "admin", &detail)
+            .note(ACTOR, "admin_token.rotate", "admin", &detail)
             .await?;
-        ledger.end_sessions(None, "cli").await
+        ledger.end_sessions(None, ACTOR).await
     })?;
     print_out(&format!(
-        "the admin token in {} is new; running servers take it within two seconds, and every \
+        "wrote a new admin token to {}; running servers use it within two seconds, and every \
          dashboard session has ended",
         path.display()
     ));

@@ -8,8 +8,9 @@ use gateway_policy::{AttemptReason, AuthRoute, DecisionKind, Explanation, ModelI
 use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 
-use crate::cli::output::{print_json, print_out};
-use crate::cli::team::{self, speed, usd};
+use crate::cli::output::{print_json, print_out, usd};
+use crate::cli::rate_limits::rate_limits;
+use crate::cli::store::with_ledger;
 use crate::cli::{settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -71,7 +72,7 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
         explain(&settings, &places, &question, day)
     } else {
         let when = (day, Clock::system().now());
-        let asked = team::on_store(&settings, async |ledger| {
+        let asked = with_ledger(&settings, async |ledger| {
             explain_with_key(ledger, &settings, &places, &question, when).await
         });
         match asked {
@@ -233,12 +234,12 @@ fn key_context(lines: &mut Lines, context: &KeyContext) {
         let left = usd(line.nanos.saturating_sub(line.spent_nanos));
         let reset = line.resets_at;
         let reset = reset
-            .map(|at| format!(", begins anew {at}"))
+            .map(|at| format!(", resets at {at}"))
             .unwrap_or_default();
         lines.add(
             "budget",
             format!(
-                "{}: {left} left of {} USD, {} ({}), {} set aside{reset}",
+                "{}: {left} left of {} USD, {} ({}), {} reserved{reset}",
                 line.scope,
                 usd(line.nanos),
                 line.window.as_str(),
@@ -248,7 +249,10 @@ fn key_context(lines: &mut Lines, context: &KeyContext) {
         );
     }
     for line in &context.limits {
-        lines.add("limit", format!("{}: {}", line.scope, speed(line.limits)));
+        lines.add(
+            "limit",
+            format!("{}: {}", line.scope, rate_limits(line.limits)),
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use gateway_policy::ModelId;
 
 use crate::cli::output::{print_json, print_out};
-use crate::cli::store::with_ledger;
+use crate::cli::store::{ACTOR, with_ledger};
 use crate::cli::table::{Side, Table};
 use crate::cli::{settings, words};
 use crate::config::Overrides;
@@ -47,7 +47,7 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
     let settings = settings::load_for_store(overrides)?;
     match command {
         FactsCommand::List { json } => {
-            let facts = with_ledger(&settings, |ledger| async move { ledger.facts().await })?;
+            let facts = with_ledger(&settings, async |ledger| ledger.facts().await)?;
             let report = FactsReport { facts };
             if json {
                 return Ok(print_json(&report));
@@ -55,9 +55,9 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
             print_out(&text(&report));
         }
         FactsCommand::Clear { model, json } => {
-            let cleared = with_ledger(&settings, |ledger| async move {
+            let cleared = with_ledger(&settings, async |ledger| {
                 let model = model.as_ref().map(ModelId::as_str);
-                ledger.clear_facts(model, "cli").await
+                ledger.clear_facts(model, ACTOR).await
             })?;
             if json {
                 return Ok(print_json(&Cleared { cleared }));

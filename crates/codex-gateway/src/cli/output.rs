@@ -3,8 +3,18 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::Args;
+
 /// Exit code when the configuration or a flag is not valid (`EX_USAGE` of `sysexits.h`).
 pub(super) const EXIT_CONFIG: u8 = 64;
+
+/// The flag of commands whose answer is text or JSON.
+#[derive(Debug, Args)]
+pub(super) struct JsonArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// Prints to standard error, for a person.
 #[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
@@ -31,6 +41,33 @@ pub(super) fn print_json(answer: &impl serde::Serialize) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the answer of a command, as JSON or as text. A failure has been printed already.
+pub(super) fn print_answer<T: serde::Serialize>(
+    answer: Result<T, ExitCode>,
+    is_json: bool,
+    text: impl FnOnce(&T) -> String,
+) -> ExitCode {
+    match answer {
+        Ok(answer) if is_json => print_json(&answer),
+        Ok(answer) => {
+            print_out(&text(&answer));
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+/// Nano-dollars in dollars with four decimals, rounded toward zero.
+pub(super) fn usd(nanos: i64) -> String {
+    let cents = nanos / 100_000;
+    format!(
+        "{}{}.{:04}",
+        if cents < 0 { "-" } else { "" },
+        (cents / 10_000).abs(),
+        (cents % 10_000).abs()
+    )
 }
 
 /// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.

@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use gateway_ledger::{RepriceQuery, RepriceReport};
+use gateway_ledger::{LedgerError, RepriceQuery, RepriceReport};
 
 use crate::cli::output::{EXIT_CONFIG, dollars, print_error, print_json, print_out};
 use crate::cli::settings;
-use crate::cli::store::with_ledger;
+use crate::cli::store::{ACTOR, with_ledger};
 use crate::cli::table::{Side, Table};
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -46,16 +46,16 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
         ..RepriceQuery::default()
     };
     let (prices, is_applied) = (settings.prices.table.clone(), args.apply);
-    let report = with_ledger(&settings, |ledger| async move {
+    let report = with_ledger(&settings, async |ledger| {
         let report = ledger.reprice(&query, &prices, is_applied).await?;
         if is_applied {
             let detail = serde_json::json!({ "entries": report.applied });
             let version = &report.price_version;
             ledger
-                .note("cli", "ledger.reprice", version, &detail)
+                .note(ACTOR, "ledger.reprice", version, &detail)
                 .await?;
         }
-        Ok(report)
+        Ok::<_, LedgerError>(report)
     })?;
     if args.json {
         return Ok(print_json(&report));

@@ -1,52 +1,56 @@
 //! Opens the ledger for one command, beside a server that may be running. Records no exchange and
 //! takes no lock.
 
-use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ledger::{InstanceId, Ledger, LedgerError, OpenOptions};
+use anyhow::Context as _;
+use gateway_ledger::{InstanceId, Ledger, OpenOptions};
 
+use crate::administration::error::AdminError;
 use crate::cli::output::print_error;
 use crate::clock;
 use crate::config::Settings;
 use crate::data_dir;
 
-/// Runs a command on the ledger; what goes wrong is said here.
-pub(super) fn with_ledger<T, F>(
+/// Who made a change, in the audit log.
+pub(super) const ACTOR: &str = "cli";
+
+/// Runs a command on the ledger. Prints what goes wrong.
+///
+/// # Errors
+/// The exit code, when the ledger cannot be opened or the command fails.
+pub(super) fn with_ledger<T, E: Into<AdminError>>(
     settings: &Settings,
-    command: impl FnOnce(Ledger) -> F,
-) -> Result<T, ExitCode>
-where
-    F: Future<Output = Result<T, LedgerError>>,
-{
-    let failed = |error: anyhow::Error| {
+    command: impl AsyncFnOnce(&Ledger) -> Result<T, E>,
+) -> Result<T, ExitCode> {
+    run(settings, command).map_err(|error| {
         print_error(&format!("error: {error:#}"));
         ExitCode::FAILURE
-    };
-    data_dir::ensure(&settings.data_dir).map_err(|error| {
-        let dir = settings.data_dir.display().to_string();
-        failed(anyhow::Error::new(error).context(format!("cannot use the data directory {dir}")))
-    })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed(error.into()))?;
-    runtime
-        .block_on(async {
-            let ledger = Ledger::attach(options(settings)).await?;
-            let answer = command(ledger.clone()).await;
-            ledger.close().await;
-            answer
-        })
-        .map_err(|error: LedgerError| {
-            failed(anyhow::Error::new(error).context("cannot ask the ledger"))
-        })
+    })
 }
 
-/// How a command opens the ledger.
-pub(super) fn options(settings: &Settings) -> OpenOptions {
+fn run<T, E: Into<AdminError>>(
+    settings: &Settings,
+    command: impl AsyncFnOnce(&Ledger) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let dir = &settings.data_dir;
+    data_dir::ensure(dir)
+        .with_context(|| format!("cannot use the data directory {}", dir.display()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let ledger = Ledger::attach(options(settings)).await;
+        let ledger = ledger.map_err(AdminError::from)?;
+        let answer = command(&ledger).await;
+        ledger.close().await;
+        Ok(answer.map_err(Into::into)?)
+    })
+}
+
+fn options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         url: settings.storage.url.clone(),
         data_dir: settings.data_dir.clone(),

@@ -23,6 +23,12 @@ impl Table {
         }
     }
 
+    /// A table with these columns, all aligned left.
+    pub(super) fn left(titles: &[&str]) -> Self {
+        let column = |title: &&str| ((*title).to_owned(), Side::Left);
+        Self::new(titles.iter().map(column).collect())
+    }
+
     /// Adds a row; cells that are missing are empty. Clients and upstreams choose some of the
     /// texts, so control characters, which a terminal would obey, are made visible.
     pub(super) fn row(&mut self, cells: Vec<String>) {

@@ -49,10 +49,7 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     let settings = settings::load_for_store(overrides)?;
     let query = query(args, Clock::system().now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
-    let report = with_ledger(
-        &settings,
-        |ledger| async move { ledger.usage(&query).await },
-    )?;
+    let report = with_ledger(&settings, async |ledger| ledger.usage(&query).await)?;
     let by = group_by(&args.by).map_err(|message| refuse(&message))?;
     match args.format {
         Format::Json => return Ok(print_json(&report)),

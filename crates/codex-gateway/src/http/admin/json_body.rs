@@ -65,7 +65,7 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
-    use crate::administration::KeySpec;
+    use crate::administration::spec::KeySpec;
 
     async fn read(content_type: Option<&str>, body: String) -> Result<(), ErrorCode> {
         let mut request = Request::new(Body::from(body));

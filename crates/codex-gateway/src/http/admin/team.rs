@@ -9,11 +9,12 @@ use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use gateway_ledger::LedgerError;
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin_auth::AdminPrincipal;
-use crate::administration::{self, AdminError, BudgetSpec, KeySpec};
+use crate::administration;
+use crate::administration::error::AdminError;
+use crate::administration::spec::{self, BudgetSpec, KeySpec, RateLimitSpec};
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
 use crate::http::admin::json_body::{self, Empty};
@@ -86,31 +87,13 @@ async fn teams(State(app): State<Arc<App>>) -> Answer {
     Ok(Json(json!({ "items": teams })).into_response())
 }
 
-/// The limits of a team.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TeamSpec {
-    #[serde(default, deserialize_with = "administration::whole")]
-    requests_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "administration::whole")]
-    tokens_per_minute: Option<u64>,
-    #[serde(default, deserialize_with = "administration::whole")]
-    concurrency: Option<u64>,
-}
-
 async fn put_team(
     State(app): State<Arc<App>>,
     Extension(by): Extension<AdminPrincipal>,
     Path(team): Path<String>,
-    json_body::Json(spec): json_body::Json<TeamSpec>,
+    json_body::Json(limits): json_body::Json<RateLimitSpec>,
 ) -> Answer {
-    let limits = administration::limits(
-        spec.requests_per_minute,
-        spec.tokens_per_minute,
-        spec.concurrency,
-    )
-    .map_err(refused)?;
-    administration::put_team(app.books.ledger(), &team, limits, &by.actor)
+    administration::put_team(app.books.ledger(), &team, &limits, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
@@ -151,8 +134,8 @@ async fn delete_budget(
     Extension(by): Extension<AdminPrincipal>,
     Path((scope, window, billing)): Path<(String, String, String)>,
 ) -> Answer {
-    let window = administration::window(&window).map_err(refused)?;
-    let billing = administration::billing(Some(&billing)).map_err(refused)?;
+    let window = spec::window(&window).map_err(refused)?;
+    let billing = spec::billing(Some(&billing)).map_err(refused)?;
     administration::delete_budget(app.books.ledger(), &scope, window, billing, &by.actor)
         .await
         .map_err(refused)?;

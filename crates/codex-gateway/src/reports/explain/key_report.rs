@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::administration::{self, AdminError, BudgetLine};
+use crate::administration::error::AdminError;
+use crate::administration::{self, BudgetLine};
 use crate::config::{Settings, SourceMap};
 use crate::error::ErrorCode;
 use crate::identity::keys::Grant;

@@ -53,11 +53,11 @@ fn what_is_wrong_is_said() {
         ),
         (
             read(|spec| spec.routes = vec!["x".to_owned()]),
-            "`x` is no auth route",
+            "`x` is not one of the auth routes",
         ),
         (
             read(|spec| spec.models = vec!["gpt-[".to_owned()]),
-            "`gpt-[` is no glob",
+            "`gpt-[` is not a valid glob",
         ),
         (read(|spec| spec.concurrency = Some(0)), "at least 1"),
         (

@@ -1,0 +1,117 @@
+//! `codex-gateway budgets`: works on the store, beside servers that may be running and notice the
+//! change by themselves. Checks nothing itself: `administration.rs` does.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::administration::spec::{self, BudgetSpec};
+use crate::administration::{self, BudgetLine};
+use crate::cli::output::{JsonArgs, print_answer, usd};
+use crate::cli::settings;
+use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::table::Table;
+use crate::config::Overrides;
+
+/// Subcommands of `budgets`.
+#[derive(Debug, Subcommand)]
+pub(super) enum BudgetsCommand {
+    /// Set the budget of a scope for a window and a kind of cost.
+    Set {
+        /// gateway, team:NAME or key:ID.
+        scope: String,
+        /// An amount of USD and a window, such as 5.00/day.
+        amount: String,
+        /// Share of the budget from which the log and the metrics warn, such as 80%.
+        #[arg(long, value_name = "PERCENT")]
+        soft: Option<String>,
+        /// Which costs the budget counts: metered or plan.
+        #[arg(long, value_name = "KIND")]
+        billing: Option<String>,
+    },
+    /// List all budgets with what is spent of them.
+    List(JsonArgs),
+    /// Delete a budget.
+    Delete {
+        /// gateway, team:NAME or key:ID.
+        scope: String,
+        /// day, week, month or total.
+        window: String,
+        /// metered or plan.
+        #[arg(long, value_name = "KIND")]
+        billing: Option<String>,
+    },
+}
+
+/// Runs `budgets`.
+pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
+    let settings = match settings::load_for_store(overrides) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match command {
+        BudgetsCommand::Set {
+            scope,
+            amount,
+            soft,
+            billing,
+        } => {
+            let spec = BudgetSpec {
+                amount,
+                soft,
+                billing,
+            };
+            let set = with_ledger(&settings, async |ledger| {
+                administration::put_budget(ledger, &scope, &spec, ACTOR).await
+            });
+            let amount = &spec.amount;
+            print_answer(set, false, |()| format!("{scope} may spend {amount}"))
+        }
+        BudgetsCommand::List(args) => {
+            let budgets = with_ledger(&settings, administration::budgets);
+            print_answer(budgets, args.json, |budgets| table(budgets))
+        }
+        BudgetsCommand::Delete {
+            scope,
+            window,
+            billing,
+        } => {
+            let deleted = with_ledger(&settings, async |ledger| {
+                let window = spec::window(&window)?;
+                let billing = spec::billing(billing.as_deref())?;
+                administration::delete_budget(ledger, &scope, window, billing, ACTOR).await
+            });
+            print_answer(deleted, false, |()| {
+                format!("the {window} budget of {scope} is deleted")
+            })
+        }
+    }
+}
+
+fn table(budgets: &[BudgetLine]) -> String {
+    let mut table = Table::left(&[
+        "scope",
+        "window",
+        "billing",
+        "USD",
+        "spent",
+        "reserved",
+        "soft",
+        "resets at",
+    ]);
+    for line in budgets {
+        let soft = line.soft_percent.map(|percent| format!("{percent}%"));
+        let resets_at = line.resets_at.map(|at| at.to_string());
+        table.row(vec![
+            line.scope.clone(),
+            line.window.as_str().to_owned(),
+            line.billing.as_str().to_owned(),
+            usd(line.nanos),
+            usd(line.spent_nanos),
+            usd(line.reserved_nanos),
+            soft.unwrap_or_default(),
+            resets_at.unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}
