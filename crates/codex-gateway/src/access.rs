@@ -1,4 +1,4 @@
-//! Who may speak to the listener at all: where a request comes from, and the checks before everything else.
+//! The checks before everything else, and where a request comes from.
 
 pub mod client_address;
 pub mod request_guard;

@@ -13,7 +13,7 @@ use axum_extra::headers::authorization::{Authorization, Bearer};
 use gateway_ledger::{Actor, Ledger, NewSession, Session};
 use http::{HeaderMap, Method, header};
 
-use crate::access::client_address::Visitor;
+use crate::access::client_address::ClientAddr;
 use crate::admin_auth::throttle::{SecretKind, Throttle};
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
@@ -69,7 +69,7 @@ impl AdminAuth {
         &self,
         method: &Method,
         headers: &HeaderMap,
-        client: Visitor,
+        client: ClientAddr,
     ) -> Result<AdminPrincipal, GatewayError> {
         // A program that sends a token means it, whatever cookies it has collected.
         let has_authorization = headers.contains_key(header::AUTHORIZATION);
@@ -104,7 +104,7 @@ impl AdminAuth {
     pub fn authorize_token(
         &self,
         headers: &HeaderMap,
-        client: Visitor,
+        client: ClientAddr,
     ) -> Result<AdminPrincipal, GatewayError> {
         let refused = || {
             GatewayError::new(
@@ -135,7 +135,11 @@ impl AdminAuth {
     /// # Errors
     /// [`ErrorCode::AdminRequired`] when the link is unknown, used or expired,
     /// [`ErrorCode::RateLimitExceeded`] after too many wrong ones, and whatever the ledger reports.
-    pub async fn sign_in(&self, link: &str, client: Visitor) -> Result<NewSession, GatewayError> {
+    pub async fn sign_in(
+        &self,
+        link: &str,
+        client: ClientAddr,
+    ) -> Result<NewSession, GatewayError> {
         self.check_rate(SecretKind::SignInLink, client)?;
         let actor = Actor {
             name: "sign-in link".to_owned(),
@@ -170,7 +174,7 @@ impl AdminAuth {
         Ok(ended.map_err(|error| ledger_error(&error))? > 0)
     }
 
-    fn check_rate(&self, kind: SecretKind, client: Visitor) -> Result<(), GatewayError> {
+    fn check_rate(&self, kind: SecretKind, client: ClientAddr) -> Result<(), GatewayError> {
         let now = self.clock.instant();
         let checked = self.throttle.check(kind, client.address, now);
         checked.map_err(|seconds| {
@@ -183,7 +187,7 @@ impl AdminAuth {
         })
     }
 
-    fn record_failure(&self, kind: SecretKind, client: Visitor) {
+    fn record_failure(&self, kind: SecretKind, client: ClientAddr) {
         tracing::warn!(
             client.address = client.address.map(tracing::field::display),
             kind = ?kind,

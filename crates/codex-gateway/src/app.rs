@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin_auth::AdminAuth;
 use crate::clock::Clock;
+use crate::concurrency::Concurrency;
 use crate::config::active::SharedConfig;
 use crate::exchange::limiter::Limiter;
 use crate::identity::keys::Keys;
@@ -15,7 +16,6 @@ use crate::model_visibility::Catalogues;
 use crate::plan_limits::PlanWatch;
 use crate::reasoning::ReasoningMemory;
 use crate::recorder::Books;
-use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -39,7 +39,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     pub traces: Traces,
     /// One place an exchange, held until its last byte.
-    pub slots: Slots,
+    pub concurrency: Concurrency,
     /// Id of this data directory: marks forwarded requests and ledger entries.
     pub instance: String,
     /// Who may use `/api`.

@@ -44,7 +44,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
         .cloned()
         .unwrap_or_else(RequestId::generate);
     let limit = app.live.load().settings.server.max_concurrent;
-    let Some(place) = app.slots.take(limit) else {
+    let Some(permit) = app.concurrency.try_acquire(limit) else {
         return overloaded(&app, endpoint, &id);
     };
     let (answer, answered) = Answer::channel(app.deadline.clone());
@@ -71,7 +71,7 @@ pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> R
             }
         }
         in_flight.dec();
-        drop(place);
+        drop(permit);
     });
     answered.await.unwrap_or_else(|_| {
         GatewayError::new(

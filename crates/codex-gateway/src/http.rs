@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod dashboard;
+pub mod listener;
 pub mod models;
 pub mod ops;
 pub mod router;

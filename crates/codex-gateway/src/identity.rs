@@ -1,4 +1,6 @@
 //! Who is asking: the credential on a request, and the gateway keys that the store knows.
 
+pub mod caller;
 pub mod credentials;
+pub mod grant;
 pub mod keys;

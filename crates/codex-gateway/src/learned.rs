@@ -15,7 +15,7 @@ use gateway_wire::Verdict;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::identity::credentials::Caller;
+use crate::identity::caller::Caller;
 
 /// The memory of this process.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ pub mod bounded_map;
 pub mod cli;
 pub mod clock;
 pub mod codex_catalog;
+pub mod concurrency;
 pub mod config;
 pub mod data_dir;
 pub mod endpoint;
@@ -47,7 +48,6 @@ pub mod reports;
 pub mod request_body;
 pub mod secret;
 pub mod server;
-pub mod slots;
 pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]

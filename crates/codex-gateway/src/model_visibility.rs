@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::app::App;
 use crate::codex_catalog::file::Listed;
 use crate::config::active::ActiveConfig;
-use crate::identity::credentials::Caller;
+use crate::identity::caller::Caller;
 use crate::record::Exchange;
 use crate::secret::digest;
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
 use crate::endpoint::Endpoint;
-use crate::identity::credentials::Caller;
+use crate::identity::caller::Caller;
 use crate::ids::RequestId;
 use crate::request_body::TailWatch;
 

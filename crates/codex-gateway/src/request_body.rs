@@ -153,7 +153,7 @@ pub async fn read(
     } else {
         let (raw, codings, max) = (raw.clone(), codings.clone(), limits.max);
         // Decoding megabytes would hold up the streams of others.
-        tasks::aside(raw.len() > DECODE_INLINE, move || {
+        tasks::run_blocking(raw.len() > DECODE_INLINE, move || {
             let plain = decode::decode(&raw, &codings, max)?;
             let head = gateway_wire::request::scan(&plain);
             Ok::<_, GatewayError>((plain, head))

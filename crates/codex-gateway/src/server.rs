@@ -5,7 +5,6 @@ pub mod client_socket;
 pub mod protocol_error;
 pub mod socket;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::access::client_address::Peer;
 use crate::server::client_socket::{ClientSocket, Manner, Talk};
 use crate::server::socket::{FirstBytes, Protocol, WriteIdle};
 use crate::tasks::Tasks;
@@ -41,13 +41,6 @@ const HEAD_FIELDS: usize = 512;
 const MAX_CONNECTIONS: usize = 10_000;
 /// A client that takes nothing of its answer for this long has stopped reading.
 const WRITE_IDLE: Duration = Duration::from_secs(120);
-
-/// The other end of the connection that a request came on; an extension of every request.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    pub address: SocketAddr,
-    pub is_tls: bool,
-}
 
 /// A listener, what is served on it, and whether by TLS.
 pub struct Door {

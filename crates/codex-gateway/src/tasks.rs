@@ -12,7 +12,7 @@ pub struct Tasks {
     exchanges: TaskTracker,
     connections: TaskTracker,
     background: TaskTracker,
-    last: TaskTracker,
+    until_close: TaskTracker,
     draining: CancellationToken,
     stopping: CancellationToken,
 }
@@ -44,19 +44,19 @@ impl Tasks {
         );
     }
 
-    /// Runs something that ends by itself when told to, after everything else: the ledger's
+    /// Runs something that ends by itself once it is closed, after everything else: the ledger's
     /// writing.
-    pub fn spawn_to_the_end<F>(&self, future: F)
+    pub fn spawn_until_close<F>(&self, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.last.spawn(future);
+        self.until_close.spawn(future);
     }
 
-    /// Waits for what was spawned to the end.
+    /// Waits for the end of what runs until it is closed.
     pub async fn ended(&self) {
-        self.last.close();
-        self.last.wait().await;
+        self.until_close.close();
+        self.until_close.wait().await;
     }
 
     /// Serves one connection. Shutdown asks it to finish, then waits.
@@ -87,12 +87,12 @@ impl Tasks {
     }
 }
 
-/// Most pieces of heavy work at a time: each can hold a whole decoded body.
+/// Most heavy work that runs at once: each can hold a whole decoded body.
 static HEAVY: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
 
-/// Does heavy work on a thread of its own when `is_heavy`, else here. `None` when the work
+/// Runs work on a thread for blocking work when `is_heavy`, otherwise here. `None` when the work
 /// panicked.
-pub async fn aside<T, F>(is_heavy: bool, work: F) -> Option<T>
+pub async fn run_blocking<T, F>(is_heavy: bool, work: F) -> Option<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,

@@ -16,17 +16,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging. `filter` is `RUST_LOG`'s text where set; `info` otherwise.
+/// Starts logging. `filter` is in the syntax of `RUST_LOG`; `info` without one.
 ///
-/// Dependencies are held at `warn` unless named in the filter: at `trace`, HTTP libraries print
-/// header values.
+/// HTTP, TLS and SQL crates are held at `warn`: below that, they log header values.
 pub fn init(format: LogFormat, filter: Option<&str>) {
     let filter = guarded_filter(filter.unwrap_or("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false);
-    // A second initialisation (tests) keeps the first; that is no reason to stop.
+    // A second initialisation (in tests) keeps the first.
     drop(match format {
         LogFormat::Text => builder
             .with_ansi(std::io::stderr().is_terminal())
@@ -40,15 +39,15 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
     });
 }
 
-/// Libraries that print headers or bodies below `info`.
-const TALKATIVE: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx"];
+/// Crates that log headers or bodies below `info`.
+const NOISY_CRATES: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx"];
 
-/// No secret and no body in any log at any level: what others print below `info` stays off,
-/// whatever the filter asks.
+/// The filter without what other crates log below `info`, whatever it asks for: no secret and no
+/// body may appear in a log at any level.
 fn guarded_filter(text: &str) -> EnvFilter {
     let mut filter = EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
-    for library in TALKATIVE {
-        if let Ok(directive) = format!("{library}=warn").parse() {
+    for name in NOISY_CRATES {
+        if let Ok(directive) = format!("{name}=warn").parse() {
             filter = filter.add_directive(directive);
         }
     }

@@ -26,9 +26,10 @@ use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
 use crate::config::{self, Overrides, Settings, SourceMap};
 use crate::data_dir::DataDir;
-use crate::http::router::{Serves, router};
+use crate::http::listener::ListenerRole;
+use crate::http::router::router;
 use crate::http::state::HttpState;
-use crate::identity::credentials::Caller;
+use crate::identity::caller::Caller;
 
 /// The day whose prices hold in tests.
 pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 20);
@@ -69,9 +70,12 @@ impl Process {
 
     /// Sends a request through the router.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = router(HttpState::new(Arc::clone(&self.app)), Serves::Everything)
-            .oneshot(request)
-            .await;
+        let response = router(
+            HttpState::new(Arc::clone(&self.app)),
+            ListenerRole::Everything,
+        )
+        .oneshot(request)
+        .await;
         Answer::read(response.unwrap()).await
     }
 

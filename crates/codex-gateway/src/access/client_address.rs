@@ -1,26 +1,31 @@
-//! Where a request really comes from: the peer of the socket or, behind a reverse proxy that the
-//! operator trusts, what it says. Decides nothing about who somebody is; only whether they sit at
-//! this machine, and under which address failures and changes are noted.
+//! Where a request comes from: the peer of the socket or, behind a reverse proxy that the operator
+//! trusts, the address that the proxy names. Does not identify callers; only says whether a request
+//! is local, and under which address failures and changes are recorded.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use crate::server::Peer;
-
-/// Reverse proxies whose forwarding headers are believed.
+/// Reverse proxies whose forwarding headers are trusted.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// Who sent a request, as far as the network tells; an extension of every request.
+/// The other end of the connection that a request came on; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    pub address: SocketAddr,
+    pub is_tls: bool,
+}
+
+/// Where a request comes from, as far as the network tells; an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Visitor {
-    /// `None` without a socket.
+pub struct ClientAddr {
+    /// `None` for a request that did not come over a socket.
     pub address: Option<IpAddr>,
-    /// At this machine, and through nobody who says otherwise.
+    /// From this machine, and through no proxy that says otherwise.
     pub is_local: bool,
-    /// The browser's side of the connection is TLS.
+    /// The client's side of the connection is TLS.
     pub is_secure: bool,
 }
 
@@ -35,12 +40,12 @@ const FORWARDING: [&str; 6] = [
 ];
 
 impl TrustedProxies {
-    /// These networks.
+    /// Trusts these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Reads `10.0.0.0/8` or a single address.
+    /// Parses `10.0.0.0/8` or a single address.
     pub fn network(text: &str) -> Option<IpNet> {
         text.parse()
             .ok()
@@ -51,10 +56,10 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Where a request comes from. `None` for the peer: it came through no socket.
-    pub fn visitor(&self, peer: Option<&Peer>, headers: &HeaderMap) -> Visitor {
+    /// Where a request comes from. Without a `peer`, it did not come over a socket.
+    pub fn client_addr(&self, peer: Option<&Peer>, headers: &HeaderMap) -> ClientAddr {
         let Some(peer) = peer else {
-            return Visitor {
+            return ClientAddr {
                 address: None,
                 is_local: !is_forwarded(headers),
                 is_secure: false,
@@ -62,23 +67,22 @@ impl TrustedProxies {
         };
         let near = peer.address.ip().to_canonical();
         if !is_forwarded(headers) {
-            return Visitor {
+            return ClientAddr {
                 address: Some(near),
                 is_local: near.is_loopback(),
                 is_secure: peer.is_tls,
             };
         }
         if !self.contain(near) {
-            // Somebody who forwards and is not trusted: whoever is behind them, it is nobody at
-            // this machine.
-            return Visitor {
+            // A proxy that is not trusted: nothing shows that the client behind it is local.
+            return ClientAddr {
                 address: Some(near),
                 is_local: false,
                 is_secure: peer.is_tls,
             };
         }
-        let far = self.client(headers);
-        Visitor {
+        let far = self.forwarded_client(headers);
+        ClientAddr {
             address: Some(far.unwrap_or(near)),
             // A proxy elsewhere has a loopback of its own.
             is_local: near.is_loopback() && far.is_some_and(|far| far.is_loopback()),
@@ -87,28 +91,29 @@ impl TrustedProxies {
         }
     }
 
-    /// The nearest address that is no trusted proxy, from right to left. `None` when the headers
-    /// say nothing that can be believed: a proxy appends to one of the two and passes the other on
-    /// as the client wrote it, so two that differ prove nothing.
-    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+    /// The client that the forwarding headers name. `None` when they are not credible: a proxy
+    /// appends to one of the two and passes the other on as the client wrote it, so two that differ
+    /// prove nothing.
+    fn forwarded_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let standard: Vec<_> = values(headers, "forwarded")
             .map(|element| parameter(element, "for"))
             .collect();
         let usual: Vec<_> = values(headers, "x-forwarded-for").map(Some).collect();
         match (standard.is_empty(), usual.is_empty()) {
             (true, true) => None,
-            (false, true) => self.walk(&standard),
-            (true, false) => self.walk(&usual),
+            (false, true) => self.nearest_untrusted(&standard),
+            (true, false) => self.nearest_untrusted(&usual),
             (false, false) => self
-                .walk(&standard)
-                .filter(|client| self.walk(&usual) == Some(*client)),
+                .nearest_untrusted(&standard)
+                .filter(|client| self.nearest_untrusted(&usual) == Some(*client)),
         }
     }
 
-    fn walk(&self, chain: &[Option<&str>]) -> Option<IpAddr> {
+    /// The nearest address that is not a trusted proxy, from right to left.
+    fn nearest_untrusted(&self, chain: &[Option<&str>]) -> Option<IpAddr> {
         let mut nearest = None;
         for hop in chain.iter().rev() {
-            // What cannot be read ends the walk: everything left of it is hearsay.
+            // Everything to the left of an unreadable hop was written by an unknown party.
             let hop = address((*hop)?)?;
             nearest = Some(hop);
             if !self.contain(hop) {
@@ -119,15 +124,15 @@ impl TrustedProxies {
     }
 }
 
-/// Whether somebody says that a request passed through a proxy.
+/// Whether a request says that it passed through a proxy.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name: &HeaderName| {
         FORWARDING.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
     })
 }
 
-/// The elements of a list, over all fields of a name. A field that is no text counts as one
-/// unreadable element.
+/// The elements of a list, over all fields of a name. A field that is not text counts as
+/// one unreadable element.
 fn values<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(name)
@@ -161,7 +166,7 @@ fn address(text: &str) -> Option<IpAddr> {
     found.map(|address: IpAddr| address.to_canonical())
 }
 
-/// What the nearest proxy says about the browser's side.
+/// The protocol on the client's side, by the nearest proxy.
 fn proto(headers: &HeaderMap) -> Option<&str> {
     values(headers, "x-forwarded-proto").last().or_else(|| {
         values(headers, "forwarded")
@@ -183,7 +188,11 @@ mod tests {
         )
     }
 
-    fn visitor(networks: &[&str], peer: &str, fields: &[(&'static str, &str)]) -> (String, bool) {
+    fn client_addr(
+        networks: &[&str],
+        peer: &str,
+        fields: &[(&'static str, &str)],
+    ) -> (String, bool) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
@@ -192,8 +201,8 @@ mod tests {
             address: peer.parse().unwrap(),
             is_tls: false,
         };
-        let visitor = trusted(networks).visitor(Some(&peer), &headers);
-        (visitor.address.unwrap().to_string(), visitor.is_local)
+        let client = trusted(networks).client_addr(Some(&peer), &headers);
+        (client.address.unwrap().to_string(), client.is_local)
     }
 
     #[test]
@@ -205,7 +214,7 @@ mod tests {
             ("[::ffff:127.0.0.1]:9", &[], ("127.0.0.1", true)),
             ("192.0.2.1:9", &[], ("192.0.2.1", false)),
             ("192.0.2.1:9", &forged, ("192.0.2.1", false)),
-            // A proxy on this machine that nobody listed: its clients are not at this machine.
+            // A proxy on this machine that is not listed: its clients are not local.
             ("127.0.0.1:9", &forged, ("127.0.0.1", false)),
             ("127.0.0.1:9", &[("via", "1.1 proxy")], ("127.0.0.1", false)),
             (
@@ -224,7 +233,7 @@ mod tests {
                 ("127.0.0.1", false),
             ),
         ] {
-            let (address, is_local) = visitor(&[], peer, fields);
+            let (address, is_local) = client_addr(&[], peer, fields);
             assert_eq!((address.as_str(), is_local), expected, "{peer} {fields:?}");
         }
     }
@@ -267,7 +276,7 @@ mod tests {
                 ("192.0.2.9", false),
             ),
             (&[("x-forwarded-for", "127.0.0.1")], ("127.0.0.1", true)),
-            // Hearsay: nothing readable, nobody named, or two stories.
+            // Not credible: nothing readable, no address, or two that differ.
             (
                 &[("x-forwarded-for", "127.0.0.1, unknown")],
                 ("127.0.0.1", false),
@@ -282,11 +291,11 @@ mod tests {
                 ("127.0.0.1", false),
             ),
         ] {
-            let (address, is_local) = visitor(&listed, near, fields);
+            let (address, is_local) = client_addr(&listed, near, fields);
             assert_eq!((address.as_str(), is_local), expected, "{fields:?}");
         }
         // A proxy on another machine has a loopback of its own.
-        let (_, is_local) = visitor(&listed, "10.0.0.7:9", &[("x-forwarded-for", "127.0.0.1")]);
+        let (_, is_local) = client_addr(&listed, "10.0.0.7:9", &[("x-forwarded-for", "127.0.0.1")]);
         assert!(!is_local);
     }
 
@@ -299,7 +308,9 @@ mod tests {
             }
             let address = "127.0.0.1:9".parse().unwrap();
             let peer = Peer { address, is_tls };
-            trusted(networks).visitor(Some(&peer), &headers).is_secure
+            trusted(networks)
+                .client_addr(Some(&peer), &headers)
+                .is_secure
         };
         assert!(secure(&[], true, None));
         assert!(!secure(&[], false, None));

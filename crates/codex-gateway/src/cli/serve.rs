@@ -17,11 +17,13 @@ use crate::admin_auth::AdminAuth;
 use crate::app::App;
 use crate::cli::output::{EXIT_CONFIG, print_error, print_out};
 use crate::clock::Clock;
+use crate::concurrency::Concurrency;
 use crate::config::active::{ActiveConfig, SharedConfig};
 use crate::config::{self, Loaded, Overrides, SourceMap};
 use crate::data_dir::{ADMIN_TOKEN, DataDir};
 use crate::exchange::limiter::Limiter;
-use crate::http::router::{Serves, router};
+use crate::http::listener::ListenerRole;
+use crate::http::router::router;
 use crate::http::state::HttpState;
 use crate::identity::keys::Keys;
 use crate::learned::Learned;
@@ -32,7 +34,6 @@ use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
 use crate::recorder::Books;
 use crate::server::Door;
-use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -194,10 +195,10 @@ async fn build(live: ActiveConfig, data_dir: &DataDir) -> anyhow::Result<(Arc<Ap
         tls: app.tls.as_ref().map(Tls::acceptor),
     };
     let doors = match apart {
-        None => vec![door(main, Serves::Everything)],
+        None => vec![door(main, ListenerRole::Everything)],
         Some(apart) => vec![
-            door(main, Serves::Proxy),
-            door(apart, Serves::Administration),
+            door(main, ListenerRole::Proxy),
+            door(apart, ListenerRole::Administration),
         ],
     };
     Ok((app, doors))
@@ -239,7 +240,7 @@ pub(crate) async fn assemble(
     })
     .await
     .context("cannot open the ledger")?;
-    tasks.spawn_to_the_end(driver.run());
+    tasks.spawn_until_close(driver.run());
     if !interrupted.is_empty() {
         tracing::warn!(
             count = interrupted.len(),
@@ -287,7 +288,7 @@ pub(crate) async fn assemble(
             .context("cannot set up TLS toward upstreams")?,
         metrics,
         traces: Traces::from_environment(&instance)?,
-        slots: Slots::default(),
+        concurrency: Concurrency::default(),
         instance,
         admin: Arc::new(admin),
         tls,

@@ -14,8 +14,9 @@ use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::limiter;
-use crate::identity::credentials::{Caller, KeyIdentity, Presented, is_local};
-use crate::identity::keys::Grant;
+use crate::identity::caller::{Caller, KeyIdentity, is_local};
+use crate::identity::credentials::RequestCredentials;
+use crate::identity::grant::Grant;
 use crate::record::Exchange;
 use crate::request_body::decode;
 use crate::request_body::{self, ReadLimits, RequestBody, Tail};
@@ -29,7 +30,7 @@ pub fn who(
     parts: &Parts,
 ) -> Result<Caller, GatewayError> {
     refuse_loops(app, &parts.headers)?;
-    let presented = Presented::read(&parts.headers)?;
+    let presented = RequestCredentials::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
     let key = app
         .keys
@@ -311,10 +312,9 @@ fn is_allowed_on(
 
 /// A key that is limited to some routes works on those alone.
 fn is_route_permitted(key: &KeyIdentity, route: AuthRoute) -> Result<(), GatewayError> {
-    match key.grant.refuse_route(&key.name, route) {
-        None => Ok(()),
-        Some(message) => Err(GatewayError::new(ErrorCode::KeyNotPermitted, message)),
-    }
+    key.grant
+        .check_route(&key.name, route)
+        .map_err(|denied| GatewayError::new(ErrorCode::KeyNotPermitted, denied.to_string()))
 }
 
 /// Leaves of a plan what the key may use. It is the model that rules chose which counts, and each
@@ -324,9 +324,9 @@ fn keep_permitted(
     plan: &mut AttemptPlan,
     exchange: &mut Exchange,
 ) -> Result<(), GatewayError> {
-    if let Some(message) = key.grant.refuse_model(&key.name, &plan.head.model) {
+    if let Err(denied) = key.grant.check_model(&key.name, &plan.head.model) {
         exchange.decision = Some(gateway_policy::DecisionKind::Rejected);
-        return Err(GatewayError::new(ErrorCode::ModelNotFound, message).param("model"));
+        return Err(GatewayError::new(ErrorCode::ModelNotFound, denied.to_string()).param("model"));
     }
     if !key.grant.permits_model(&plan.first.model) {
         // Memory proposes a model that this key may not use: the one that the rules chose is asked.

@@ -21,7 +21,7 @@ use axum::{Json, Router};
 use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
-use crate::access::client_address::Visitor;
+use crate::access::client_address::ClientAddr;
 use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
 use crate::http::state::HttpState;
@@ -72,10 +72,10 @@ async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
         {
             request.headers_mut().insert(header::HOST, host);
         }
-        let visitor = request.extensions().get::<Visitor>().copied();
+        let client = request.extensions().get::<ClientAddr>().copied();
         let (method, headers) = (request.method(), request.headers());
-        let authorized = match visitor {
-            Some(visitor) => app.admin.authorize(method, headers, visitor).await,
+        let authorized = match client {
+            Some(client) => app.admin.authorize(method, headers, client).await,
             None => Err(GatewayError::new(
                 ErrorCode::InternalError,
                 "internal error; please report this",

@@ -17,7 +17,8 @@ use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::outgoing;
 use crate::exchange::prepare::{self, client};
-use crate::identity::credentials::{Caller, Presented, is_local};
+use crate::identity::caller::{Caller, is_local};
+use crate::identity::credentials::RequestCredentials;
 use crate::ids::RequestId;
 use crate::model_visibility::{self, Viewer};
 use crate::upstream::client::{
@@ -173,7 +174,7 @@ fn nothing_to_add(request: &HeaderMap) -> Response {
 /// Who asks. Without a credential only this machine's own programs are answered.
 fn who(app: &App, live: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayError> {
     prepare::refuse_loops(app, &parts.headers)?;
-    let presented = Presented::read(&parts.headers)?;
+    let presented = RequestCredentials::read(&parts.headers)?;
     let is_chatgpt = presented.route == AuthRoute::Chatgpt;
     let key = app
         .keys
@@ -248,7 +249,9 @@ async fn ask(
     }
     // A place like any other call's. Without one the gateway answers by itself: a refusal makes
     // Codex ask again and again.
-    let _place = app.slots.take(live.settings.server.max_concurrent)?;
+    let _permit = app
+        .concurrency
+        .try_acquire(live.settings.server.max_concurrent)?;
     let mut out = outgoing::headers(
         app,
         live,

@@ -8,9 +8,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::access::client_address::Visitor;
+use crate::access::client_address::ClientAddr;
 use crate::app::App;
-use crate::http::router::Serves;
+use crate::http::listener::ListenerRole;
 
 /// How long a scrape waits for the store.
 const STANDINGS_DEADLINE: Duration = Duration::from_secs(1);
@@ -39,13 +39,13 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
 /// token.
 pub async fn metrics(
     State(app): State<Arc<App>>,
-    Extension(serves): Extension<Serves>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(role): Extension<ListenerRole>,
+    Extension(client): Extension<ClientAddr>,
     request: Request,
 ) -> Response {
-    let is_open = serves == Serves::Administration
-        || visitor.is_local && app.live.load().settings.server.listen.ip().is_loopback();
-    if !is_open && let Err(error) = app.admin.authorize_token(request.headers(), visitor) {
+    let is_open = role == ListenerRole::Administration
+        || client.is_local && app.live.load().settings.server.listen.ip().is_loopback();
+    if !is_open && let Err(error) = app.admin.authorize_token(request.headers(), client) {
         return error.into_response();
     }
     app.books.observe(&app.metrics);

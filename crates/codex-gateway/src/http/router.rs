@@ -11,46 +11,36 @@ use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::client_address::Peer;
 use crate::app::App;
 use crate::config::active::SharedConfig;
 use crate::endpoint::{Deprecation, Endpoint, Route};
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
+use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
 use crate::http::{admin, dashboard, models, ops};
 use crate::ids::RequestId;
-use crate::server::Peer;
-
-/// What one listener serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Serves {
-    /// Everything: there is one listener.
-    Everything,
-    /// What Codex and other clients call.
-    Proxy,
-    /// What people and machines that look after the gateway call.
-    Administration,
-}
 
 /// Everything that is served. Callable without a socket.
-pub fn router(state: HttpState, serves: Serves) -> Router {
+pub fn router(state: HttpState, role: ListenerRole) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
-    if serves != Serves::Administration {
+    if role != ListenerRole::Administration {
         // Codex appends `/responses` to whatever `base_url` says, so everything answers with and
         // without `/v1`.
         let proxied = proxied();
         router = router.merge(proxied.clone()).nest("/v1", proxied);
     }
-    if serves != Serves::Proxy {
+    if role != ListenerRole::Proxy {
         router = router
             .route("/metrics", get(ops::metrics))
             .merge(dashboard::router())
             .nest("/api", admin::router(&state));
     }
     router
-        .layer(Extension(serves))
+        .layer(Extension(role))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         // Inner to outer: a panic becomes an answer; Host and Origin are checked; every answer
@@ -141,12 +131,12 @@ async fn guard(State(config): State<SharedConfig>, mut request: Request, next: N
     let checked = {
         let live = config.load();
         let peer = request.extensions().get::<Peer>();
-        let visitor = live
+        let client = live
             .settings
             .server
             .trusted_proxies
-            .visitor(peer, request.headers());
-        request.extensions_mut().insert(visitor);
+            .client_addr(peer, request.headers());
+        request.extensions_mut().insert(client);
         let hosts = &live.settings.server.hosts;
         hosts.check(request.uri(), request.headers())
     };

@@ -1,63 +1,16 @@
-//! From the credential on a request to the caller: auth route, label for the ledger, plan.
-//! Authorises nobody by itself.
+//! Reads the credentials on a request: auth route, label for the ledger, plan, gateway key. Authorises
+//! nobody.
 
-use std::sync::Arc;
-
-use gateway_policy::{AuthRoute, Subject};
+use gateway_policy::AuthRoute;
 use gateway_wire::codex::ChatgptClaims;
-use http::request::Parts;
 use http::{HeaderMap, header};
 
-use crate::access::client_address::Visitor;
 use crate::error::{ErrorCode, GatewayError};
-use crate::identity::keys::Grant;
 use crate::secret::{Secret, digest};
 
-/// Who is asking, by which sign-in.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    pub route: AuthRoute,
-    /// Stable label of the person or key: a digest, never the credential.
-    pub label: String,
-    /// Digest of the credential itself, for learned facts.
-    pub credential_digest: String,
-    /// Digest of the ChatGPT account, for plan limits.
-    pub account: Option<String>,
-    /// The plan that the token claims. Labels usage and chooses rules; never authorises.
-    pub plan: Option<String>,
-    /// At this machine, as far as the network tells.
-    pub is_local: bool,
-    /// Id and team of the gateway key, where one was presented and is valid.
-    pub key: Option<KeyIdentity>,
-}
-
-impl Caller {
-    /// The caller as the rules see it; `client` is what the client calls itself.
-    pub fn subject<'a>(&'a self, client: Option<&'a str>) -> Subject<'a> {
-        let key = self.key.as_ref();
-        Subject {
-            route: self.route,
-            plan: self.plan.as_deref(),
-            team: key.and_then(|key| key.team.as_deref()),
-            key: key.map(|key| key.name.as_str()),
-            client,
-        }
-    }
-}
-
-/// The gateway key a request was made with.
-#[derive(Debug, Clone)]
-pub struct KeyIdentity {
-    pub id: String,
-    pub name: String,
-    pub team: Option<String>,
-    /// What it may do and what limits it.
-    pub grant: Arc<Grant>,
-}
-
-/// What a request presents, before any key was looked up.
+/// The credentials on a request, before any gateway key was looked up.
 #[derive(Debug)]
-pub struct Presented {
+pub struct RequestCredentials {
     pub route: AuthRoute,
     pub label: String,
     pub credential_digest: String,
@@ -72,8 +25,12 @@ pub const GATEWAY_KEY_PREFIX: &str = "cgw_";
 /// The header in which a gateway key travels beside the caller's own credential.
 pub const GATEWAY_KEY_HEADER: &str = "x-gateway-key";
 
-impl Presented {
+impl RequestCredentials {
     /// Reads the credential headers.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] when there are two `authorization` headers, or a ChatGPT token
+    /// in the header of an API key.
     pub fn read(headers: &HeaderMap) -> Result<Self, GatewayError> {
         if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
             return Err(GatewayError::new(
@@ -82,77 +39,89 @@ impl Presented {
             ));
         }
         refuse_misplaced_token(headers)?;
-        let authorization = text(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
-        let (scheme, token) = authorization
-            .split_once(char::is_whitespace)
-            .unwrap_or((authorization, ""));
-        let token = token.trim();
-        let bearer = scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token)
-            .filter(|token| !token.is_empty());
-        let beside = text(headers, GATEWAY_KEY_HEADER)
-            .filter(|key| !key.is_empty())
-            .map(Secret::new);
-
-        if let Some(token) = bearer.filter(|token| token.starts_with(GATEWAY_KEY_PREFIX)) {
-            return Ok(Self::gateway_key(Secret::new(token)));
-        }
-        let account_id = text(headers, "chatgpt-account-id").filter(|id| !id.is_empty());
-        let claims = bearer.and_then(ChatgptClaims::from_jwt);
-        let is_assertion = scheme.eq_ignore_ascii_case("agentassertion") && !token.is_empty();
-        let is_access_token = bearer.is_some_and(|token| token.starts_with("at-"));
-        if account_id.is_some() || claims.is_some() || is_assertion || is_access_token {
-            let account = account_id
-                .map(str::to_owned)
-                .or_else(|| claims.as_ref().and_then(|claims| claims.account_id.clone()))
-                .map(|id| digest(id.as_bytes()));
-            let credential_digest = digest(token.as_bytes());
-            let person = claims
-                .as_ref()
-                .and_then(|claims| claims.user_id.clone())
-                .map(|id| digest(id.as_bytes()));
-            let label = person
-                .or_else(|| account.clone())
-                .unwrap_or_else(|| credential_digest.clone());
-            return Ok(Self {
-                route: AuthRoute::Chatgpt,
-                label: format!("chatgpt:{label}"),
-                credential_digest,
-                account,
-                plan: claims.and_then(|claims| claims.plan),
-                gateway_key: beside,
-            });
-        }
-        let in_header = text(headers, "api-key").filter(|key| !key.is_empty());
-        if let Some(key) =
-            in_header.filter(|key| bearer.is_none() && key.starts_with(GATEWAY_KEY_PREFIX))
-        {
+        let authorization = Authorization::read(headers);
+        let bearer = authorization.bearer();
+        let beside = non_empty(headers, GATEWAY_KEY_HEADER).map(Secret::new);
+        if let Some(key) = bearer.filter(|token| is_gateway_key(token)) {
             return Ok(Self::gateway_key(Secret::new(key)));
         }
-        if let Some(key) = bearer.or(in_header) {
-            let credential_digest = digest(key.as_bytes());
+        if let Some(sign_in) = Self::chatgpt(headers, authorization) {
             return Ok(Self {
-                route: AuthRoute::ApiKey,
-                label: format!("api_key:{credential_digest}"),
-                credential_digest,
-                account: None,
-                plan: None,
                 gateway_key: beside,
+                ..sign_in
+            });
+        }
+        let api_key = non_empty(headers, "api-key");
+        if let Some(key) = api_key.filter(|key| bearer.is_none() && is_gateway_key(key)) {
+            return Ok(Self::gateway_key(Secret::new(key)));
+        }
+        if let Some(key) = bearer.or(api_key) {
+            return Ok(Self {
+                gateway_key: beside,
+                ..Self::api_key(key)
             });
         }
         // A gateway key with nothing beside it is the credential.
-        if let Some(key) = beside {
-            return Ok(Self::gateway_key(key));
+        Ok(beside.map_or_else(Self::anonymous, Self::gateway_key))
+    }
+
+    /// A ChatGPT sign-in: a token with OpenAI's claims, an account id beside any token, an access
+    /// token (`at-…`) or an agent assertion.
+    fn chatgpt(headers: &HeaderMap, authorization: Authorization<'_>) -> Option<Self> {
+        let account_id = non_empty(headers, "chatgpt-account-id");
+        let bearer = authorization.bearer();
+        let claims = bearer.and_then(ChatgptClaims::from_jwt);
+        let is_access_token = bearer.is_some_and(|token| token.starts_with("at-"));
+        if account_id.is_none()
+            && claims.is_none()
+            && !is_access_token
+            && !authorization.is_agent_assertion()
+        {
+            return None;
         }
-        Ok(Self {
+        let claimed_account = claims
+            .as_ref()
+            .and_then(|claims| claims.account_id.as_deref());
+        let account = account_id
+            .or(claimed_account)
+            .map(|id| digest(id.as_bytes()));
+        let user = claims.as_ref().and_then(|claims| claims.user_id.as_deref());
+        let credential_digest = digest(authorization.token.as_bytes());
+        let label = user
+            .map(|id| digest(id.as_bytes()))
+            .or_else(|| account.clone())
+            .unwrap_or_else(|| credential_digest.clone());
+        Some(Self {
+            route: AuthRoute::Chatgpt,
+            label: format!("chatgpt:{label}"),
+            credential_digest,
+            account,
+            plan: claims.and_then(|claims| claims.plan),
+            gateway_key: None,
+        })
+    }
+
+    fn api_key(key: &str) -> Self {
+        let credential_digest = digest(key.as_bytes());
+        Self {
+            route: AuthRoute::ApiKey,
+            label: format!("api_key:{credential_digest}"),
+            credential_digest,
+            account: None,
+            plan: None,
+            gateway_key: None,
+        }
+    }
+
+    fn anonymous() -> Self {
+        Self {
             route: AuthRoute::Anonymous,
             label: "anonymous".to_owned(),
             credential_digest: String::new(),
             account: None,
             plan: None,
             gateway_key: None,
-        })
+        }
     }
 
     fn gateway_key(key: Secret) -> Self {
@@ -176,17 +145,44 @@ fn refuse_misplaced_token(headers: &HeaderMap) -> Result<(), GatewayError> {
         if is_chatgpts {
             return Err(GatewayError::new(
                 ErrorCode::InvalidRequest,
-                "a ChatGPT token stands in an API key's header; send it as `authorization: Bearer`",
+                "a ChatGPT token is in the header of an API key; send it as `authorization: Bearer`",
             ));
         }
     }
     Ok(())
 }
 
-/// Whether the request comes from this machine; without a word about it, it does not.
-pub fn is_local(parts: &Parts) -> bool {
-    let visitor = parts.extensions.get::<Visitor>();
-    visitor.is_some_and(|visitor| visitor.is_local)
+/// The `authorization` header in its two parts; both empty where there is none.
+#[derive(Clone, Copy)]
+struct Authorization<'a> {
+    scheme: &'a str,
+    token: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    fn read(headers: &'a HeaderMap) -> Self {
+        let value = text(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
+        let (scheme, token) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+        let token = token.trim();
+        Self { scheme, token }
+    }
+
+    fn bearer(self) -> Option<&'a str> {
+        let is_bearer = self.scheme.eq_ignore_ascii_case("bearer") && !self.token.is_empty();
+        is_bearer.then_some(self.token)
+    }
+
+    fn is_agent_assertion(self) -> bool {
+        self.scheme.eq_ignore_ascii_case("agentassertion") && !self.token.is_empty()
+    }
+}
+
+fn is_gateway_key(token: &str) -> bool {
+    token.starts_with(GATEWAY_KEY_PREFIX)
+}
+
+fn non_empty<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    text(headers, name).filter(|value| !value.is_empty())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -194,16 +190,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .get(name)
         .and_then(|value| value.to_str().ok())
         .map(str::trim)
-}
-
-/// Headers of other routes than the caller's: a ChatGPT token never travels with an API key and the
-/// other way round.
-pub fn foreign_credentials(route: AuthRoute) -> &'static [&'static str] {
-    match route {
-        AuthRoute::Chatgpt => &["api-key", "x-api-key"],
-        AuthRoute::ApiKey => &["chatgpt-account-id"],
-        AuthRoute::GatewayKey | AuthRoute::Anonymous => &[],
-    }
 }
 
 #[cfg(test)]
@@ -222,7 +208,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, value.parse().unwrap());
         }
-        Presented::read(&headers).unwrap().route
+        RequestCredentials::read(&headers).unwrap().route
     }
 
     #[test]
@@ -307,7 +293,7 @@ mod tests {
     fn labels_show_nothing_of_the_credential() {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", "Bearer sk-very-secret".parse().unwrap());
-        let presented = Presented::read(&headers).unwrap();
+        let presented = RequestCredentials::read(&headers).unwrap();
         assert!(!format!("{presented:?}").contains("secret"));
     }
 }

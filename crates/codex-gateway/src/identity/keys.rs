@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gateway_ledger::{Directory, KeyCheck, KeyRecord, Ledger};
-use gateway_policy::limit::{Budget, Scope, ScopeLimits};
-use gateway_policy::{AuthRoute, ModelId, ModelPattern};
+use gateway_ledger::{Directory, KeyCheck, Ledger};
+use gateway_policy::limit::{Budget, Scope};
 
 use crate::clock::Clock;
 use crate::error::{ErrorCode, GatewayError};
-use crate::identity::credentials::{GATEWAY_KEY_PREFIX, KeyIdentity, Presented};
+use crate::identity::caller::KeyIdentity;
+use crate::identity::credentials::{GATEWAY_KEY_PREFIX, RequestCredentials};
+use crate::identity::grant::Grant;
 
-/// How soon to read again after the store did not answer.
-const READ_AGAIN: Duration = Duration::from_millis(500);
+/// Pause after the store did not answer.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys this gateway issued, and what limits everybody.
 pub struct Keys {
@@ -29,85 +30,6 @@ struct Known {
     directory: Directory,
     grants: HashMap<String, Arc<Grant>>,
     gateway: Arc<Grant>,
-}
-
-/// What a caller may do and what limits it.
-#[derive(Debug, Default)]
-pub struct Grant {
-    /// Globs over models; `None` for one that cannot be compiled, which covers nothing. Empty: all
-    /// models.
-    models: Vec<(String, Option<ModelPattern>)>,
-    /// Empty: all routes.
-    routes: Vec<AuthRoute>,
-    /// The limits of the key, its team and the gateway; empty where nothing limits.
-    limits: Vec<ScopeLimits>,
-}
-
-impl Grant {
-    /// What the store says of a key, or of everybody.
-    pub fn of(directory: &Directory, key: Option<&KeyRecord>) -> Self {
-        let globs = key.map(|key| key.models.as_slice()).unwrap_or_default();
-        Self {
-            models: globs
-                .iter()
-                .map(|glob| (glob.clone(), ModelPattern::new(glob).ok()))
-                .collect(),
-            routes: key.map(|key| key.routes.clone()).unwrap_or_default(),
-            limits: directory.limits(key),
-        }
-    }
-
-    /// Whether a model may be asked.
-    pub fn permits_model(&self, model: &ModelId) -> bool {
-        self.models.is_empty()
-            || self
-                .models
-                .iter()
-                .filter_map(|(_, pattern)| pattern.as_ref())
-                .any(|pattern| pattern.matches(model))
-    }
-
-    /// The globs as they were given, for a person.
-    fn models(&self) -> String {
-        let globs: Vec<&str> = self.models.iter().map(|(glob, _)| glob.as_str()).collect();
-        globs.join(", ")
-    }
-
-    /// Whether an auth route may be used.
-    fn permits_route(&self, route: AuthRoute) -> bool {
-        self.routes.is_empty() || self.routes.contains(&route)
-    }
-
-    /// The routes as words, for a person.
-    fn routes(&self) -> String {
-        let words: Vec<&str> = self.routes.iter().map(|route| route.as_str()).collect();
-        words.join(", ")
-    }
-
-    /// Why the key of this name may not ask a model; `None`: it may.
-    pub fn refuse_model(&self, key: &str, model: &ModelId) -> Option<String> {
-        (!self.permits_model(model)).then(|| {
-            format!(
-                "gateway key `{key}` may not use {model}. Models it may use: {}",
-                self.models()
-            )
-        })
-    }
-
-    /// Why the key of this name may not use an auth route; `None`: it may.
-    pub fn refuse_route(&self, key: &str, route: AuthRoute) -> Option<String> {
-        (!self.permits_route(route)).then(|| {
-            format!(
-                "gateway key `{key}` may not be used on the {route} route; it is for: {}",
-                self.routes()
-            )
-        })
-    }
-
-    /// What limits the caller.
-    pub fn limits(&self) -> &[ScopeLimits] {
-        &self.limits
-    }
 }
 
 impl Keys {
@@ -129,7 +51,10 @@ impl Keys {
     /// # Errors
     /// [`ErrorCode::InvalidGatewayKey`] when a key is presented that is unknown, revoked or
     /// expired. Which of the three is in the log only: whoever tries keys learns nothing.
-    pub fn identify(&self, presented: &Presented) -> Result<Option<KeyIdentity>, GatewayError> {
+    pub fn identify(
+        &self,
+        presented: &RequestCredentials,
+    ) -> Result<Option<KeyIdentity>, GatewayError> {
         let Some(key) = &presented.gateway_key else {
             return Ok(None);
         };
@@ -224,7 +149,7 @@ impl Keys {
                         error = &error as &dyn std::error::Error,
                         "keys and limits cannot be read; what was known stays in force"
                     );
-                    tokio::time::sleep(READ_AGAIN).await;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                     continue;
                 }
             }
@@ -251,9 +176,9 @@ impl Known {
         let keys = directory.keys().iter();
         Self {
             grants: keys
-                .map(|key| (key.id.clone(), Arc::new(Grant::of(&directory, Some(key)))))
+                .map(|key| (key.id.clone(), Arc::new(Grant::new(&directory, Some(key)))))
                 .collect(),
-            gateway: Arc::new(Grant::of(&directory, None)),
+            gateway: Arc::new(Grant::new(&directory, None)),
             directory,
         }
     }

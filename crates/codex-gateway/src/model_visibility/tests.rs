@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::credentials::Presented;
+use crate::identity::credentials::RequestCredentials;
 use crate::testing::Process;
 
 fn catalogue(slugs: &[(&str, &str)]) -> String {
@@ -247,7 +247,7 @@ async fn the_etag_of_answers_is_that_of_the_catalogue_this_caller_would_get() {
     // What is learned about this caller's credential changes both; about another's, neither.
     let mut headers = HeaderMap::new();
     headers.insert("authorization", chatgpt().parse().unwrap());
-    let presented = Presented::read(&headers).unwrap();
+    let presented = RequestCredentials::read(&headers).unwrap();
     let now = process.app.clock.now();
     let fact = LearnedRefusal {
         learned_at: now,

@@ -16,7 +16,7 @@ use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::Reached;
 use crate::exchange::attempt::look::Look;
-use crate::identity::credentials::{Caller, foreign_credentials};
+use crate::identity::caller::{Caller, foreign_credentials};
 use crate::record::Exchange;
 use crate::request_body::{RequestBody, Tail, TailWatch};
 use crate::upstream::client::{Pieces, UploadBody};

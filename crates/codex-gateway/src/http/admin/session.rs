@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::access::client_address::Visitor;
+use crate::access::client_address::ClientAddr;
 use crate::admin_auth::{AdminPrincipal, session_cookie};
 use crate::app::App;
 use crate::error::GatewayError;
@@ -27,7 +27,7 @@ pub(super) struct SignIn {
 /// `POST /api/session`, which needs no credential: the secret of a link becomes a cookie.
 pub(super) async fn sign_in(
     State(app): State<Arc<App>>,
-    Extension(client): Extension<Visitor>,
+    Extension(client): Extension<ClientAddr>,
     json_body::Json(SignIn { link }): json_body::Json<SignIn>,
 ) -> Result<Response, GatewayError> {
     let session = app.admin.sign_in(&link, client).await?;

@@ -439,7 +439,7 @@ async fn what_was_just_booked_is_not_repriced() {
         let now = app.clock.now();
         let endpoint = crate::endpoint::Endpoint::Responses;
         let mut exchange = Exchange::new(RequestId::generate(), endpoint, now, app.clock.instant());
-        exchange.caller = Some(crate::identity::credentials::Caller {
+        exchange.caller = Some(crate::identity::caller::Caller {
             route,
             ..chatgpt_caller()
         });

@@ -12,7 +12,7 @@ use crate::administration::error::AdminError;
 use crate::administration::{self, BudgetLine};
 use crate::config::{Settings, SourceMap};
 use crate::error::ErrorCode;
-use crate::identity::keys::Grant;
+use crate::identity::grant::Grant;
 use crate::reports::explain::{Explained, Question, explain};
 
 /// What the store says of the key and the team that were named.
@@ -187,10 +187,10 @@ fn refuse_key(
             );
         }
     }
-    let grant = Grant::of(directory, Some(record));
+    let grant = Grant::new(directory, Some(record));
     let it = &mut answer.explanation;
-    if let Some(message) = grant.refuse_route(&record.name, it.route) {
-        return refused(ErrorCode::KeyNotPermitted, message);
+    if let Err(denied) = grant.check_route(&record.name, it.route) {
+        return refused(ErrorCode::KeyNotPermitted, denied.to_string());
     }
     for fallback in &mut it.fallbacks {
         if fallback.skipped.is_none() && !grant.permits_model(&fallback.model) {
@@ -198,7 +198,10 @@ fn refuse_key(
             fallback.upstream = None;
         }
     }
-    let message = grant.refuse_model(&record.name, it.model_served.as_ref()?)?;
+    let denied = grant
+        .check_model(&record.name, it.model_served.as_ref()?)
+        .err()?;
+    let message = denied.to_string();
     it.decision = Some(DecisionKind::Rejected);
     it.message = Some(message.clone());
     (it.model_served, it.upstream, it.base_url) = (None, None, None);
