@@ -17,7 +17,6 @@ mod store;
 mod table;
 mod teams;
 mod usage;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

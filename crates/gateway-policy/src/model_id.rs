@@ -36,6 +36,9 @@ pub const MAX_LEN: usize = 256;
 
 impl ModelId {
     /// Checks and keeps an id.
+    ///
+    /// # Errors
+    /// Why the text is not a valid id.
     pub fn new(text: &str) -> Result<Self, ModelIdError> {
         if text.is_empty() {
             return Err(ModelIdError::Empty);
@@ -66,6 +69,14 @@ impl ModelId {
     /// The id in lower case, for comparing and looking up.
     pub fn folded(&self) -> &str {
         &self.folded
+    }
+}
+
+impl std::str::FromStr for ModelId {
+    type Err = ModelIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
     }
 }
 
@@ -131,6 +142,9 @@ const WILDCARDS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 impl ModelPattern {
     /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// When the text is not a valid glob.
     pub fn new(text: &str) -> Result<Self, globset::Error> {
         let folded = text.to_ascii_lowercase();
         let literal = folded

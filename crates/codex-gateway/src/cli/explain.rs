@@ -4,48 +4,25 @@
 use std::process::ExitCode;
 
 use gateway_policy::explain::{ExplainedChain, ExplainedRule};
-use gateway_policy::{AttemptReason, AuthRoute, DecisionKind, Explanation, ModelId, RuleOrigin};
+use gateway_policy::{AttemptReason, DecisionKind, Explanation, RuleOrigin};
 use gateway_wire::WireApi;
-use gateway_wire::codex::RequestKind;
 
 use crate::cli::output::{print_json, print_out, usd};
 use crate::cli::rate_limits::rate_limits;
+use crate::cli::settings;
 use crate::cli::store::with_ledger;
-use crate::cli::{settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::explain::{
-    Explained, KeyContext, KeyState, Question, explain, explain_with_key,
+    ExplainQuery, Explained, KeyContext, KeyState, explain, explain_with_key,
 };
 use crate::reports::price_tag;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// How the caller signs in: chatgpt, api_key, gateway_key or anonymous.
-    #[arg(long, value_parser = words::route)]
-    route: AuthRoute,
-    /// The requested model.
-    #[arg(long, value_parser = words::model)]
-    model: ModelId,
-    /// The endpoint that the client uses: responses or chat.
-    #[arg(long, default_value = "responses", value_parser = words::endpoint)]
-    endpoint: WireApi,
-    /// The reasoning effort, such as low.
-    #[arg(long)]
-    effort: Option<String>,
-    /// The ChatGPT plan that the token claims.
-    #[arg(long)]
-    plan: Option<String>,
-    /// A gateway key, by its id or name; its models, routes and budgets are looked up in the store.
-    #[arg(long)]
-    key: Option<String>,
-    /// The team of the gateway key; without a key, what holds for any key of that team.
-    #[arg(long)]
-    team: Option<String>,
-    /// What the request is for: turn, subagent, review, compaction, memory, prewarm or other.
-    #[arg(long, default_value = "turn", value_parser = words::kind)]
-    kind: RequestKind,
+    #[command(flatten)]
+    query: ExplainQuery,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -57,30 +34,21 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
         Ok(found) => found,
         Err(code) => return code,
     };
-    let question = Question {
-        route: args.route,
-        model: args.model,
-        endpoint: args.endpoint,
-        effort: args.effort,
-        plan: args.plan,
-        key: args.key,
-        team: args.team,
-        kind: args.kind,
-    };
+    let ExplainArgs { query, json } = args;
     let day = Clock::system().date();
-    let answer = if question.key.is_none() && question.team.is_none() {
-        explain(&settings, &places, &question, day)
-    } else {
+    let answer = if query.needs_store() {
         let when = (day, Clock::system().now());
         let asked = with_ledger(&settings, async |ledger| {
-            explain_with_key(ledger, &settings, &places, &question, when).await
+            explain_with_key(ledger, &settings, &places, &query, when).await
         });
         match asked {
             Ok(answer) => answer,
             Err(code) => return code,
         }
+    } else {
+        explain(&settings, &places, &query, day)
     };
-    if args.json {
+    if json {
         return print_json(&answer);
     }
     print_out(&text(&answer));

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use gateway_policy::ModelId;
 
 use crate::cli::output::{print_json, print_out};
+use crate::cli::settings;
 use crate::cli::store::{ACTOR, with_ledger};
 use crate::cli::table::{Side, Table};
-use crate::cli::{settings, words};
 use crate::config::Overrides;
 use crate::reports::facts::{Cleared, FactsReport};
 
@@ -30,7 +30,7 @@ enum FactsCommand {
     /// Forget them; the upstreams are asked again.
     Clear {
         /// Only those about this model.
-        #[arg(long, value_parser = words::model)]
+        #[arg(long)]
         model: Option<ModelId>,
         /// Answer in JSON.
         #[arg(long)]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use gateway_policy::{Access, AuthRoute, ModelId};
 
 use crate::cli::output::{print_json, print_out};
+use crate::cli::settings;
 use crate::cli::table::{Side, Table};
-use crate::cli::{settings, words};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::reports::models::{ModelLine, ModelsReport, RouteLine, models};
@@ -15,7 +15,7 @@ use crate::reports::models::{ModelLine, ModelsReport, RouteLine, models};
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelsArgs {
     /// Only this auth route: chatgpt, api_key, gateway_key or anonymous.
-    #[arg(long, value_parser = words::route)]
+    #[arg(long)]
     route: Option<AuthRoute>,
     /// Everything, in JSON: each statement with its source and date, whole price rows.
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! What a person reads, as snapshots.
 
+use gateway_policy::{AuthRoute, ModelId};
+
 use super::*;
 use crate::testing::{DAY, configured};
 
@@ -21,17 +23,14 @@ then = { reject = "retired by the platform team" }
 
 fn asked(config: &str, route: &str, model: &str, effort: Option<&str>) -> Explained {
     let (settings, places) = configured(config);
-    let question = Question {
-        route: AuthRoute::parse(route).unwrap(),
-        model: ModelId::new(model).unwrap(),
-        endpoint: WireApi::Responses,
+    let query = ExplainQuery {
         effort: effort.map(str::to_owned),
-        plan: None,
-        key: None,
-        team: None,
-        kind: RequestKind::Turn,
+        ..ExplainQuery::new(
+            AuthRoute::parse(route).unwrap(),
+            ModelId::new(model).unwrap(),
+        )
     };
-    explain(&settings, &places, &question, DAY)
+    explain(&settings, &places, &query, DAY)
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn a_running_server_tells_the_refusals_that_concern_the_request() {
     assert_eq!(models, ["GPT-5.5", "gpt-5.4", "gpt-5.5"]);
     let told = text(&answer);
     assert!(
-        told.contains("upstream `openai` refused `GPT-5.5` for caller 0011223344556677 lately: until 2026-11-20 12:10:00Z"),
+        told.contains("upstream `openai` refused `GPT-5.5` for caller 0011223344556677 recently: until 2026-11-20 12:10:00Z"),
         "{told}"
     );
     let of_plan = asked("", "api_key", "gpt-5.5", None).with_learned(facts, Some("team"));

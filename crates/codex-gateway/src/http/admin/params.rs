@@ -1,6 +1,9 @@
 //! Query parameters of `/api`. Every one is known or refused; what is wrong is said with the
 //! parameter's name.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use axum::extract::Query;
 use gateway_ledger::{Filters, LedgerError, LedgerErrorKind, ModelDecision, Outcome};
 use gateway_policy::{AuthRoute, Billing};
@@ -9,6 +12,8 @@ use http::Uri;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
@@ -64,25 +69,76 @@ impl Params {
             .map_err(|problem| bad(format!("`{name}`: {problem}")).param(name))
     }
 
-    /// A value that must be there.
-    pub(super) fn required<T>(
+    /// A value that is read by its `FromStr`.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, GatewayError> {
-        self.read_as(name, read)?
-            .ok_or_else(|| bad(format!("`{name}` is missing")).param(name))
+    ) -> Result<Option<T>, GatewayError> {
+        self.read_as(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    /// All parameters as one value, whose fields are their names.
+    pub(super) fn into_query<T: DeserializeOwned>(self) -> Result<T, GatewayError> {
+        let given = self.0.into_iter().filter(|(_, value)| !value.is_empty());
+        serde_path_to_error::deserialize(MapDeserializer::new(given)).map_err(|error| {
+            let name = error.path().to_string();
+            match error.into_inner() {
+                QueryError::Missing(name) => bad(format!("`{name}` is missing")).param(name),
+                QueryError::Unknown(name) => unknown(&name),
+                QueryError::Invalid(problem) => bad(format!("`{name}`: {problem}")).param(name),
+            }
+        })
     }
 
     /// Refuses what nobody asked for: a filter with a slip of the hand would else show everything.
     pub(super) fn done(self) -> Result<(), GatewayError> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(bad(format!(
-                "`{}` is no parameter of this endpoint",
-                short(name)
-            ))),
+            Some((name, _)) => Err(unknown(name)),
         }
+    }
+}
+
+fn unknown(name: &str) -> GatewayError {
+    bad(format!(
+        "`{}` is not a parameter of this endpoint",
+        short(name)
+    ))
+}
+
+/// What serde finds wrong with the parameters.
+#[derive(Debug)]
+enum QueryError {
+    Missing(&'static str),
+    Unknown(String),
+    Invalid(String),
+}
+
+impl Display for QueryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "`{name}` is missing"),
+            Self::Unknown(name) => write!(f, "`{name}` is unknown"),
+            Self::Invalid(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+impl serde::de::Error for QueryError {
+    fn custom<T: Display>(problem: T) -> Self {
+        Self::Invalid(problem.to_string())
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self::Missing(name)
+    }
+
+    fn unknown_field(name: &str, _known: &'static [&'static str]) -> Self {
+        Self::Unknown(name.to_owned())
     }
 }
 

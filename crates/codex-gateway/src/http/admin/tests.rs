@@ -108,17 +108,12 @@ async fn explain_and_models_answer_as_the_command_line_does() {
     let process = Process::start(config).await;
     let live = process.app.live.load_full();
     let day = process.app.clock.date();
-    let question = explain::Question {
-        route: AuthRoute::ApiKey,
-        model: ModelId::new("gpt-5.5").unwrap(),
+    let query = explain::ExplainQuery {
         endpoint: gateway_wire::WireApi::Chat,
-        effort: None,
-        plan: None,
-        key: None,
-        team: None,
         kind: gateway_wire::codex::RequestKind::Review,
+        ..explain::ExplainQuery::new(AuthRoute::ApiKey, ModelId::new("gpt-5.5").unwrap())
     };
-    let expected = explain::explain(&live.settings, &live.places, &question, day);
+    let expected = explain::explain(&live.settings, &live.places, &query, day);
     let answer = process
         .get("/api/explain?route=api_key&model=gpt-5.5&endpoint=chat&kind=review")
         .await;

@@ -6,65 +6,17 @@ use gateway_policy::limit::{Limits, Scope};
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Serialize;
 
+use crate::administration;
 use crate::administration::error::AdminError;
-use crate::administration::{self, BudgetLine};
 use crate::config::{Settings, SourceMap};
 use crate::error::ErrorCode;
 use crate::identity::grant::Grant;
-use crate::reports::explain::{Explained, Question, explain};
+use crate::reports::explain::answer::{Explained, explain};
+use crate::reports::explain::key_context::{FoundKey, KeyContext, KeyState, Refused, SpeedLine};
+use crate::reports::explain::query::ExplainQuery;
 
-/// What the store says of the key and the team that were named.
-#[derive(Debug, Clone, Serialize)]
-pub struct KeyContext {
-    /// The key; absent when none was named.
-    pub key: Option<FoundKey>,
-    /// Why the request would be refused on their account.
-    pub refused: Option<Refused>,
-    /// The budgets that count it, the one of the whole gateway included.
-    pub budgets: Vec<BudgetLine>,
-    /// The limits on speed that count it.
-    pub limits: Vec<SpeedLine>,
-}
-
-/// A key that was named.
-#[derive(Debug, Clone, Serialize)]
-pub struct FoundKey {
-    /// Absent when the store knows none of that name or id.
-    pub id: Option<String>,
-    pub name: String,
-    pub team: Option<String>,
-    pub state: KeyState,
-}
-
-/// Whether a key works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    Live,
-    Revoked,
-    Expired,
-    /// The store knows none of that name or id.
-    Unknown,
-}
-
-/// A refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    pub code: &'static str,
-    pub message: String,
-}
-
-/// The limits of one scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SpeedLine {
-    pub scope: String,
-    #[serde(flatten)]
-    pub limits: Limits,
-}
-
-/// Explains, and lets the store have its say about the key and the team that are named.
+/// Explains, with what the store says of the key and the team that are named.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -72,18 +24,18 @@ pub async fn explain_with_key(
     ledger: &Ledger,
     settings: &Settings,
     places: &SourceMap,
-    question: &Question,
+    query: &ExplainQuery,
     (day, now): (Date, Timestamp),
 ) -> Result<Explained, AdminError> {
     let directory = ledger.directory().await?;
-    let record = question
+    let record = query
         .key
         .as_deref()
         .and_then(|named| find(&directory, named, now));
-    let mut asked = question.clone();
+    let mut asked = query.clone();
     let mut notes = Vec::new();
     if let Some(record) = record {
-        if question.team.is_some() && question.team != record.team {
+        if query.team.is_some() && query.team != record.team {
             let team = record.team.as_deref().unwrap_or("no team");
             notes.push(format!(
                 "key `{}` belongs to {team}, which is what was asked with",
@@ -93,7 +45,7 @@ pub async fn explain_with_key(
         // What rules see of a request with this key.
         asked.key = Some(record.name.clone());
         asked.team.clone_from(&record.team);
-    } else if let Some(named) = &question.key {
+    } else if let Some(named) = &query.key {
         notes.push(format!(
             "the store knows no key `{named}`: the rules were asked as if there were one"
         ));
@@ -108,7 +60,7 @@ pub async fn explain_with_key(
     let limits = directory.limits_of(record, asked.team.as_ref());
     let scopes: Vec<Scope> = limits.iter().map(|limits| limits.scope.clone()).collect();
     let mut context = KeyContext {
-        key: question.key.as_ref().map(|named| found(named, record, now)),
+        key: query.key.as_ref().map(|named| found(named, record, now)),
         refused: None,
         budgets: administration::budgets_of(ledger, &directory, &scopes).await?,
         limits: limits
