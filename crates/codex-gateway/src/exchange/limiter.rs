@@ -308,15 +308,13 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
                 None => "it does not begin anew".to_owned(),
             };
             format!(
-                "the budget of {whose} ({}) is spent, or what is left is too little for this \
-                 request; {again}, or ask the gateway's operator for more",
-                budget
+                "the budget of {whose} ({budget}) is spent, or what is left is too little for \
+                 this request; {again}, or ask the gateway's operator for more"
             )
         }
         RefusedBy::Reservations { budget } => format!(
-            "what is left of the budget of {whose} ({}) is set aside for requests in flight; try \
-             again when they have ended",
-            budget
+            "what is left of the budget of {whose} ({budget}) is set aside for requests in flight; \
+             try again when they have ended"
         ),
         RefusedBy::Requests { .. } => {
             format!("{whose} has used up its requests per minute; try again after `retry-after`")
