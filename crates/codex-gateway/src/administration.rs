@@ -233,7 +233,7 @@ async fn lines(
     ledger: &Ledger,
     budgets: &[(Scope, Budget)],
 ) -> Result<Vec<BudgetLine>, AdminError> {
-    let standings = ledger.standings(budgets).await?;
+    let standings = ledger.budget_status(budgets).await?;
     let lines = standings.into_iter().map(|standing| BudgetLine {
         scope: standing.scope.as_text(),
         window: standing.budget.window,

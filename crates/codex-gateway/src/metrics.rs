@@ -6,7 +6,7 @@ mod observation;
 #[cfg(test)]
 mod tests;
 
-use gateway_ledger::Standing;
+use gateway_ledger::BudgetStatus;
 use gateway_policy::limit::Refusal;
 use prometheus::{
     Error, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry,
@@ -94,10 +94,10 @@ impl Metrics {
 
     /// Takes over where the budgets of teams and of the gateway stand; those that are gone are shown
     /// no longer.
-    pub fn observe_budgets(&self, standings: &[Standing]) {
+    pub fn observe_budgets(&self, standings: &[BudgetStatus]) {
         self.budget_remaining_usd.reset();
         for standing in standings {
-            let Standing {
+            let BudgetStatus {
                 scope,
                 budget,
                 position,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gateway_ledger::{Ledger, PlanLimits as Stored};
+use gateway_ledger::{AccountLimits as Stored, Ledger};
 use gateway_policy::AuthRoute;
 use gateway_wire::codex::{PlanLimits, PlanWindow};
 use jiff::Timestamp;
@@ -272,7 +272,7 @@ fn line(stored: &Stored) -> Option<AccountLine> {
 /// next answer says again.
 pub async fn keep(ledger: Ledger, mut waiting: mpsc::Receiver<Stored>) {
     while let Some(told) = waiting.recv().await {
-        if let Err(error) = ledger.put_plan_limits(&told).await {
+        if let Err(error) = ledger.put_account_limits(&told).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "plan limits were not stored"

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::db::{Link, Row, Statement};
-use crate::entry::EntryId;
-use crate::error::{LedgerError, LedgerErrorKind};
+use crate::db::{Link, Row, Statement, Table, int, text};
+use crate::error::LedgerError;
+use crate::ids::EntryId;
 use crate::ledger::Ledger;
+use crate::time::stored_time;
 
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,52 +55,88 @@ pub struct AuditRecord {
     pub detail: serde_json::Value,
 }
 
-pub(crate) async fn write(
-    link: &mut Link<'_>,
+/// The record of a change that is made at a moment.
+pub(crate) fn record(
     at: Timestamp,
-    actor: &Actor,
+    actor: impl Into<Actor>,
     action: &str,
     subject: &str,
-    detail: &serde_json::Value,
-) -> Result<(), LedgerError> {
-    let address = actor.address.map(|address| address.to_string());
-    let cells = vec![
-        EntryId::at(at).as_str().into(),
-        at.as_microsecond().into(),
-        actor.name.as_str().into(),
-        action.into(),
-        subject.into(),
-        detail.to_string().into(),
-        address.as_deref().into(),
-    ];
-    let sql = "INSERT INTO audit (id, at, actor, action, subject, detail, address) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    link.execute(sql, cells).await.map(drop)
+    detail: serde_json::Value,
+) -> AuditRecord {
+    let actor = actor.into();
+    AuditRecord {
+        id: EntryId::at(at),
+        at,
+        actor: actor.name,
+        address: actor.address.map(|address| address.to_string()),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        detail,
+    }
+}
+
+const AUDIT: Table<AuditRecord> = Table {
+    name: "audit",
+    columns: &[
+        text("id", |record| Some(record.id.to_string())),
+        int("at", |record| Some(record.at.as_microsecond())),
+        text("actor", |record| Some(record.actor.clone())),
+        text("action", |record| Some(record.action.clone())),
+        text("subject", |record| Some(record.subject.clone())),
+        text("detail", |record| Some(record.detail.to_string())),
+        text("address", |record| record.address.clone()),
+    ],
+    change_if: "",
+};
+
+/// Writes a record in the transaction of its change.
+pub(crate) async fn write(link: &mut Link<'_>, record: &AuditRecord) -> Result<(), LedgerError> {
+    link.insert(&AUDIT, &[record]).await.map(drop)
 }
 
 impl Ledger {
     /// The newest changes, at most so many.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn audit(&self, most: u32) -> Result<Vec<AuditRecord>, LedgerError> {
-        let mut statement = Statement::new(
-            "SELECT id, at, actor, action, subject, detail, address FROM audit ORDER BY at DESC, id DESC LIMIT ",
-        );
+        let mut statement = Statement::new(format!(
+            "SELECT {} FROM audit ORDER BY at DESC, id DESC LIMIT ",
+            AUDIT.names()
+        ));
         statement.bind(i64::from(most));
         let mut connection = self.pool().acquire().await?;
         let rows = statement.fetch(&mut connection.link()).await?;
-        rows.iter().map(record_of).collect()
+        rows.iter().map(read_record).collect()
+    }
+
+    /// Records an administrative change that lies outside the store, for example a new admin token.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
+    pub async fn note(
+        &self,
+        actor: impl Into<Actor>,
+        action: &str,
+        subject: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), LedgerError> {
+        let record = record(self.timestamp(), actor, action, subject, detail.clone());
+        let mut connection = self.pool().acquire().await?;
+        write(&mut connection.link(), &record).await
     }
 }
 
-fn record_of(row: &Row) -> Result<AuditRecord, LedgerError> {
-    let corrupt = |context| LedgerError::bare(LedgerErrorKind::Corrupt, context);
+fn read_record(row: &Row) -> Result<AuditRecord, LedgerError> {
     Ok(AuditRecord {
-        id: EntryId::parse(&row.some_text(0)?).map_err(|_| corrupt("a stored id is no UUID"))?,
-        at: Timestamp::from_microsecond(row.some_int(1)?)
-            .map_err(|_| corrupt("a stored time is out of range"))?,
-        actor: row.some_text(2)?,
-        action: row.some_text(3)?,
-        subject: row.some_text(4)?,
-        detail: serde_json::from_str(&row.some_text(5)?)
-            .map_err(|_| corrupt("a stored audit record cannot be read"))?,
-        address: row.text(6)?,
+        id: EntryId::stored(&row.some_text("id")?)?,
+        at: stored_time(row.some_int("at")?)?,
+        actor: row.some_text("actor")?,
+        action: row.some_text("action")?,
+        subject: row.some_text("subject")?,
+        detail: row.json("detail")?,
+        address: row.text("address")?,
     })
 }

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::db::{Link, Row};
-use crate::error::{LedgerError, LedgerErrorKind};
+use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::secret;
+use crate::time::stored_time;
 
 /// A gateway key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,7 +22,7 @@ pub struct KeyRecord {
     pub id: String,
     /// The secret's last four characters.
     pub ending: String,
-    /// What its maker called it.
+    /// What it is called.
     pub name: String,
     /// Whose it is.
     pub owner: Option<String>,
@@ -56,16 +57,16 @@ pub struct TeamRecord {
     pub limits: Limits,
 }
 
-/// Whether a secret opens the door.
+/// What a presented secret is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyCheck<'d> {
-    /// It does.
+    /// The secret of a key that works.
     Valid(&'d KeyRecord),
-    /// It did, until it was revoked.
+    /// The secret of a key that was revoked.
     Revoked(&'d KeyRecord),
-    /// It did, until it expired.
+    /// The secret of a key that has expired.
     Expired(&'d KeyRecord),
-    /// It never did.
+    /// The secret of no key.
     Unknown,
 }
 
@@ -122,7 +123,7 @@ impl Directory {
         self.limits_of(key, key.and_then(|key| key.team.as_ref()))
     }
 
-    /// The same for a key that is thought to be in a team.
+    /// The same for a key as if it belonged to a team, whatever its own is.
     pub fn limits_of(&self, key: Option<&KeyRecord>, team: Option<&String>) -> Vec<ScopeLimits> {
         let team_limits = team.and_then(|name| self.teams.iter().find(|team| team.name == *name));
         let scopes = [
@@ -152,16 +153,15 @@ impl Directory {
     }
 }
 
-const KEYS: &str = "SELECT id, hash, ending, name, owner, team, created_at, expires_at, revoked_at, models, routes, \
-     requests_per_minute, tokens_per_minute, concurrency FROM gateway_keys ORDER BY name, id";
-const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_minute, concurrency FROM teams ORDER BY name";
-const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets ORDER BY scope, billing, period";
-
 /// How long reading all keys may take. Above what thousands of them take on a busy machine.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Ledger {
     /// Reads keys, teams and budgets.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn directory(&self) -> Result<Directory, LedgerError> {
         self.pool()
             .briefly(READ_DEADLINE, async |link| read(link).await)
@@ -169,25 +169,18 @@ impl Ledger {
     }
 }
 
-pub(crate) async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> {
-    let keys = link
-        .fetch(KEYS, Vec::new())
-        .await?
-        .iter()
-        .map(key_of)
-        .collect::<Result<Vec<_>, _>>()?;
-    let teams = link
-        .fetch(TEAMS, Vec::new())
-        .await?
-        .iter()
-        .map(team_of)
-        .collect::<Result<Vec<_>, _>>()?;
-    let budgets = link
-        .fetch(BUDGETS, Vec::new())
-        .await?
-        .iter()
-        .map(budget_of)
-        .collect::<Result<Vec<_>, _>>()?;
+const KEYS: &str = "SELECT id, hash, ending, name, owner, team, created_at, expires_at, \
+                    revoked_at, models, routes, requests_per_minute, tokens_per_minute, \
+                    concurrency FROM gateway_keys ORDER BY name, id";
+const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_minute, concurrency \
+                     FROM teams ORDER BY name";
+const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets \
+                       ORDER BY scope, billing, period";
+
+async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> {
+    let keys = read_all(link, KEYS, read_key).await?;
+    let teams = read_all(link, TEAMS, read_team).await?;
+    let budgets = read_all(link, BUDGETS, read_budget).await?;
     let index = |word: fn(&KeyRecord) -> &String| {
         let keys = keys.iter().enumerate();
         keys.map(|(index, key)| (word(key).clone(), index))
@@ -203,66 +196,63 @@ pub(crate) async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> 
     })
 }
 
-fn corrupt(context: &'static str) -> LedgerError {
-    LedgerError::bare(LedgerErrorKind::Corrupt, context)
+async fn read_all<T>(
+    link: &mut Link<'_>,
+    sql: &'static str,
+    read: fn(&Row) -> Result<T, LedgerError>,
+) -> Result<Vec<T>, LedgerError> {
+    link.fetch(sql, Vec::new())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
-fn time(micros: i64) -> Result<Timestamp, LedgerError> {
-    Timestamp::from_microsecond(micros).map_err(|_| corrupt("a stored time is out of range"))
-}
-
-fn limits_of(row: &Row, first: usize) -> Result<Limits, LedgerError> {
-    let limit = |index| {
-        Ok::<_, LedgerError>(
-            row.int(index)?
-                .map(|limit| u64::try_from(limit).unwrap_or(0)),
-        )
+fn read_limits(row: &Row) -> Result<Limits, LedgerError> {
+    let limit = |column: &str| {
+        let limit = row.int(column)?;
+        Ok::<_, LedgerError>(limit.map(|limit| u64::try_from(limit).unwrap_or(0)))
     };
     Ok(Limits {
-        requests_per_minute: limit(first)?,
-        tokens_per_minute: limit(first + 1)?,
-        concurrency: limit(first + 2)?,
+        requests_per_minute: limit("requests_per_minute")?,
+        tokens_per_minute: limit("tokens_per_minute")?,
+        concurrency: limit("concurrency")?,
     })
 }
 
-fn key_of(row: &Row) -> Result<KeyRecord, LedgerError> {
-    let list = |index| row.some_text(index);
+fn read_key(row: &Row) -> Result<KeyRecord, LedgerError> {
     Ok(KeyRecord {
-        id: row.some_text(0)?,
-        hash: row.some_text(1)?,
-        ending: row.some_text(2)?,
-        name: row.some_text(3)?,
-        owner: row.text(4)?,
-        team: row.text(5)?,
-        created_at: time(row.some_int(6)?)?,
-        expires_at: row.int(7)?.map(time).transpose()?,
-        revoked_at: row.int(8)?.map(time).transpose()?,
-        models: serde_json::from_str(&list(9)?)
-            .map_err(|_| corrupt("a key's models cannot be read"))?,
-        routes: serde_json::from_str(&list(10)?)
-            .map_err(|_| corrupt("a key's routes cannot be read"))?,
-        limits: limits_of(row, 11)?,
+        id: row.some_text("id")?,
+        hash: row.some_text("hash")?,
+        ending: row.some_text("ending")?,
+        name: row.some_text("name")?,
+        owner: row.text("owner")?,
+        team: row.text("team")?,
+        created_at: stored_time(row.some_int("created_at")?)?,
+        expires_at: row.int("expires_at")?.map(stored_time).transpose()?,
+        revoked_at: row.int("revoked_at")?.map(stored_time).transpose()?,
+        models: row.json("models")?,
+        routes: row.json("routes")?,
+        limits: read_limits(row)?,
     })
 }
 
-fn team_of(row: &Row) -> Result<TeamRecord, LedgerError> {
+fn read_team(row: &Row) -> Result<TeamRecord, LedgerError> {
     Ok(TeamRecord {
-        name: row.some_text(0)?,
-        created_at: time(row.some_int(1)?)?,
-        limits: limits_of(row, 2)?,
+        name: row.some_text("name")?,
+        created_at: stored_time(row.some_int("created_at")?)?,
+        limits: read_limits(row)?,
     })
 }
 
-fn budget_of(row: &Row) -> Result<(Scope, Budget), LedgerError> {
-    let scope =
-        Scope::parse(&row.some_text(0)?).ok_or_else(|| corrupt("a stored scope is unknown"))?;
+fn read_budget(row: &Row) -> Result<(Scope, Budget), LedgerError> {
     let budget = Budget {
-        billing: Billing::parse(&row.some_text(1)?)
-            .ok_or_else(|| corrupt("a stored billing is unknown"))?,
-        window: Window::parse(&row.some_text(2)?)
-            .ok_or_else(|| corrupt("a stored window is unknown"))?,
-        nanos: row.some_int(3)?,
-        soft_percent: row.int(4)?.and_then(|percent| u8::try_from(percent).ok()),
+        billing: row.word("billing", Billing::parse)?,
+        window: row.word("period", Window::parse)?,
+        nanos: row.some_int("nanos")?,
+        soft_percent: row
+            .int("soft_percent")?
+            .and_then(|percent| u8::try_from(percent).ok()),
     };
-    Ok((scope, budget))
+    Ok((row.word("scope", Scope::parse)?, budget))
 }

@@ -17,7 +17,8 @@ pub enum LedgerErrorKind {
     Corrupt,
 }
 
-/// A failure of the store.
+/// A failure of the store, or a call that it refuses. Its text is for a person; where it came from
+/// is its source.
 #[derive(Debug, thiserror::Error)]
 #[error("{context}")]
 pub struct LedgerError {
@@ -45,6 +46,22 @@ impl LedgerError {
         Self::bare(LedgerErrorKind::Unavailable, context)
     }
 
+    pub(crate) const fn late() -> Self {
+        Self::unavailable("the store does not answer in time")
+    }
+
+    pub(crate) const fn closed() -> Self {
+        Self::unavailable("the ledger is closed")
+    }
+
+    pub(crate) const fn invalid(context: &'static str) -> Self {
+        Self::bare(LedgerErrorKind::Invalid, context)
+    }
+
+    pub(crate) const fn corrupt(context: &'static str) -> Self {
+        Self::bare(LedgerErrorKind::Corrupt, context)
+    }
+
     pub(crate) fn caused(
         kind: LedgerErrorKind,
         context: &'static str,
@@ -55,6 +72,10 @@ impl LedgerError {
             context,
             source: Some(source.into()),
         }
+    }
+
+    pub(crate) fn json(context: &'static str, source: serde_json::Error) -> Self {
+        Self::caused(LedgerErrorKind::Rejected, context, source)
     }
 
     pub(crate) fn io(context: &'static str, source: std::io::Error) -> Self {

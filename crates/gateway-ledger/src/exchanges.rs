@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::db::Statement;
-use crate::entry::{EntryId, LedgerEntry};
-use crate::error::{LedgerError, LedgerErrorKind};
-use crate::filter::{Filters, Source};
+use crate::entries::row::{ENTRIES, read_entry};
+use crate::entry::LedgerEntry;
+use crate::error::LedgerError;
+use crate::filter::{Filters, Queried, append_times};
+use crate::ids::EntryId;
 use crate::ledger::Ledger;
-use crate::tables::{ENTRY_COLUMNS, entry_of};
 
 /// Most entries on a page.
 pub const MAX_PAGE: u32 = 1000;
@@ -16,7 +17,7 @@ pub const MAX_PAGE: u32 = 1000;
 /// What to list.
 #[derive(Debug, Clone, Default)]
 pub struct ExchangeQuery {
-    /// Entries on the page, 1 to [`MAX_PAGE`]; values outside are moved inside.
+    /// Entries on the page, 1 to [`MAX_PAGE`]; values outside are clamped.
     pub limit: u32,
     /// Where the previous page ended; `None`: at the newest.
     pub cursor: Option<String>,
@@ -42,19 +43,16 @@ impl Ledger {
     /// entries come and go: no entry that is there all along is skipped or shown twice.
     ///
     /// # Errors
-    /// [`LedgerErrorKind::Invalid`] for a cursor that is not one of this ledger's;
-    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
+    /// [`LedgerErrorKind::Invalid`](crate::LedgerErrorKind::Invalid) for a cursor that is not one of this ledger's;
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does not
+    /// answer.
     pub async fn exchanges(&self, query: &ExchangeQuery) -> Result<Page, LedgerError> {
         let limit = query.limit.clamp(1, MAX_PAGE);
-        let mut statement =
-            Statement::new(format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE 1 = 1"));
+        let columns = ENTRIES.names();
+        let mut statement = Statement::new(format!("SELECT {columns} FROM entries WHERE 1 = 1"));
         if let Some(cursor) = &query.cursor {
-            let (started_at, id) = read_cursor(cursor).ok_or_else(|| {
-                LedgerError::bare(
-                    LedgerErrorKind::Invalid,
-                    "the cursor is not one of this ledger's",
-                )
-            })?;
+            let (started_at, id) = read_cursor(cursor)
+                .ok_or_else(|| LedgerError::invalid("the cursor is not one of this ledger's"))?;
             statement
                 .push(" AND (started_at, id) < (")
                 .bind(started_at)
@@ -62,17 +60,8 @@ impl Ledger {
                 .bind(id.as_str())
                 .push(")");
         }
-        if let Some(since) = query.since {
-            statement
-                .push(" AND started_at >= ")
-                .bind(since.as_microsecond());
-        }
-        if let Some(until) = query.until {
-            statement
-                .push(" AND started_at < ")
-                .bind(until.as_microsecond());
-        }
-        query.filters.append(Source::Entries, &mut statement);
+        append_times(query.since, query.until, &mut statement);
+        query.filters.append(Queried::Entries, &mut statement);
         // One more than asked for says whether there is a next page.
         statement
             .push(" ORDER BY started_at DESC, id DESC LIMIT ")
@@ -83,21 +72,25 @@ impl Ledger {
         let items = rows
             .iter()
             .take(limit as usize)
-            .map(entry_of)
+            .map(read_entry)
             .collect::<Result<Vec<_>, _>>()?;
         let next = items.last().filter(|_| has_more).map(cursor_of);
         Ok(Page { items, next })
     }
 
-    /// One entry.
+    /// The entry of an exchange; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn exchange(&self, id: &EntryId) -> Result<Option<LedgerEntry>, LedgerError> {
-        let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE id = $1");
+        let sql = format!("SELECT {} FROM entries WHERE id = $1", ENTRIES.names());
         let mut connection = self.pool().acquire().await?;
         let rows = connection
             .link()
             .fetch(sqlx::AssertSqlSafe(sql), vec![id.as_str().into()])
             .await?;
-        rows.first().map(entry_of).transpose()
+        rows.first().map(read_entry).transpose()
     }
 }
 

@@ -1,9 +1,11 @@
 //! What reports and listings can be narrowed to. Column names come from here only; values are
 //! always bound.
 
+use jiff::Timestamp;
+
 use crate::db::Statement;
 
-/// Only what equals every value given. Empty: everything.
+/// Only entries that equal every value given. Empty: all entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filters {
     /// The auth route's word.
@@ -36,9 +38,25 @@ pub struct Filters {
 
 /// Which table the conditions are for; the two name some columns differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Queried {
     Entries,
     Rollup,
+}
+
+/// Appends the conditions on when requests arrived, each behind an `AND`.
+pub(crate) fn append_times(
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    statement: &mut Statement,
+) {
+    for (bound, condition) in [
+        (since, " AND started_at >= "),
+        (until, " AND started_at < "),
+    ] {
+        if let Some(bound) = bound {
+            statement.push(condition).bind(bound.as_microsecond());
+        }
+    }
 }
 
 impl Filters {
@@ -48,10 +66,10 @@ impl Filters {
     }
 
     /// Appends `AND column = $n` for each filter and binds its value.
-    pub(crate) fn append(&self, source: Source, statement: &mut Statement) {
-        let model = match source {
-            Source::Entries => "model_served",
-            Source::Rollup => "model",
+    pub(crate) fn append(&self, queried: Queried, statement: &mut Statement) {
+        let model = match queried {
+            Queried::Entries => "model_served",
+            Queried::Rollup => "model",
         };
         let conditions = [
             ("route", &self.route),

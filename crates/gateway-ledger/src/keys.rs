@@ -1,18 +1,17 @@
 //! Makes, rotates and revokes gateway keys, and sets teams and budgets. Each change is one
 //! transaction with its audit record, and running servers notice it.
 
-use gateway_policy::limit::{Budget, Limits, Scope};
+use gateway_policy::limit::{Budget, Limits, Scope, Window};
 use gateway_policy::{AuthRoute, Billing};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit::{self, Actor};
-use crate::changes::Change;
+use crate::audit::Actor;
 use crate::db::{Cell, Link};
 use crate::directory::{KeyRecord, TeamRecord};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Ledger;
-use crate::secret::Secret;
+use crate::secret::IssuedSecret;
 
 /// What every key begins with.
 pub const KEY_PREFIX: &str = "cgw_";
@@ -44,7 +43,7 @@ pub struct CreatedKey {
     /// The key's id.
     pub id: String,
     /// The secret; this is the only time it is seen.
-    pub secret: Secret,
+    pub secret: IssuedSecret,
 }
 
 fn cell(limit: Option<u64>) -> Cell {
@@ -52,47 +51,29 @@ fn cell(limit: Option<u64>) -> Cell {
 }
 
 impl Ledger {
-    /// Makes a key. `actor` says who did, in the audit log.
+    /// Makes a key. `actor` says in the audit log who did.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Invalid`] without a name; [`LedgerErrorKind::Unavailable`] when the store
+    /// does not answer.
     pub async fn create_key(
         &self,
         new: &NewKey,
         actor: impl Into<Actor>,
     ) -> Result<CreatedKey, LedgerError> {
         if new.name.trim().is_empty() {
-            return Err(LedgerError::bare(
-                LedgerErrorKind::Invalid,
-                "a key needs a name",
-            ));
+            return Err(LedgerError::invalid("a key needs a name"));
         }
-        let secret = Secret::new(KEY_PREFIX)?;
+        let secret = IssuedSecret::new(KEY_PREFIX)?;
         // The id is public and says nothing about the secret.
-        let id: String = Secret::new("")?.reveal().chars().take(12).collect();
+        let id: String = IssuedSecret::new("")?.reveal().chars().take(12).collect();
         let id = format!("key_{id}");
         let now = self.timestamp();
         let mut change = self.change().await?;
         if let Some(team) = &new.team {
             ensure_team(&mut change.link(), team, now).await?;
         }
-        let list = |value: serde_json::Value| Cell::from(value.to_string());
-        let cells = vec![
-            id.as_str().into(),
-            secret.hash().into(),
-            secret.ending().into(),
-            new.name.as_str().into(),
-            new.owner.as_deref().into(),
-            new.team.as_deref().into(),
-            now.as_microsecond().into(),
-            new.expires_at.map(Timestamp::as_microsecond).into(),
-            list(json!(new.models)),
-            list(json!(new.routes)),
-            cell(new.limits.requests_per_minute),
-            cell(new.limits.tokens_per_minute),
-            cell(new.limits.concurrency),
-        ];
-        let sql = "INSERT INTO gateway_keys (id, hash, ending, name, owner, team, created_at, expires_at, models, routes, \
-                   requests_per_minute, tokens_per_minute, concurrency) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-        change.link().execute(sql, cells).await?;
+        insert_key(&mut change.link(), &id, &secret, new, now).await?;
         for budget in &new.budgets {
             put_budget(&mut change.link(), &Scope::Key(id.clone()), budget).await?;
         }
@@ -100,18 +81,23 @@ impl Ledger {
             "name": new.name, "owner": new.owner, "team": new.team, "expires_at": new.expires_at, "models": new.models,
             "routes": new.routes, "limits": new.limits, "budgets": new.budgets,
         });
-        self.finish(change, actor, "key.create", &id, &detail)
+        change
+            .commit_audited(actor, "key.create", &id, detail)
             .await?;
         Ok(CreatedKey { id, secret })
     }
 
     /// Gives a key a new secret. The old one stops working.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::NotFound`] when no live key has this id;
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn rotate_key(
         &self,
         id: &str,
         actor: impl Into<Actor>,
     ) -> Result<CreatedKey, LedgerError> {
-        let secret = Secret::new(KEY_PREFIX)?;
+        let secret = IssuedSecret::new(KEY_PREFIX)?;
         let mut change = self.change().await?;
         let sql =
             "UPDATE gateway_keys SET hash = $1, ending = $2 WHERE id = $3 AND revoked_at IS NULL";
@@ -122,7 +108,8 @@ impl Ledger {
                 "there is no live key with this id",
             ));
         }
-        self.finish(change, actor, "key.rotate", id, &json!({}))
+        change
+            .commit_audited(actor, "key.rotate", id, json!({}))
             .await?;
         Ok(CreatedKey {
             id: id.to_owned(),
@@ -131,28 +118,35 @@ impl Ledger {
     }
 
     /// Stops a key for good. Answers whether it worked until now.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn revoke_key(&self, id: &str, actor: impl Into<Actor>) -> Result<bool, LedgerError> {
         let mut change = self.change().await?;
         let sql = "UPDATE gateway_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
-        if change
-            .link()
-            .execute(sql, vec![self.now().into(), id.into()])
-            .await?
-            == 0
-        {
+        let cells = vec![self.now().into(), id.into()];
+        if change.link().execute(sql, cells).await? == 0 {
             return Ok(false);
         }
-        self.finish(change, actor, "key.revoke", id, &json!({}))
+        change
+            .commit_audited(actor, "key.revoke", id, json!({}))
             .await?;
         Ok(true)
     }
 
     /// All keys, the revoked ones too.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
         Ok(self.directory().await?.keys().to_vec())
     }
 
     /// Makes a team, or changes its limits on speed.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Invalid`] without a name; [`LedgerErrorKind::Unavailable`] when the store
+    /// does not answer.
     pub async fn put_team(
         &self,
         name: &str,
@@ -160,15 +154,13 @@ impl Ledger {
         actor: impl Into<Actor>,
     ) -> Result<(), LedgerError> {
         if name.trim().is_empty() {
-            return Err(LedgerError::bare(
-                LedgerErrorKind::Invalid,
-                "a team needs a name",
-            ));
+            return Err(LedgerError::invalid("a team needs a name"));
         }
         let now = self.timestamp();
         let mut change = self.change().await?;
         ensure_team(&mut change.link(), name, now).await?;
-        let sql = "UPDATE teams SET requests_per_minute = $1, tokens_per_minute = $2, concurrency = $3 WHERE name = $4";
+        let sql = "UPDATE teams SET requests_per_minute = $1, tokens_per_minute = $2, \
+                   concurrency = $3 WHERE name = $4";
         let cells = vec![
             cell(limits.requests_per_minute),
             cell(limits.tokens_per_minute),
@@ -176,18 +168,16 @@ impl Ledger {
             name.into(),
         ];
         change.link().execute(sql, cells).await?;
-        self.finish(
-            change,
-            actor,
-            "team.put",
-            name,
-            &json!({ "limits": limits }),
-        )
-        .await
+        change
+            .commit_audited(actor, "team.put", name, json!({ "limits": limits }))
+            .await
     }
 
-    /// Deletes a team and its budgets. Refused while live keys belong to it. Answers whether there
-    /// was one.
+    /// Deletes a team and its budgets. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Conflict`] while live keys belong to it;
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn delete_team(
         &self,
         name: &str,
@@ -202,30 +192,31 @@ impl Ledger {
                 "live keys belong to this team",
             ));
         }
-        if change
-            .link()
-            .execute("DELETE FROM teams WHERE name = $1", vec![name.into()])
-            .await?
-            == 0
-        {
+        let sql = "DELETE FROM teams WHERE name = $1";
+        if change.link().execute(sql, vec![name.into()]).await? == 0 {
             return Ok(false);
         }
         let scope = Scope::Team(name.to_owned()).as_text();
+        let sql = "DELETE FROM budgets WHERE scope = $1";
+        change.link().execute(sql, vec![scope.into()]).await?;
         change
-            .link()
-            .execute("DELETE FROM budgets WHERE scope = $1", vec![scope.into()])
-            .await?;
-        self.finish(change, actor, "team.delete", name, &json!({}))
+            .commit_audited(actor, "team.delete", name, json!({}))
             .await?;
         Ok(true)
     }
 
     /// All teams.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn teams(&self) -> Result<Vec<TeamRecord>, LedgerError> {
         Ok(self.directory().await?.teams().to_vec())
     }
 
     /// Sets the budget of a scope for its window and kind of money.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn put_budget(
         &self,
         scope: &Scope,
@@ -234,21 +225,19 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let mut change = self.change().await?;
         put_budget(&mut change.link(), scope, budget).await?;
-        self.finish(
-            change,
-            actor,
-            "budget.put",
-            &scope.as_text(),
-            &json!(budget),
-        )
-        .await
+        change
+            .commit_audited(actor, "budget.put", &scope.as_text(), json!(budget))
+            .await
     }
 
-    /// Takes a budget away. Answers whether there was one.
+    /// Deletes a budget. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn delete_budget(
         &self,
         scope: &Scope,
-        window: gateway_policy::limit::Window,
+        window: Window,
         billing: Billing,
         actor: impl Into<Actor>,
     ) -> Result<bool, LedgerError> {
@@ -263,50 +252,39 @@ impl Ledger {
             return Ok(false);
         }
         let detail = json!({ "window": window, "billing": billing });
-        self.finish(change, actor, "budget.delete", &scope.as_text(), &detail)
+        change
+            .commit_audited(actor, "budget.delete", &scope.as_text(), detail)
             .await?;
         Ok(true)
     }
+}
 
-    /// Notes an administrative change that lies outside the store, for example a new admin token.
-    pub async fn note(
-        &self,
-        actor: impl Into<Actor>,
-        action: &str,
-        subject: &str,
-        detail: &serde_json::Value,
-    ) -> Result<(), LedgerError> {
-        let mut connection = self.pool().acquire().await?;
-        audit::write(
-            &mut connection.link(),
-            self.timestamp(),
-            &actor.into(),
-            action,
-            subject,
-            detail,
-        )
-        .await
-    }
-
-    pub(crate) async fn finish(
-        &self,
-        mut change: Change,
-        actor: impl Into<Actor>,
-        action: &str,
-        subject: &str,
-        detail: &serde_json::Value,
-    ) -> Result<(), LedgerError> {
-        audit::write(
-            &mut change.link(),
-            self.timestamp(),
-            &actor.into(),
-            action,
-            subject,
-            detail,
-        )
-        .await?;
-        change.commit().await
-    }
+async fn insert_key(
+    link: &mut Link<'_>,
+    id: &str,
+    secret: &IssuedSecret,
+    new: &NewKey,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let cells = vec![
+        id.into(),
+        secret.hash().into(),
+        secret.ending().into(),
+        new.name.as_str().into(),
+        new.owner.as_deref().into(),
+        new.team.as_deref().into(),
+        now.as_microsecond().into(),
+        new.expires_at.map(Timestamp::as_microsecond).into(),
+        json!(new.models).to_string().into(),
+        json!(new.routes).to_string().into(),
+        cell(new.limits.requests_per_minute),
+        cell(new.limits.tokens_per_minute),
+        cell(new.limits.concurrency),
+    ];
+    let sql = "INSERT INTO gateway_keys (id, hash, ending, name, owner, team, created_at, \
+               expires_at, models, routes, requests_per_minute, tokens_per_minute, concurrency) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    link.execute(sql, cells).await.map(drop)
 }
 
 async fn ensure_team(link: &mut Link<'_>, name: &str, now: Timestamp) -> Result<(), LedgerError> {
@@ -321,8 +299,9 @@ async fn put_budget(
     scope: &Scope,
     budget: &Budget,
 ) -> Result<(), LedgerError> {
-    let sql = "INSERT INTO budgets (scope, billing, period, nanos, soft_percent) VALUES ($1, $2, $3, $4, $5) \
-               ON CONFLICT (scope, billing, period) DO UPDATE SET nanos = excluded.nanos, soft_percent = excluded.soft_percent";
+    let sql = "INSERT INTO budgets (scope, billing, period, nanos, soft_percent) \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (scope, billing, period) \
+               DO UPDATE SET nanos = excluded.nanos, soft_percent = excluded.soft_percent";
     let cells = vec![
         scope.as_text().into(),
         budget.billing.as_str().into(),

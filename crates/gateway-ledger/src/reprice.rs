@@ -4,23 +4,21 @@
 
 use std::collections::BTreeMap;
 
-use gateway_policy::price::billed_tier;
 use gateway_policy::{Billing, ModelId, PriceTable, Pricing};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::db::{Link, Statement};
-use crate::entry::{Cost, CostSource, EntryId, EntryResult, LedgerEntry};
+use crate::db::{Link, Row, Statement};
+use crate::entries;
+use crate::entries::row::{ENTRIES, EntryRow, read_entry};
+use crate::entry::{Cost, CostSource, EntryResult, LedgerEntry};
 use crate::error::LedgerError;
-use crate::filter::{Filters, Source};
+use crate::filter::{Filters, Queried, append_times};
+use crate::ids::EntryId;
 use crate::ledger::Ledger;
-use crate::tables::{Correction, ENTRY_COLUMNS, Stored, entry_of};
-use crate::writer;
 
 /// Entries read at once, and corrections written per transaction.
 const CHUNK: i64 = 500;
-/// Columns of [`ENTRY_COLUMNS`]; what follows them is added here.
-const CORRECTED: usize = 39;
 
 /// Which entries to price again.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +74,10 @@ impl Ledger {
     /// Compares recorded costs with a price table; with `is_applied` it writes the differences as
     /// correcting entries. Applying twice changes nothing, and neither does applying from two
     /// processes at once. Costs that a provider reported itself are left alone.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer. Corrections that were written by then stay; running it again adds the rest.
     pub async fn reprice(
         &self,
         query: &RepriceQuery,
@@ -96,8 +98,8 @@ impl Ledger {
             }
             if is_applied && !corrections.is_empty() {
                 connection.note_transaction(true);
-                let written =
-                    writer::write(&mut connection.link(), &corrections, self.time_zone()).await?;
+                let mut link = connection.link();
+                let written = entries::write(&mut link, &corrections, self.time_zone()).await?;
                 connection.note_transaction(false);
                 applied += written.len() as u64;
             }
@@ -115,17 +117,21 @@ impl Ledger {
         known: &Known,
         prices: &PriceTable,
         rows: &mut BTreeMap<(String, Billing), RepriceRow>,
-    ) -> Option<Stored> {
+    ) -> Option<EntryRow> {
         let entry = &known.entry;
         let (intent, result) = (&entry.intent, &entry.result);
         let usage = result.usage?;
         let model = intent.dispatch.model_served.as_deref()?;
         let billing = intent.dispatch.billing;
-        let tier = billed_tier(
-            billing,
-            intent.service_tier_requested.as_deref(),
-            result.service_tier.as_deref(),
-        );
+        // On the plan's route answers name no tier that could be trusted; elsewhere the served one
+        // is what is billed.
+        let tier = match billing {
+            Billing::Plan => intent.service_tier_requested.as_deref(),
+            Billing::Metered => result
+                .service_tier
+                .as_deref()
+                .or(intent.service_tier_requested.as_deref()),
+        };
         let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
         let pricing = ModelId::new(model)
             .ok()
@@ -158,23 +164,22 @@ impl Ledger {
         row.changed += 1;
         row.newly_priced += i64::from(known.cost.is_none());
         let delta = price.saturating_sub(known.cost.unwrap_or(0));
-        let correction = Correction {
-            number: known.corrections + 1,
-            takes_unpriced_back: known.cost.is_none(),
+        let cost = Cost {
+            price_version: Some(prices.version().to_owned()),
+            source: CostSource::Calculated,
+            nanos: Some(delta),
+            is_estimated,
         };
-        Some(Stored {
-            entry: self.correcting(entry, delta, is_estimated, prices.version()),
-            correction: Some(correction),
-        })
+        let number = known.corrections + 1;
+        let correcting = self.correcting(entry, cost);
+        Some(EntryRow::correction(
+            correcting,
+            number,
+            known.cost.is_none(),
+        ))
     }
 
-    fn correcting(
-        &self,
-        entry: &LedgerEntry,
-        delta: i64,
-        is_estimated: bool,
-        version: &str,
-    ) -> LedgerEntry {
+    fn correcting(&self, entry: &LedgerEntry, cost: Cost) -> LedgerEntry {
         let now = self.timestamp();
         let mut intent = entry.intent.clone();
         intent.id = EntryId::at(now);
@@ -182,12 +187,7 @@ impl Ledger {
         let result = EntryResult {
             finished_at: now,
             usage: None,
-            cost: Cost {
-                price_version: Some(version.to_owned()),
-                source: CostSource::Calculated,
-                nanos: Some(delta),
-                is_estimated,
-            },
+            cost,
             ttft_ms: None,
             duration_ms: 0,
             instance: self.instance().clone(),
@@ -204,11 +204,13 @@ async fn read(
     after: Option<&(Timestamp, EntryId)>,
 ) -> Result<Vec<Known>, LedgerError> {
     let mut statement = Statement::new(format!(
-        "SELECT {ENTRY_COLUMNS}, \
-         (SELECT CAST(SUM(fix.cost_nanos) AS BIGINT) FROM entries AS fix WHERE fix.corrects = entries.id), \
-         (SELECT COUNT(*) FROM entries AS fix WHERE fix.corrects = entries.id) \
-         FROM entries WHERE corrects IS NULL AND input_tokens IS NOT NULL AND model_served IS NOT NULL \
-         AND cost_source <> 'provider_reported'"
+        "SELECT {}, \
+         (SELECT CAST(SUM(fix.cost_nanos) AS BIGINT) FROM entries AS fix \
+         WHERE fix.corrects = entries.id) AS corrected_by, \
+         (SELECT COUNT(*) FROM entries AS fix WHERE fix.corrects = entries.id) AS corrections \
+         FROM entries WHERE corrects IS NULL AND input_tokens IS NOT NULL \
+         AND model_served IS NOT NULL AND cost_source <> 'provider_reported'",
+        ENTRIES.names()
     ));
     if let Some((started_at, id)) = after {
         statement
@@ -216,32 +218,23 @@ async fn read(
             .bind(started_at.as_microsecond());
         statement.push(", ").bind(id.as_str()).push(")");
     }
-    if let Some(since) = query.since {
-        statement
-            .push(" AND started_at >= ")
-            .bind(since.as_microsecond());
-    }
-    if let Some(until) = query.until {
-        statement
-            .push(" AND started_at < ")
-            .bind(until.as_microsecond());
-    }
-    query.filters.append(Source::Entries, &mut statement);
+    append_times(query.since, query.until, &mut statement);
+    query.filters.append(Queried::Entries, &mut statement);
     statement
         .push(" ORDER BY started_at, id LIMIT ")
         .bind(CHUNK);
     let rows = statement.fetch(link).await?;
-    let known = |row: &crate::db::Row| {
-        let entry = entry_of(row)?;
-        let corrected = row.int(CORRECTED)?;
-        let cost = match (entry.result.cost.nanos, corrected) {
+    let known = |row: &Row| {
+        let entry = read_entry(row)?;
+        let corrected_by = row.int("corrected_by")?;
+        let cost = match (entry.result.cost.nanos, corrected_by) {
             (None, None) => None,
             (cost, corrected) => Some(cost.unwrap_or(0).saturating_add(corrected.unwrap_or(0))),
         };
         Ok(Known {
             entry,
             cost,
-            corrections: row.some_int(CORRECTED + 1)?,
+            corrections: row.some_int("corrections")?,
         })
     };
     rows.iter().map(known).collect()

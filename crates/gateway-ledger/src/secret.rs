@@ -9,10 +9,10 @@ const RANDOM_BYTES: usize = 24;
 
 /// A secret that is shown once. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct IssuedSecret(String);
 
-impl Secret {
-    /// The secret itself, to be shown to who asked for it and to nobody else.
+impl IssuedSecret {
+    /// The secret itself, to be shown only to whoever asked for it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -22,7 +22,7 @@ impl Secret {
         getrandom::fill(&mut bytes).map_err(|error| {
             LedgerError::caused(
                 LedgerErrorKind::Unavailable,
-                "the system gives no random numbers",
+                "the system has no random numbers",
                 error.to_string(),
             )
         })?;
@@ -40,9 +40,9 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for IssuedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
+        f.write_str("IssuedSecret(…)")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sign-in links and sessions of the dashboard, in the store so that every replica knows them.
-//! Secrets are stored hashed.
+//! Secrets are stored hashed. Servers keep no session in memory, so that a change need not be
+//! announced.
 
 use std::time::Duration;
 
@@ -7,20 +8,20 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::audit::{self, Actor};
-use crate::db::{Link, Pooled};
-use crate::error::{LedgerError, LedgerErrorKind};
-use crate::keeper::micros;
+use crate::db::Link;
+use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::secret::{self, Secret};
+use crate::secret::{self, IssuedSecret};
+use crate::time::{micros, stored_time};
 
 /// What a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SecretKind {
     SignIn,
     Session,
 }
 
-impl Kind {
+impl SecretKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
@@ -29,7 +30,7 @@ impl Kind {
     }
 }
 
-/// A session that is good.
+/// A session that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// What it is called in the audit log: the beginning of its hash. Opens nothing.
@@ -42,7 +43,7 @@ pub struct Session {
 #[derive(Debug)]
 pub struct NewSession {
     /// The secret; this is the only time it is seen.
-    pub secret: Secret,
+    pub secret: IssuedSecret,
     /// When it ends by itself.
     pub expires_at: Timestamp,
 }
@@ -52,24 +53,22 @@ fn name(hash: &str) -> String {
     format!("session {}", hash.chars().take(8).collect::<String>())
 }
 
-fn time(micros: i64) -> Result<Timestamp, LedgerError> {
-    Timestamp::from_microsecond(micros)
-        .map_err(|_| LedgerError::bare(LedgerErrorKind::Corrupt, "a stored time is out of range"))
-}
-
 impl Ledger {
     /// Makes the secret of a one-time sign-in link.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn create_sign_in(
         &self,
         lifetime: Duration,
         actor: impl Into<Actor>,
-    ) -> Result<Secret, LedgerError> {
-        let actor = actor.into();
-        let mut connection = self.begin_change().await?;
+    ) -> Result<IssuedSecret, LedgerError> {
+        let mut connection = self.pool().begin().await?;
         let mut link = connection.link();
-        let (secret, _) = self.insert(&mut link, Kind::SignIn, lifetime).await?;
+        let (secret, _) = self.insert(&mut link, SecretKind::SignIn, lifetime).await?;
         let detail = json!({ "minutes": lifetime.as_secs() / 60 });
-        self.record(&mut link, &actor, "sign_in.create", "dashboard", &detail)
+        self.record(&mut link, actor, "sign_in.create", "dashboard", detail)
             .await?;
         connection.commit().await?;
         Ok(secret)
@@ -77,33 +76,42 @@ impl Ledger {
 
     /// Turns a sign-in secret into a session. `None`: it is unknown, used or expired. Of two that
     /// try at once, one gets it.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn redeem_sign_in(
         &self,
         secret: &str,
         lifetime: Duration,
         actor: impl Into<Actor>,
     ) -> Result<Option<NewSession>, LedgerError> {
-        let actor = actor.into();
         let sql = "DELETE FROM sessions WHERE hash = $1 AND kind = 'sign_in' AND expires_at > $2";
-        let mut connection = self.begin_change().await?;
+        let mut connection = self.pool().begin().await?;
         let mut link = connection.link();
         let cells = vec![secret::hash(secret).into(), self.now().into()];
         if link.execute(sql, cells).await? == 0 {
-            link.rollback().await?;
-            connection.note_transaction(false);
+            connection.rollback().await?;
             return Ok(None);
         }
-        let (secret, expires_at) = self.insert(&mut link, Kind::Session, lifetime).await?;
+        let (secret, expires_at) = self
+            .insert(&mut link, SecretKind::Session, lifetime)
+            .await?;
         let subject = name(&secret.hash());
-        self.record(&mut link, &actor, "session.begin", &subject, &json!({}))
+        self.record(&mut link, actor, "session.begin", &subject, json!({}))
             .await?;
         connection.commit().await?;
         Ok(Some(NewSession { secret, expires_at }))
     }
 
-    /// The session that a secret opens; `None`: none, or no more.
+    /// The session that a secret opens; `None`: it opens none, or none any more.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn session(&self, secret: &str) -> Result<Option<Session>, LedgerError> {
-        let sql = "SELECT expires_at FROM sessions WHERE hash = $1 AND kind = 'session' AND expires_at > $2";
+        let sql = "SELECT expires_at FROM sessions \
+                   WHERE hash = $1 AND kind = 'session' AND expires_at > $2";
         let hash = secret::hash(secret);
         let mut connection = self.pool().acquire().await?;
         let cells = vec![hash.as_str().into(), self.now().into()];
@@ -113,19 +121,22 @@ impl Ledger {
         };
         Ok(Some(Session {
             name: name(&hash),
-            expires_at: time(row.some_int(0)?)?,
+            expires_at: stored_time(row.some_int(0)?)?,
         }))
     }
 
     /// Ends one session, or, without a secret, all of them and every sign-in link. Answers how many
     /// ended.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
+    /// not answer.
     pub async fn end_sessions(
         &self,
         secret: Option<&str>,
         actor: impl Into<Actor>,
     ) -> Result<u64, LedgerError> {
-        let actor = actor.into();
-        let mut connection = self.begin_change().await?;
+        let mut connection = self.pool().begin().await?;
         let mut link = connection.link();
         let (ended, subject) = if let Some(hash) = secret.map(secret::hash) {
             let sql = "DELETE FROM sessions WHERE hash = $1";
@@ -137,38 +148,32 @@ impl Ledger {
         };
         if ended > 0 {
             let detail = json!({ "ended": ended });
-            self.record(&mut link, &actor, "session.end", &subject, &detail)
+            self.record(&mut link, actor, "session.end", &subject, detail)
                 .await?;
         }
         connection.commit().await?;
         Ok(ended)
     }
 
-    /// Opens a transaction. Servers keep no session in memory, so nothing has to be told to them.
-    async fn begin_change(&self) -> Result<Pooled, LedgerError> {
-        let mut connection = self.pool().acquire().await?;
-        connection.begin().await?;
-        Ok(connection)
-    }
-
     async fn record(
         &self,
         link: &mut Link<'_>,
-        actor: &Actor,
+        actor: impl Into<Actor>,
         action: &str,
         subject: &str,
-        detail: &serde_json::Value,
+        detail: serde_json::Value,
     ) -> Result<(), LedgerError> {
-        audit::write(link, self.timestamp(), actor, action, subject, detail).await
+        let record = audit::record(self.timestamp(), actor, action, subject, detail);
+        audit::write(link, &record).await
     }
 
     async fn insert(
         &self,
         link: &mut Link<'_>,
-        kind: Kind,
+        kind: SecretKind,
         lifetime: Duration,
-    ) -> Result<(Secret, Timestamp), LedgerError> {
-        let secret = Secret::new("")?;
+    ) -> Result<(IssuedSecret, Timestamp), LedgerError> {
+        let secret = IssuedSecret::new("")?;
         let now = self.now();
         let expired = "DELETE FROM sessions WHERE expires_at <= $1";
         link.execute(expired, vec![now.into()]).await?;
@@ -180,6 +185,6 @@ impl Ledger {
         ];
         let sql = "INSERT INTO sessions (hash, kind, expires_at) VALUES ($1, $2, $3)";
         link.execute(sql, cells).await?;
-        Ok((secret, time(expires_at)?))
+        Ok((secret, stored_time(expires_at)?))
     }
 }

@@ -1,12 +1,13 @@
-//! What the handle, the lanes and the keeper know together: how the store is doing.
+//! What the handle, the lanes and the maintenance share: how the store is doing, and who and when
+//! they are.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
-use crate::Clock;
-use crate::entry::{EntryId, InstanceId};
+use crate::ids::{EntryId, InstanceId};
+use crate::time::Clock;
 
 /// One per open ledger.
 pub(crate) struct Shared {
@@ -38,7 +39,7 @@ impl Shared {
             .push(id);
     }
 
-    /// What was left by [`Self::take_back_later`], in the shape of the lane.
+    /// What was left by [`Self::take_back_later`], as the lane takes it.
     pub(crate) fn to_take_back(&self) -> impl Iterator<Item = (EntryId, Option<u64>)> + use<> {
         let mut left = self
             .take_back

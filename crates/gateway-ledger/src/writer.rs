@@ -1,35 +1,36 @@
 //! The one writer of settled entries. Takes what has gathered in its queue, writes it in one
-//! transaction, and answers everybody after the commit reached the disk: while one group is being
-//! synced the next one gathers.
+//! transaction, and answers everybody after the commit reached the disk.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::db::{Dialect, Lane, Link};
-use crate::entry::{EntryId, LedgerEntry, Outcome};
+use crate::db::Lane;
+use crate::entries;
+use crate::entries::row::EntryRow;
+use crate::entry::LedgerEntry;
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::live::LiveOp;
+use crate::group_commit::{GroupQueue, Reply};
+use crate::in_flight::{Done, InFlightOp};
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::tables::{
-    Additions, DAY_MICROS, ENTRIES, ENTRY_COLUMNS, LEVELS, ROLLUP, SPEND, Stored, entry_of,
-};
 
 /// Entries per transaction. More would make the first of a group wait long for the last.
 const MAX_GROUP: usize = 256;
 /// Entries that wait for the writer. When it is full, callers wait for their deadline and then go
 /// to the spool.
 pub(crate) const WRITER_QUEUE: usize = 8192;
-
-pub(crate) type Reply = oneshot::Sender<Result<(), LedgerError>>;
+/// Entries deleted per transaction: the writer is held up for some tens of milliseconds.
+const PURGE_CHUNK: i64 = 1000;
+/// How long the store may take to say whether it is there.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
 pub(crate) enum WriterOp {
     /// One entry; with a reply when somebody waits for the commit.
     Settle(Box<LedgerEntry>, Option<Reply>),
-    /// Entries that have waited elsewhere: in the spool, as leftovers, as corrections.
-    Many(Vec<Stored>, Reply),
+    /// Entries that have waited elsewhere: in the spool, as open intents.
+    Many(Vec<EntryRow>, Reply),
     /// Deletes at most so many entries that started before a moment; answers how many are gone.
     Purge {
         before: i64,
@@ -40,57 +41,59 @@ pub(crate) enum WriterOp {
     Probe(Reply),
 }
 
-pub(crate) struct Writer {
-    pub(crate) lane: Lane,
-    pub(crate) queue: mpsc::Receiver<WriterOp>,
-    pub(crate) live: mpsc::Sender<LiveOp>,
-    pub(crate) spool: Spool,
-    pub(crate) shared: Arc<Shared>,
+/// Writes settled entries, on a connection of its own.
+pub(crate) struct EntryWriter {
+    lane: Lane,
+    queue: GroupQueue<WriterOp>,
+    in_flight: mpsc::Sender<InFlightOp>,
+    spool: Spool,
+    shared: Arc<Shared>,
 }
 
-impl Writer {
+#[derive(Default)]
+struct Group {
+    rows: Vec<EntryRow>,
+    /// How many entries each caller brought, in order.
+    replies: Vec<(usize, Option<Reply>)>,
+}
+
+impl EntryWriter {
+    /// `in_flight` is told what is settled; `spool` takes what the store refuses and nobody waits
+    /// for.
+    pub(crate) fn new(
+        lane: Lane,
+        queue: mpsc::Receiver<WriterOp>,
+        in_flight: mpsc::Sender<InFlightOp>,
+        spool: Spool,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            lane,
+            queue: GroupQueue::new(queue, MAX_GROUP),
+            in_flight,
+            spool,
+            shared,
+        }
+    }
+
     /// Runs until the queue is closed and empty. What is queued when `closing` turns true is still
     /// written.
     pub(crate) async fn run(mut self, mut closing: watch::Receiver<bool>) {
-        let mut ops = Vec::with_capacity(MAX_GROUP);
-        // Ids whose intents could not be handed to the live lane yet; it may be full or behind.
+        // Exchanges whose end could not be told to the other lane yet; it may be full or behind.
         let mut settled = Vec::new();
-        loop {
-            let received = tokio::select! {
-                received = self.queue.recv_many(&mut ops, MAX_GROUP) => received,
-                Ok(()) = closing.changed() => { self.queue.close(); continue; }
-            };
-            if received == 0 {
-                break;
-            }
+        while let Some(ops) = self.queue.next(&mut closing).await {
             let mut group = Group::default();
-            for op in ops.drain(..) {
-                match op {
-                    WriterOp::Settle(entry, reply) => {
-                        self.shared.dequeued(1);
-                        group.entries.push(Stored::from(*entry));
-                        group.replies.push((1, reply));
-                    }
-                    WriterOp::Many(entries, reply) => {
-                        group.replies.push((entries.len(), Some(reply)));
-                        group.entries.extend(entries);
-                    }
-                    WriterOp::Purge {
-                        before,
-                        most,
-                        reply,
-                    } => drop(reply.send(self.purge(before, most).await)),
-                    WriterOp::Probe(reply) => drop(reply.send(self.probe().await)),
-                }
+            for op in ops {
+                self.take(op, &mut group).await;
             }
             self.settle(group, &mut settled).await;
-            if !settled.is_empty()
-                && let Err(back) = self
-                    .live
-                    .try_send(LiveOp::Done(std::mem::take(&mut settled)))
-                && let mpsc::error::TrySendError::Full(LiveOp::Done(ids)) = back
-            {
-                settled = ids;
+            if !settled.is_empty() {
+                let done = InFlightOp::Done(std::mem::take(&mut settled));
+                if let Err(mpsc::error::TrySendError::Full(InFlightOp::Done(done))) =
+                    self.in_flight.try_send(done)
+                {
+                    settled = done;
+                }
             }
         }
         if let Err(error) = self.lane.close().await {
@@ -101,69 +104,85 @@ impl Writer {
         }
     }
 
-    async fn settle(&mut self, group: Group, settled: &mut Vec<(EntryId, Option<u64>)>) {
-        if group.entries.is_empty() {
+    async fn take(&mut self, op: WriterOp, group: &mut Group) {
+        match op {
+            WriterOp::Settle(entry, reply) => {
+                self.shared.dequeued(1);
+                group.rows.push(EntryRow::from(*entry));
+                group.replies.push((1, reply));
+            }
+            WriterOp::Many(rows, reply) => {
+                group.replies.push((rows.len(), Some(reply)));
+                group.rows.extend(rows);
+            }
+            WriterOp::Purge {
+                before,
+                most,
+                reply,
+            } => drop(reply.send(self.purge(before, most).await)),
+            WriterOp::Probe(reply) => drop(reply.send(self.probe().await)),
+        }
+    }
+
+    async fn settle(&mut self, group: Group, settled: &mut Vec<Done>) {
+        if group.rows.is_empty() {
             return;
         }
-        let written = self.commit(&group.entries).await;
-        match written {
+        match self.commit(&group.rows).await {
             Ok(()) => {
                 self.shared.mark_up();
-                settled.extend(group.entries.iter().map(done));
+                settled.extend(group.rows.iter().map(done));
                 for (_, reply) in group.replies {
                     answer(reply, Ok(()));
                 }
             }
-            Err(error) if error.kind() == LedgerErrorKind::Rejected && group.entries.len() > 1 => {
+            Err(error) if error.kind() == LedgerErrorKind::Rejected && group.rows.len() > 1 => {
                 self.settle_one_by_one(group, settled).await;
             }
-            Err(error) => {
-                if error.kind() != LedgerErrorKind::Rejected {
-                    self.shared.mark_down(&error);
-                }
-                let mut entries = group.entries.into_iter();
-                for (count, reply) in group.replies {
-                    for stored in entries.by_ref().take(count) {
-                        self.keep_unawaited(stored, reply.is_none());
-                    }
-                    answer(
-                        reply,
-                        Err(LedgerError::bare(
-                            error.kind(),
-                            "the entry could not be committed",
-                        )),
-                    );
-                }
-            }
+            Err(error) => self.give_up(group, &error),
         }
     }
 
-    /// One entry of a group is poison: finds it, and lets the others through.
-    async fn settle_one_by_one(&mut self, group: Group, settled: &mut Vec<(EntryId, Option<u64>)>) {
-        let mut entries = group.entries.into_iter();
+    fn give_up(&self, group: Group, error: &LedgerError) {
+        if error.kind() != LedgerErrorKind::Rejected {
+            self.shared.mark_down(error);
+        }
+        let mut rows = group.rows.into_iter();
+        for (count, reply) in group.replies {
+            for row in rows.by_ref().take(count) {
+                self.keep_unawaited(row, reply.is_none());
+            }
+            let context = "the entry could not be committed";
+            answer(reply, Err(LedgerError::bare(error.kind(), context)));
+        }
+    }
+
+    /// The store refuses one entry of a group: finds it, and lets the others through.
+    async fn settle_one_by_one(&mut self, group: Group, settled: &mut Vec<Done>) {
+        let mut rows = group.rows.into_iter();
         for (count, reply) in group.replies {
             let mut outcome = Ok(());
-            for stored in entries.by_ref().take(count) {
-                if let Err(error) = self.commit(std::slice::from_ref(&stored)).await {
+            for row in rows.by_ref().take(count) {
+                if let Err(error) = self.commit(std::slice::from_ref(&row)).await {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        id = %stored.entry.id(),
+                        id = %row.entry.id(),
                         "the store refuses an entry"
                     );
                     outcome = Err(error);
-                    self.keep_unawaited(stored, reply.is_none());
+                    self.keep_unawaited(row, reply.is_none());
                 } else {
-                    settled.push(done(&stored));
+                    settled.push(done(&row));
                 }
             }
             answer(reply, outcome);
         }
     }
 
-    /// Whoever waits for an entry spools it on failure; an entry that nobody waits for is spooled
-    /// here.
-    fn keep_unawaited(&self, stored: Stored, is_unawaited: bool) {
-        if is_unawaited && let Err(error) = self.spool.hand_over(stored.entry) {
+    /// A caller that waits for an entry spools it on failure; an entry that nobody waits for is
+    /// spooled here.
+    fn keep_unawaited(&self, row: EntryRow, is_unawaited: bool) {
+        if is_unawaited && let Err(error) = self.spool.hand_over(row.entry) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "an entry is lost: neither store nor spool takes it"
@@ -171,20 +190,16 @@ impl Writer {
         }
     }
 
-    async fn commit(&mut self, entries: &[Stored]) -> Result<(), LedgerError> {
+    async fn commit(&mut self, rows: &[EntryRow]) -> Result<(), LedgerError> {
         let zone = self.shared.time_zone.clone();
         let deadline = self.lane.deadline();
         let mut link = self.lane.link().await?;
-        let writing = Box::pin(write(&mut link, entries, &zone));
+        let writing = Box::pin(entries::write(&mut link, rows, &zone));
         let written = match deadline {
             None => writing.await,
             Some(deadline) => tokio::time::timeout(deadline, writing)
                 .await
-                .unwrap_or_else(|_| {
-                    Err(LedgerError::unavailable(
-                        "the store does not answer in time",
-                    ))
-                }),
+                .unwrap_or_else(|_| Err(LedgerError::late())),
         };
         if let Err(error) = &written {
             let is_clean =
@@ -198,7 +213,7 @@ impl Writer {
 
     async fn purge(&mut self, before: i64, most: i64) -> Result<u64, LedgerError> {
         let mut link = self.lane.link().await?;
-        let purged = purge(&mut link, before, most).await;
+        let purged = entries::purge(&mut link, before, most).await;
         if purged.is_err() {
             self.lane.discard();
         }
@@ -206,50 +221,25 @@ impl Writer {
     }
 
     async fn probe(&mut self) -> Result<(), LedgerError> {
-        let deadline = std::time::Duration::from_secs(2);
         let mut link = self.lane.link().await?;
         // Reading would not notice a full or a read-only disk; an empty update takes the write
         // path.
-        let asking = link.execute(
-            "UPDATE changes SET revision = revision WHERE id = 1",
-            Vec::new(),
-        );
-        let asked = tokio::time::timeout(deadline, asking)
+        let sql = "UPDATE changes SET revision = revision WHERE id = 1";
+        let asked = tokio::time::timeout(PROBE_DEADLINE, link.execute(sql, Vec::new()))
             .await
-            .unwrap_or_else(|_| {
-                Err(LedgerError::unavailable(
-                    "the store does not answer in time",
-                ))
-            });
+            .unwrap_or_else(|_| Err(LedgerError::late()));
         match asked {
-            Ok(_) => {
-                self.shared.mark_up();
-                Ok(())
-            }
-            Err(error) => {
-                self.lane.discard();
-                Err(error)
-            }
+            Ok(_) => self.shared.mark_up(),
+            Err(_) => self.lane.discard(),
         }
+        asked.map(drop)
     }
 }
 
-#[derive(Default)]
-struct Group {
-    entries: Vec<Stored>,
-    /// How many entries each asker brought, in order.
-    replies: Vec<(usize, Option<Reply>)>,
-}
-
-fn done(stored: &Stored) -> (EntryId, Option<u64>) {
-    let entry = &stored.entry;
-    (
-        entry.id().clone(),
-        entry
-            .result
-            .usage
-            .map(|usage| usage.input().saturating_add(usage.output())),
-    )
+fn done(row: &EntryRow) -> Done {
+    let usage = row.entry.result.usage;
+    let tokens = usage.map(|usage| usage.input().saturating_add(usage.output()));
+    (row.entry.id().clone(), tokens)
 }
 
 fn answer(reply: Option<Reply>, outcome: Result<(), LedgerError>) {
@@ -259,93 +249,24 @@ fn answer(reply: Option<Reply>, outcome: Result<(), LedgerError>) {
     }
 }
 
-/// Writes entries and everything summed up beside them in one transaction; answers the ids that
-/// were not there before. Writing an id again changes nothing, unless what is there is the guess of
-/// a sweep: then the true entry takes its place.
-pub(crate) async fn write(
-    link: &mut Link<'_>,
-    entries: &[Stored],
-    zone: &jiff::tz::TimeZone,
-) -> Result<HashSet<String>, LedgerError> {
-    let mut seen = HashSet::new();
-    let entries: Vec<&Stored> = entries
-        .iter()
-        .filter(|stored| seen.insert(stored.entry.id()))
-        .collect();
-    link.begin().await?;
-    let rows = entries.iter().map(|stored| stored.cells()).collect();
-    let mut inserted: HashSet<String> = link.insert(&ENTRIES, rows).await?.into_iter().collect();
-    let mut additions = Additions::default();
-    for stored in entries {
-        let id = stored.entry.id().as_str();
-        if inserted.contains(id) {
-            additions.add(stored, zone);
-        } else if replace_guess(link, stored, zone, &mut additions).await? {
-            inserted.insert(id.to_owned());
-            additions.add(stored, zone);
+/// Has entries deleted that started before a moment in microseconds, in small transactions.
+pub(crate) async fn purge(
+    writer: &mpsc::Sender<WriterOp>,
+    before: i64,
+) -> Result<u64, LedgerError> {
+    let mut count = 0;
+    loop {
+        let (reply, answer) = oneshot::channel();
+        let op = WriterOp::Purge {
+            before,
+            most: PURGE_CHUNK,
+            reply,
+        };
+        writer.send(op).await.map_err(|_| LedgerError::closed())?;
+        let purged = answer.await.map_err(|_| LedgerError::closed())??;
+        count += purged;
+        if purged < PURGE_CHUNK.unsigned_abs() {
+            return Ok(count);
         }
     }
-    link.insert(&ROLLUP, additions.rollup_rows()).await?;
-    link.insert(&SPEND, additions.spend_rows()).await?;
-    link.commit().await?;
-    Ok(inserted)
-}
-
-async fn replace_guess(
-    link: &mut Link<'_>,
-    stored: &Stored,
-    zone: &jiff::tz::TimeZone,
-    additions: &mut Additions,
-) -> Result<bool, LedgerError> {
-    if stored.entry.result.outcome == Outcome::Interrupted || stored.entry.result.corrects.is_some()
-    {
-        return Ok(false);
-    }
-    let id = stored.entry.id().as_str();
-    let sql = format!(
-        "SELECT {ENTRY_COLUMNS} FROM entries WHERE id = $1 AND outcome = 'interrupted' AND corrects IS NULL"
-    );
-    let rows = link
-        .fetch(sqlx::AssertSqlSafe(sql), vec![id.into()])
-        .await?;
-    let Some(row) = rows.first() else {
-        return Ok(false);
-    };
-    let guess = Stored::from(entry_of(row)?);
-    // Somebody else may replace it at the same moment; only who deletes it goes on.
-    if link
-        .execute(
-            "DELETE FROM entries WHERE id = $1 AND outcome = 'interrupted'",
-            vec![id.into()],
-        )
-        .await?
-        == 0
-    {
-        return Ok(false);
-    }
-    additions.take_back(&guess, zone);
-    let inserted = link.insert(&ENTRIES, vec![stored.cells()]).await?;
-    Ok(!inserted.is_empty())
-}
-
-async fn purge(link: &mut Link<'_>, before: i64, most: i64) -> Result<u64, LedgerError> {
-    // Whole days only, so that the roll-up stays exact at the edge.
-    let before = before.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS);
-    link.begin().await?;
-    let sql = "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE started_at < $1 ORDER BY started_at, id LIMIT $2)";
-    let gone = link.execute(sql, vec![before.into(), most.into()]).await?;
-    if gone < u64::try_from(most).unwrap_or(0) {
-        for (level, micros) in LEVELS {
-            let sql = "DELETE FROM rollup WHERE level = $1 AND bucket < $2";
-            link.execute(sql, vec![level.into(), before.div_euclid(micros).into()])
-                .await?;
-        }
-    }
-    link.commit().await?;
-    if link.dialect() == Dialect::Sqlite && gone > 0 {
-        // Gives freed pages back to the file system in small steps; PostgreSQL's autovacuum does
-        // its own.
-        link.raw("PRAGMA incremental_vacuum(2048)").await?;
-    }
-    Ok(gone)
 }

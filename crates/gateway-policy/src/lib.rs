@@ -20,7 +20,6 @@ pub mod fallback;
 pub mod limit;
 pub mod memory;
 pub mod model_id;
-pub mod money;
 pub mod policy;
 pub mod price;
 pub mod problem;

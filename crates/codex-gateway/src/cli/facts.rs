@@ -47,7 +47,7 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
     let settings = settings::load_for_store(overrides)?;
     match command {
         FactsCommand::List { json } => {
-            let facts = with_ledger(&settings, async |ledger| ledger.facts().await)?;
+            let facts = with_ledger(&settings, async |ledger| ledger.model_refusals().await)?;
             let report = FactsReport { facts };
             if json {
                 return Ok(print_json(&report));
@@ -57,7 +57,7 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
         FactsCommand::Clear { model, json } => {
             let cleared = with_ledger(&settings, async |ledger| {
                 let model = model.as_ref().map(ModelId::as_str);
-                ledger.clear_facts(model, ACTOR).await
+                ledger.clear_model_refusals(model, ACTOR).await
             })?;
             if json {
                 return Ok(print_json(&Cleared { cleared }));
@@ -92,7 +92,7 @@ fn text(report: &FactsReport) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gateway_ledger::Fact;
+    use gateway_ledger::ModelRefusal;
     use gateway_policy::AuthRoute;
 
     use super::*;
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn refusals_are_a_table() {
         let report = FactsReport {
-            facts: vec![Fact {
+            facts: vec![ModelRefusal {
                 upstream: "chatgpt".to_owned(),
                 route: AuthRoute::Chatgpt,
                 plan: Some("plus".to_owned()),

@@ -261,7 +261,7 @@ pub(crate) async fn assemble(
         .await
         .context("cannot read what was learned")?;
     let (plan_limits, told) = PlanWatch::new();
-    let stored = ledger.plan_limits().await;
+    let stored = ledger.account_limits().await;
     plan_limits.restore(&stored.context("cannot read the plan limits")?);
     tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), told));
     let token_file = data_dir.path().join(ADMIN_TOKEN);

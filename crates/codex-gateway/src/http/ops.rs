@@ -64,7 +64,7 @@ async fn observe_budgets(app: &App) {
     if budgets.is_empty() {
         return app.metrics.observe_budgets(&[]);
     }
-    let asked = app.books.ledger().standings(&budgets);
+    let asked = app.books.ledger().budget_status(&budgets);
     match tokio::time::timeout(STANDINGS_DEADLINE, asked).await {
         Ok(Ok(standings)) => app.metrics.observe_budgets(&standings),
         Ok(Err(error)) => tracing::warn!(

@@ -64,13 +64,15 @@ impl Keeper {
     }
 
     async fn keep(&mut self, key: RefusalKey, fact: &LearnedRefusal) -> Result<(), LedgerError> {
-        self.ledger.learn(&to_stored(&key, fact)).await?;
+        self.ledger
+            .put_model_refusal(&to_stored(&key, fact))
+            .await?;
         self.seen.insert(key);
         Ok(())
     }
 
     async fn refresh(&mut self, learned: &Learned) -> Result<(), LedgerError> {
-        let stored = self.ledger.facts().await?;
+        let stored = self.ledger.model_refusals().await?;
         let stored: Vec<(RefusalKey, LearnedRefusal)> =
             stored.iter().filter_map(from_stored).collect();
         let present: HashSet<RefusalKey> = stored.iter().map(|(key, _)| key.clone()).collect();

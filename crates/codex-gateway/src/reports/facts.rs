@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_ledger::Fact as StoredFact;
+use gateway_ledger::ModelRefusal as StoredFact;
 use gateway_policy::{LearnedRefusal, ModelId, RefusalKey, UpstreamName};
 use serde::Serialize;
 

@@ -4,25 +4,78 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Driver, Inner, Lanes, Ledger, OpenOptions, Opened};
-use crate::changes;
-use crate::db::Lane;
-use crate::db::open::{Storage, Target};
+use super::{Inner, Lanes, Ledger};
+use crate::db::{Lane, Storage};
+use crate::driver::Driver;
 use crate::entry::LedgerEntry;
-use crate::error::{LedgerError, LedgerErrorKind};
-use crate::keeper::{self, Keeper, micros};
-use crate::live::{self, LIVE_QUEUE, Live};
+use crate::error::LedgerError;
+#[cfg(doc)]
+use crate::error::LedgerErrorKind;
+use crate::in_flight::{IN_FLIGHT_QUEUE, InFlightStore, leases};
+use crate::maintenance::Maintenance;
+use crate::options::OpenOptions;
+use crate::recovery;
+use crate::revision::revision;
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::tables::Stored;
-use crate::writer::{self, WRITER_QUEUE, Writer};
+use crate::time::micros;
+use crate::writer::{EntryWriter, WRITER_QUEUE};
 
-/// Entries taken from the spool at once.
-const SPOOL_CHUNK: usize = 256;
+/// An open ledger and what opening it brought to light.
+pub struct Opened {
+    /// The handle.
+    pub ledger: Ledger,
+    /// Does the writing; see [`Driver::run`].
+    pub driver: Driver,
+    /// What an earlier life of this instance left open, now settled as interrupted.
+    pub interrupted: Vec<LedgerEntry>,
+}
+
+/// The connections that belong to one task each.
+struct OwnLanes {
+    writer: Lane,
+    in_flight: Lane,
+    /// A sweep must not hold up intents.
+    sweep: Lane,
+}
 
 impl Ledger {
     /// Opens the ledger of a serving gateway: brings the schema up to date, writes what the spool
-    /// holds, and settles what this instance left behind. Fails when the store does not answer.
+    /// holds, and settles what this instance left behind.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use gateway_ledger::{Durability, InstanceId, Ledger, OpenOptions, Opened};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// let Opened { ledger, driver, interrupted } = Ledger::open(OpenOptions {
+    ///     url: "sqlite".to_owned(),
+    ///     data_dir: dir.path().to_owned(),
+    ///     instance: InstanceId::new("gateway-1"),
+    ///     durability: Durability::Committed,
+    ///     retention: None,
+    ///     lease: Duration::from_secs(30),
+    ///     time_zone: jiff::tz::TimeZone::UTC,
+    ///     clock: Arc::new(jiff::Timestamp::now),
+    /// })
+    /// .await?;
+    /// let running = tokio::spawn(driver.run());
+    /// assert!(interrupted.is_empty() && ledger.health().ok);
+    ///
+    /// ledger.close().await;
+    /// running.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Invalid`] for a URL that is none of the forms of [`OpenOptions::url`];
+    /// [`LedgerErrorKind::Unavailable`] when the store or the data directory cannot be used;
+    /// [`LedgerErrorKind::Corrupt`] when the schema is not one of this program's.
     pub async fn open(options: OpenOptions) -> Result<Opened, LedgerError> {
         let OpenOptions {
             url,
@@ -39,39 +92,34 @@ impl Ledger {
         let storage = Storage::parse(&url, &data_dir)?;
         storage.migrate().await?;
         let shared = Arc::new(Shared::new(instance, time_zone, clock));
-        let mut writer_lane = lane(storage.writer()).await?;
-        let mut keeper_lane = lane(storage.live()).await?;
         let spool = Spool::open(&data_dir.join("spool"))?;
-        // The spool first: an entry in it is the truth about an intent that would else become
-        // `interrupted`.
-        empty_spool(&spool, &mut writer_lane, &shared).await?;
-        let interrupted = settle_own(&mut keeper_lane, &mut writer_lane, &shared).await?;
+        let mut own = OwnLanes {
+            writer: Lane::connect(storage.writer()).await?,
+            in_flight: Lane::connect(storage.in_flight()).await?,
+            sweep: Lane::connect(storage.in_flight()).await?,
+        };
+        let interrupted = recover(&mut own, &spool, &shared).await?;
         let until = shared.now().saturating_add(micros(lease));
-        live::renew(&mut keeper_lane.link().await?, &shared.instance, until).await?;
+        leases::renew(&mut own.sweep.link().await?, &shared.instance, until).await?;
 
         let pool = storage.pool();
-        let revision = watch::Sender::new(changes::revision(&pool).await?);
+        let revision = watch::Sender::new(revision(&pool).await?);
         let (writer, writer_queue) = mpsc::channel(WRITER_QUEUE);
-        let (live, live_queue) = mpsc::channel(LIVE_QUEUE);
+        let (in_flight, in_flight_queue) = mpsc::channel(IN_FLIGHT_QUEUE);
         let (closing, is_closing) = watch::channel(false);
         let (close, closed) = watch::channel(false);
         let driver = Driver {
-            writer: Writer {
-                lane: writer_lane,
-                queue: writer_queue,
-                live: live.clone(),
-                spool: spool.clone(),
-                shared: Arc::clone(&shared),
-            },
-            live: Live {
-                lane: lane(storage.live()).await?,
-                queue: live_queue,
-                shared: Arc::clone(&shared),
-            },
-            keeper: Keeper {
-                lane: Some(keeper_lane),
+            writer: EntryWriter::new(
+                own.writer,
+                writer_queue,
+                in_flight.clone(),
+                spool.clone(),
+                Arc::clone(&shared),
+            ),
+            in_flight: InFlightStore::new(own.in_flight, in_flight_queue, Arc::clone(&shared)),
+            maintenance: Maintenance {
                 writer: writer.clone(),
-                live: live.clone(),
+                in_flight: in_flight.clone(),
                 spool: spool.clone(),
                 shared: Arc::clone(&shared),
                 pool: pool.clone(),
@@ -79,42 +127,46 @@ impl Ledger {
                 lease,
                 retention,
             },
+            sweep_lane: own.sweep,
             closing: is_closing,
             closed: close,
         };
         let lanes = Lanes {
             writer,
-            live,
+            in_flight,
             spool,
             durability,
             closing,
             closed,
         };
-        let inner = Inner {
-            pool,
-            live_target: storage.live(),
-            shared,
-            revision,
-            lanes: Some(lanes),
+        let ledger = Self {
+            inner: Arc::new(Inner {
+                pool,
+                in_flight_target: storage.in_flight(),
+                shared,
+                revision,
+                lanes: Some(lanes),
+            }),
         };
         Ok(Opened {
-            ledger: Self {
-                inner: Arc::new(inner),
-            },
+            ledger,
             driver,
             interrupted,
         })
     }
 
     /// A handle for a tool beside a serving gateway: it reads and administers, and cannot record
-    /// exchanges. Touches neither the spool nor anybody's intents.
+    /// exchanges. Touches neither the spool nor the intents of others.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`].
     pub async fn attach(options: OpenOptions) -> Result<Self, LedgerError> {
         let storage = Storage::parse(&options.url, &options.data_dir)?;
         storage.migrate().await?;
         let shared = Shared::new(options.instance, options.time_zone, options.clock);
         let inner = Inner {
             pool: storage.pool(),
-            live_target: storage.live(),
+            in_flight_target: storage.in_flight(),
             shared: Arc::new(shared),
             revision: watch::Sender::new(0),
             lanes: None,
@@ -125,69 +177,13 @@ impl Ledger {
     }
 }
 
-async fn lane(target: Target) -> Result<Lane, LedgerError> {
-    let connection = target.connect().await?;
-    Ok(Lane::new(target, connection))
-}
-
-async fn empty_spool(spool: &Spool, writer: &mut Lane, shared: &Shared) -> Result<(), LedgerError> {
-    while spool.depth() > 0 {
-        let entries = spool.take(SPOOL_CHUNK).await?;
-        if entries.is_empty() {
-            break;
-        }
-        let stored: Vec<Stored> = entries.iter().cloned().map(Stored::from).collect();
-        match writer::write(&mut writer.link().await?, &stored, &shared.time_zone).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == LedgerErrorKind::Rejected => {
-                writer.discard();
-                for stored in stored {
-                    let alone = [stored];
-                    if writer::write(&mut writer.link().await?, &alone, &shared.time_zone)
-                        .await
-                        .is_err()
-                    {
-                        writer.discard();
-                        let [stored] = alone;
-                        spool.set_aside(vec![stored.entry]).await?;
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        spool.drained()?;
-        // The thread works in order: once it has answered the next question it has counted down.
-        if spool.take(0).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn settle_own(
-    live: &mut Lane,
-    writer: &mut Lane,
+/// The spool first: an entry in it is the truth about an intent that would else become
+/// `interrupted`.
+async fn recover(
+    own: &mut OwnLanes,
+    spool: &Spool,
     shared: &Shared,
 ) -> Result<Vec<LedgerEntry>, LedgerError> {
-    let mut settled = Vec::new();
-    loop {
-        let mut link = live.link().await?;
-        let found = live::leftovers(&mut link, &shared.instance, keeper::LEFTOVER_CHUNK).await?;
-        live::delete_intents(&mut link, found.unreadable.iter()).await?;
-        if found.intents.is_empty() {
-            live::drop_reservations(&mut link, &shared.instance).await?;
-            return Ok(settled);
-        }
-        let entries = keeper::interrupted(found.intents, shared, &shared.instance);
-        let stored: Vec<Stored> = entries.iter().cloned().map(Stored::from).collect();
-        let new = writer::write(&mut writer.link().await?, &stored, &shared.time_zone).await?;
-        live::delete_intents(&mut link, entries.iter().map(LedgerEntry::id)).await?;
-        // An entry that was there already: the process died between its commit and the end of its
-        // intent.
-        settled.extend(
-            entries
-                .into_iter()
-                .filter(|entry| new.contains(entry.id().as_str())),
-        );
-    }
+    recovery::empty_spool(spool, &mut own.writer, shared).await?;
+    recovery::settle_own(&mut own.sweep, &mut own.writer, shared).await
 }

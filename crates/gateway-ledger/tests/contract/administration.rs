@@ -398,7 +398,7 @@ async fn budgets_say_where_they_stand(store: Arc<Store>) {
         ..day(5)
     };
     let standings = tool
-        .standings(&[
+        .budget_status(&[
             (scope.clone(), day(9)),
             (scope, total),
             (Scope::Gateway, day(9)),

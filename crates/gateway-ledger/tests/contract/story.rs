@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    AttemptRecord, Claim, CostSource, Durability, EntryId, ExchangeQuery, Fact, Filters, GroupBy,
-    Intent, LedgerEntry, LedgerErrorKind, OpenOptions, Outcome, PlanLimits, Settled, UsageQuery,
-    UsageReport, UsageSource, UsageSums,
+    AccountLimits, AttemptRecord, Claim, CostSource, Durability, EntryId, ExchangeQuery, Filters,
+    GroupBy, Intent, LedgerEntry, LedgerErrorKind, ModelRefusal, OpenOptions, Outcome, Settled,
+    UsageQuery, UsageReport, UsageSource, UsageSums,
 };
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::SendState;
@@ -25,8 +25,8 @@ crate::on_every_store! {
     pages_show_every_entry_once,
     usage_is_exact_on_every_edge,
     text_with_a_nul_does_not_stop_the_ledger,
-    facts_are_shared_until_they_expire,
-    only_newer_plan_limits_replace,
+    model_refusals_are_shared_until_they_expire,
+    only_newer_account_limits_replace,
 }
 
 async fn an_entry_reads_back_as_it_was_written(store: Arc<Store>) {
@@ -119,7 +119,7 @@ async fn a_crash_leaves_interrupted_entries_and_loses_nothing(store: Arc<Store>)
 
     store.advance(Duration::from_secs(5));
     let gateway = store.open("a").await;
-    let ids: Vec<&EntryId> = gateway.interrupted.iter().map(|entry| entry.id()).collect();
+    let ids: Vec<&EntryId> = gateway.interrupted.iter().map(LedgerEntry::id).collect();
     assert_eq!(ids, [&open.id]);
     let interrupted = gateway.ledger.exchange(&open.id).await.unwrap().unwrap();
     assert_eq!(interrupted.result.outcome, Outcome::Interrupted);
@@ -490,10 +490,10 @@ async fn text_with_a_nul_does_not_stop_the_ledger(store: Arc<Store>) {
     gateway.close().await;
 }
 
-async fn facts_are_shared_until_they_expire(store: Arc<Store>) {
+async fn model_refusals_are_shared_until_they_expire(store: Arc<Store>) {
     let (a, b) = (store.open("a").await, store.open("b").await);
     let mut seen = b.ledger.changes();
-    let fact = |model: &str, minutes: u64| Fact {
+    let refusal = |model: &str, minutes: u64| ModelRefusal {
         upstream: "chatgpt".to_owned(),
         route: AuthRoute::Chatgpt,
         plan: Some("plus".to_owned()),
@@ -503,51 +503,51 @@ async fn facts_are_shared_until_they_expire(store: Arc<Store>) {
         learned_at: store.now(),
         expires_at: store.now() + Duration::from_secs(60 * minutes),
     };
-    let (short, long) = (fact("gpt-5.2", 10), fact("gpt-5.3-codex", 60));
-    a.ledger.learn(&short).await.unwrap();
-    a.ledger.learn(&long).await.unwrap();
+    let (short, long) = (refusal("gpt-5.2", 10), refusal("gpt-5.3-codex", 60));
+    a.ledger.put_model_refusal(&short).await.unwrap();
+    a.ledger.put_model_refusal(&long).await.unwrap();
     tokio::time::timeout(Duration::from_secs(2), seen.changed())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        b.ledger.facts().await.unwrap(),
+        b.ledger.model_refusals().await.unwrap(),
         [short.clone(), long.clone()]
     );
     a.ledger
-        .learn(&Fact {
+        .put_model_refusal(&ModelRefusal {
             evidence: "again".to_owned(),
             ..short
         })
         .await
         .unwrap();
-    assert_eq!(b.ledger.facts().await.unwrap().len(), 2);
+    assert_eq!(b.ledger.model_refusals().await.unwrap().len(), 2);
     // Another credential was refused on its own account.
     a.ledger
-        .learn(&Fact {
+        .put_model_refusal(&ModelRefusal {
             credential: None,
-            ..fact("gpt-5.2", 10)
+            ..refusal("gpt-5.2", 10)
         })
         .await
         .unwrap();
-    assert_eq!(b.ledger.facts().await.unwrap().len(), 3);
+    assert_eq!(b.ledger.model_refusals().await.unwrap().len(), 3);
     store.advance(Duration::from_secs(601));
-    assert_eq!(b.ledger.facts().await.unwrap(), [long]);
+    assert_eq!(b.ledger.model_refusals().await.unwrap(), [long]);
     assert_eq!(
         b.ledger
-            .clear_facts(Some("GPT-5.3-Codex"), "cli")
+            .clear_model_refusals(Some("GPT-5.3-Codex"), "cli")
             .await
             .unwrap(),
         1
     );
-    assert_eq!(a.ledger.facts().await.unwrap(), []);
+    assert_eq!(a.ledger.model_refusals().await.unwrap(), []);
     a.close().await;
     b.close().await;
 }
 
-async fn only_newer_plan_limits_replace(store: Arc<Store>) {
+async fn only_newer_account_limits_replace(store: Arc<Store>) {
     let gateway = store.open("a").await;
-    let limits = |seconds: u64, used: i64| PlanLimits {
+    let limits = |seconds: u64, used: i64| AccountLimits {
         account: "h1".to_owned(),
         observed_at: store.now() + Duration::from_secs(seconds),
         limits: serde_json::json!({ "primary": { "used_percent": used } }),
@@ -555,10 +555,13 @@ async fn only_newer_plan_limits_replace(store: Arc<Store>) {
     for (seconds, used) in [(5, 10), (9, 20), (7, 15)] {
         gateway
             .ledger
-            .put_plan_limits(&limits(seconds, used))
+            .put_account_limits(&limits(seconds, used))
             .await
             .unwrap();
     }
-    assert_eq!(gateway.ledger.plan_limits().await.unwrap(), [limits(9, 20)]);
+    assert_eq!(
+        gateway.ledger.account_limits().await.unwrap(),
+        [limits(9, 20)]
+    );
     gateway.close().await;
 }

@@ -114,7 +114,7 @@ fn an_effort_that_the_target_does_not_take_is_told() {
 
 #[test]
 fn a_running_server_tells_the_refusals_that_concern_the_request() {
-    let fact = |model: &str, route: AuthRoute, plan: Option<&str>| gateway_ledger::Fact {
+    let fact = |model: &str, route: AuthRoute, plan: Option<&str>| gateway_ledger::ModelRefusal {
         upstream: "openai".to_owned(),
         route,
         plan: plan.map(str::to_owned),

@@ -17,7 +17,7 @@ pub(super) async fn plan(
     uri: Uri,
 ) -> Result<Json<PlanReport>, GatewayError> {
     Params::read(&uri)?.done()?;
-    let stored = app.books.ledger().plan_limits().await;
+    let stored = app.books.ledger().account_limits().await;
     let stored = stored.map_err(|error| ledger_error(&error))?;
     Ok(Json(app.plan_limits.report(&stored)))
 }

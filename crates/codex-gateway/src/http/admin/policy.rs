@@ -62,7 +62,7 @@ pub(super) async fn facts(
 }
 
 /// What this server believes at present, the newest first.
-fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
+fn believed(app: &App) -> Vec<gateway_ledger::ModelRefusal> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -70,7 +70,8 @@ fn believed(app: &App) -> Vec<gateway_ledger::Fact> {
         .map(|(key, fact)| to_stored(key, fact))
         .collect();
     facts.sort_by(|a, b| {
-        let order = |fact: &gateway_ledger::Fact| (fact.upstream.clone(), fact.model.clone());
+        let order =
+            |fact: &gateway_ledger::ModelRefusal| (fact.upstream.clone(), fact.model.clone());
         b.learned_at
             .cmp(&a.learned_at)
             .then(order(a).cmp(&order(b)))
@@ -88,7 +89,11 @@ pub(super) async fn clear_facts(
     let model: Option<ModelId> = params.parsed("model")?;
     params.done()?;
     let named = model.as_ref().map(ModelId::as_str);
-    let cleared = app.books.ledger().clear_facts(named, &by.actor).await;
+    let cleared = app
+        .books
+        .ledger()
+        .clear_model_refusals(named, &by.actor)
+        .await;
     let cleared = cleared.map_err(|error| ledger_error(&error))?;
     app.learned.clear(model.as_ref());
     Ok(Json(Cleared { cleared }))

@@ -298,10 +298,15 @@ async fn refusals_are_listed_kept_and_cleared_from_both_sides() {
         listed["facts"][0]["evidence"],
         "model_not_found: no such model"
     );
-    until(async || tool.facts().await.unwrap().len() == 2).await;
+    until(async || tool.model_refusals().await.unwrap().len() == 2).await;
 
     // Another process clears one: the server forgets it, and only it.
-    assert_eq!(tool.clear_facts(Some("GPT-5.2"), "cli").await.unwrap(), 1);
+    assert_eq!(
+        tool.clear_model_refusals(Some("GPT-5.2"), "cli")
+            .await
+            .unwrap(),
+        1
+    );
     until(async || process.app.learned.known().len() == 1).await;
 
     let cleared = process.api("DELETE", "/api/facts?model=gpt-5.2").await;
@@ -309,7 +314,7 @@ async fn refusals_are_listed_kept_and_cleared_from_both_sides() {
     let cleared = process.api("DELETE", "/api/facts").await;
     assert_eq!(cleared.json(), json!({"cleared": 1}));
     assert_eq!(process.get("/api/facts").await, json!({"facts": []}));
-    assert!(tool.facts().await.unwrap().is_empty());
+    assert!(tool.model_refusals().await.unwrap().is_empty());
     tool.close().await;
     process.stop().await;
 }
@@ -319,10 +324,10 @@ async fn what_another_process_learned_is_known_here() {
     let process = Process::start("").await;
     refuse(&process, "gpt-5.5");
     let tool = beside(&process).await;
-    until(async || tool.facts().await.unwrap().len() == 1).await;
-    let mut fact = tool.facts().await.unwrap().remove(0);
+    until(async || tool.model_refusals().await.unwrap().len() == 1).await;
+    let mut fact = tool.model_refusals().await.unwrap().remove(0);
     fact.model = "gpt-5.4".to_owned();
-    tool.learn(&fact).await.unwrap();
+    tool.put_model_refusal(&fact).await.unwrap();
     until(async || process.app.learned.known().len() == 2).await;
 
     // A later start knows both, as they were.
@@ -406,7 +411,7 @@ async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     // Kept for the next start.
     let ledger = process.app.books.ledger().clone();
     until(async || {
-        let stored = ledger.plan_limits().await.unwrap();
+        let stored = ledger.account_limits().await.unwrap();
         stored
             .first()
             .is_some_and(|it| it.observed_at == at("2026-11-20T12:01:00Z"))

@@ -1,7 +1,7 @@
 //! The answer of `explain`, from the same decision as for a real request, with an empty memory; what
 //! a server has learned is said beside it.
 
-use gateway_ledger::Fact;
+use gateway_ledger::ModelRefusal;
 use gateway_policy::{AuthRoute, Explanation, ModelId, NoMemory};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Explained {
     /// Refusals learned by the server that answers, of models that this request would ask. They
     /// hold for one caller each, and who would ask is not known here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub learned: Vec<Fact>,
+    pub learned: Vec<ModelRefusal>,
     /// What the store says of the key and the team; absent when neither was named.
     #[serde(rename = "holder", skip_serializing_if = "Option::is_none")]
     pub key_context: Option<KeyContext>,
@@ -32,7 +32,7 @@ pub struct Explained {
 impl Explained {
     /// Adds what a running server believes at present and what that changes.
     #[must_use]
-    pub fn with_learned(mut self, facts: Vec<Fact>, plan: Option<&str>) -> Self {
+    pub fn with_learned(mut self, facts: Vec<ModelRefusal>, plan: Option<&str>) -> Self {
         let it = &mut self.explanation;
         let first = it.model_served.clone().zip(it.upstream.clone());
         let followers = it

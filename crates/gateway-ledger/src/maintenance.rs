@@ -1,5 +1,5 @@
-//! Housekeeping: renews the lease, settles what dead instances left behind, empties the spool,
-//! forgets what is older than the retention. Decides nothing about a live exchange.
+//! Maintenance: renews the lease, settles what dead instances left behind, empties the spool,
+//! deletes what is older than the retention. Decides nothing about a live exchange.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,35 +7,34 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::changes::{self, Notices};
 use crate::db::{Lane, Pool};
-use crate::entry::{EntryId, InstanceId, Intent, LedgerEntry};
+use crate::entries::row::EntryRow;
+use crate::entry::LedgerEntry;
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::live::{self, LiveOp};
+use crate::ids::{EntryId, InstanceId};
+use crate::in_flight::InFlightOp;
+use crate::in_flight::intents::{delete_intents, open_intents};
+use crate::in_flight::leases::expired_instances;
+use crate::in_flight::reservations::drop_reservations;
+use crate::recovery::{INTENT_CHUNK, SPOOL_CHUNK, interrupted};
+use crate::revision::{Notifications, revision};
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::tables::Stored;
-use crate::writer::WriterOp;
+use crate::time::micros;
+use crate::writer::{WriterOp, purge};
 
 /// How often the spool is looked at, and a store that failed is asked whether it answers.
 const SPOOL_PERIOD: Duration = Duration::from_millis(250);
 /// How often the counter of changes is looked at. Servers must notice a revoked key within two
 /// seconds.
 const CHANGES_PERIOD: Duration = Duration::from_millis(500);
-/// Entries taken from the spool at once.
-const SPOOL_CHUNK: usize = 256;
 /// How often entries beyond the retention are looked for.
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
-/// Entries deleted per transaction: the writer is held up for some tens of milliseconds.
-const PURGE_CHUNK: i64 = 1000;
-/// Leftovers settled at once.
-pub(crate) const LEFTOVER_CHUNK: i64 = 500;
 
-pub(crate) struct Keeper {
-    /// A connection of its own to where intents live: sweeping must not hold up intents.
-    pub(crate) lane: Option<Lane>,
+/// The ledger's periodic duties.
+pub(crate) struct Maintenance {
     pub(crate) writer: mpsc::Sender<WriterOp>,
-    pub(crate) live: mpsc::Sender<LiveOp>,
+    pub(crate) in_flight: mpsc::Sender<InFlightOp>,
     pub(crate) spool: Spool,
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
@@ -44,11 +43,11 @@ pub(crate) struct Keeper {
     pub(crate) retention: Option<Duration>,
 }
 
-impl Keeper {
+impl Maintenance {
     /// Runs until `closing` turns true. The duties run side by side: a spool that waits for a store
-    /// that hangs must not keep the lease from being renewed.
-    pub(crate) async fn run(mut self, closing: watch::Receiver<bool>) {
-        let lane = self.lane.take();
+    /// that hangs must not keep the lease from being renewed. `in_flight` is a connection of its
+    /// own: a sweep must not hold up intents.
+    pub(crate) async fn run(self, in_flight: Lane, closing: watch::Receiver<bool>) {
         let draining = async {
             let mut beat = Beat::new(SPOOL_PERIOD, &closing);
             while beat.next().await {
@@ -57,11 +56,11 @@ impl Keeper {
         };
         let looking = async {
             let mut beat = Beat::new(CHANGES_PERIOD, &closing);
-            let mut notices = Notices::new(self.pool.clone());
+            let mut notifications = Notifications::new(self.pool.clone());
             loop {
                 tokio::select! {
                     is_going_on = beat.next() => if !is_going_on { break },
-                    () = notices.next() => {}
+                    () = notifications.next() => {}
                 }
                 self.look_for_changes().await;
             }
@@ -72,12 +71,7 @@ impl Keeper {
                 self.purge_logged().await;
             }
         };
-        let leasing = async {
-            if let Some(lane) = lane {
-                self.keep_lease(lane, Beat::new(self.lease / 3, &closing))
-                    .await;
-            }
-        };
+        let leasing = self.keep_lease(in_flight, Beat::new(self.lease / 3, &closing));
         tokio::join!(draining, looking, purging, leasing);
     }
 
@@ -100,7 +94,7 @@ impl Keeper {
         if let Err(error) = lane.close().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the keeper could not close its store"
+                "the maintenance could not close its store"
             );
         }
     }
@@ -108,15 +102,13 @@ impl Keeper {
     async fn renew(&self) -> Result<(), LedgerError> {
         let until = self.shared.now().saturating_add(micros(self.lease));
         let (reply, answer) = oneshot::channel();
-        let sent = self.live.try_send(LiveOp::Renew(until, reply));
+        let sent = self.in_flight.try_send(InFlightOp::Renew(until, reply));
         sent.map_err(|_| LedgerError::unavailable("the queue of intents is full"))?;
-        answer
-            .await
-            .map_err(|_| LedgerError::unavailable("the ledger is closing"))?
+        answer.await.map_err(|_| LedgerError::closed())?
     }
 
     async fn look_for_changes(&self) {
-        match changes::revision(&self.pool).await {
+        match revision(&self.pool).await {
             Ok(revision) => {
                 self.revision
                     .send_if_modified(|known| std::mem::replace(known, revision) != revision);
@@ -181,7 +173,7 @@ impl Keeper {
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "leftovers could not be settled"
+                    "what dead instances left behind could not be settled"
                 );
                 lane.discard();
             }
@@ -191,10 +183,10 @@ impl Keeper {
     async fn sweep(&self, lane: &mut Lane) -> Result<usize, LedgerError> {
         let now = self.shared.now();
         let mut link = lane.link().await?;
-        let dead = live::expired_instances(&mut link, &self.shared.instance, now).await?;
+        let dead = expired_instances(&mut link, &self.shared.instance, now).await?;
         let mut count = 0;
         for instance in dead {
-            count += settle_leftovers(lane, &self.writer, &self.shared, &instance).await?;
+            count += settle_open_intents(lane, &self.writer, &self.shared, &instance).await?;
         }
         Ok(count)
     }
@@ -217,46 +209,22 @@ impl Keeper {
     }
 }
 
-/// Deletes entries that started before a moment, in small transactions.
-pub(crate) async fn purge(
-    writer: &mpsc::Sender<WriterOp>,
-    before: i64,
-) -> Result<u64, LedgerError> {
-    let gone = || LedgerError::unavailable("the ledger is closing");
-    let mut count = 0;
-    loop {
-        let (reply, answer) = oneshot::channel();
-        let op = WriterOp::Purge {
-            before,
-            most: PURGE_CHUNK,
-            reply,
-        };
-        writer.send(op).await.map_err(|_| gone())?;
-        let purged = answer.await.map_err(|_| gone())??;
-        count += purged;
-        if purged < PURGE_CHUNK.unsigned_abs() {
-            return Ok(count);
-        }
-    }
-}
-
 /// Gives entries to the writer and waits for the commit.
 async fn settle(
     writer: &mpsc::Sender<WriterOp>,
     entries: Vec<LedgerEntry>,
 ) -> Result<(), LedgerError> {
-    let gone = || LedgerError::unavailable("the ledger is closing");
     let (reply, answer) = oneshot::channel();
-    let entries = entries.into_iter().map(Stored::from).collect();
+    let rows = entries.into_iter().map(EntryRow::from).collect();
     writer
-        .send(WriterOp::Many(entries, reply))
+        .send(WriterOp::Many(rows, reply))
         .await
-        .map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
+        .map_err(|_| LedgerError::closed())?;
+    answer.await.map_err(|_| LedgerError::closed())?
 }
 
-/// Settles every open intent of an instance as interrupted and releases its reservations.
-async fn settle_leftovers(
+/// Settles every open intent of an instance as interrupted and drops its reservations.
+async fn settle_open_intents(
     lane: &mut Lane,
     writer: &mpsc::Sender<WriterOp>,
     shared: &Shared,
@@ -265,10 +233,10 @@ async fn settle_leftovers(
     let mut count = 0;
     loop {
         let mut link = lane.link().await?;
-        let found = live::leftovers(&mut link, instance, LEFTOVER_CHUNK).await?;
-        live::delete_intents(&mut link, found.unreadable.iter()).await?;
+        let found = open_intents(&mut link, instance, INTENT_CHUNK).await?;
+        delete_intents(&mut link, found.unreadable.iter()).await?;
         if found.intents.is_empty() {
-            live::drop_reservations(&mut link, instance).await?;
+            drop_reservations(&mut link, instance).await?;
             return Ok(count);
         }
         let ids: Vec<EntryId> = found
@@ -277,24 +245,11 @@ async fn settle_leftovers(
             .map(|intent| intent.id.clone())
             .collect();
         settle(writer, interrupted(found.intents, shared, instance)).await?;
-        // The writer tells the live lane as well; deleting here makes sure that the next round
+        // The writer tells the other lane as well; deleting here makes sure that the next round
         // finds others.
-        live::delete_intents(&mut link, ids.iter()).await?;
+        delete_intents(&mut link, ids.iter()).await?;
         count += ids.len();
     }
-}
-
-/// What open intents become.
-pub(crate) fn interrupted(
-    intents: Vec<Intent>,
-    shared: &Shared,
-    instance: &InstanceId,
-) -> Vec<LedgerEntry> {
-    let now = (shared.clock)();
-    intents
-        .into_iter()
-        .map(|intent| LedgerEntry::interrupted(intent, now, instance.clone()))
-        .collect()
 }
 
 /// The rhythm of a duty: at once, then periodically, until the ledger closes.
@@ -321,8 +276,4 @@ impl Beat {
             _ = self.ticker.tick() => true,
         }
     }
-}
-
-pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,51 @@
+//! A connection that is made again when it broke. Each lane belongs to one task.
+
+use std::time::Duration;
+
+use super::connection::{Connection, Link};
+use super::target::Target;
+use crate::error::LedgerError;
+
+pub(crate) struct Lane {
+    target: Target,
+    connection: Option<Connection>,
+}
+
+impl Lane {
+    pub(crate) async fn connect(target: Target) -> Result<Self, LedgerError> {
+        let connection = Some(target.connect().await?);
+        Ok(Self { target, connection })
+    }
+
+    /// Connects if there is no connection. Bounded by the target's connect timeout.
+    pub(crate) async fn link(&mut self) -> Result<Link<'_>, LedgerError> {
+        if self.connection.is_none() {
+            self.connection = Some(self.target.connect().await?);
+        }
+        match &mut self.connection {
+            Some(connection) => Ok(connection.link()),
+            None => Err(LedgerError::unavailable("the store does not answer")),
+        }
+    }
+
+    /// Gives a connection up that is in an unknown state; the next use makes a new one.
+    pub(crate) fn discard(&mut self) {
+        self.connection = None;
+    }
+
+    pub(crate) async fn close(&mut self) -> Result<(), LedgerError> {
+        match self.connection.take() {
+            Some(connection) => connection.close().await,
+            None => Ok(()),
+        }
+    }
+
+    /// How long a batch may take before its connection is given up. A local file has no network to
+    /// lose an answer in, and giving up there would only leave its worker behind.
+    pub(crate) const fn deadline(&self) -> Option<Duration> {
+        match self.target {
+            Target::Sqlite { .. } => None,
+            Target::Postgres { .. } => Some(Duration::from_secs(5)),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a usage report asks for and what it answers.
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+use crate::filter::Filters;
+
+gateway_wire::words! {
+    /// What usage can be grouped by.
+    pub enum GroupBy {
+        /// The served model.
+        Model = "model",
+        /// The auth route.
+        Route = "route",
+        /// The gateway key.
+        Key = "key",
+        /// The team.
+        Team = "team",
+        /// Codex's session.
+        Session = "session",
+        /// Codex's turn.
+        Turn = "turn",
+        /// The kind of request.
+        Kind = "kind",
+        /// The endpoint.
+        Endpoint = "endpoint",
+        /// What became of the model.
+        Decision = "decision",
+        /// The upstream.
+        Upstream = "upstream",
+        /// The day on which the request arrived, in the operator's time zone.
+        Day = "day",
+    }
+}
+
+/// What to sum up.
+#[derive(Debug, Clone, Default)]
+pub struct UsageQuery {
+    /// Grouped by these, in this order; empty: one total only.
+    pub by: Vec<GroupBy>,
+    /// Requests that arrived at or after this moment.
+    pub since: Option<Timestamp>,
+    /// Requests that arrived before this moment.
+    pub until: Option<Timestamp>,
+    /// Only these.
+    pub filters: Filters,
+}
+
+/// The sums of one group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct UsageSums {
+    /// Exchanges, whatever became of them.
+    pub requests: i64,
+    /// Cached and cache-write ones included.
+    pub input_tokens: i64,
+    /// Read from the cache.
+    pub cached_input_tokens: i64,
+    /// Written to the cache.
+    pub cache_write_tokens: i64,
+    /// Reasoning included.
+    pub output_tokens: i64,
+    /// Spent on reasoning.
+    pub reasoning_tokens: i64,
+    /// USD × 10⁻⁹ that an API bill will show.
+    pub cost_nanos_metered: i64,
+    /// USD × 10⁻⁹ that plan usage would have cost at API prices. Not to be added to the other.
+    pub cost_nanos_plan: i64,
+    /// Requests whose tokens are known and have no price.
+    pub unpriced_requests: i64,
+    /// Requests whose tokens or rates are estimates.
+    pub estimated_requests: i64,
+    /// Requests that an upstream answered, or may have, and of whose tokens and cost nothing is
+    /// known.
+    pub unknown_requests: i64,
+}
+
+/// One group of a report. In JSON its keys stand beside its sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageRow {
+    /// What the group has in common, in the order asked for; `None` where the entries name nothing.
+    #[serde(flatten, serialize_with = "as_map")]
+    pub keys: Vec<(GroupBy, Option<String>)>,
+    /// Its sums.
+    #[serde(flatten)]
+    pub sums: UsageSums,
+}
+
+fn as_map<S: Serializer>(
+    keys: &[(GroupBy, Option<String>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(keys.len()))?;
+    for (by, value) in keys {
+        map.serialize_entry(by.as_str(), value)?;
+    }
+    map.end()
+}
+
+/// The answer to a [`UsageQuery`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageReport {
+    /// Sorted by their keys. Empty when nothing was grouped by.
+    pub rows: Vec<UsageRow>,
+    /// The sum of everything.
+    pub total: UsageSums,
+}
