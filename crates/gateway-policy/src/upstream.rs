@@ -254,8 +254,9 @@ pub struct Upstream {
 
 /// Default of `connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Default of `headers_timeout`.
-pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(120);
+/// Default of `headers_timeout`: a whole answer takes as long as it takes to generate, and the
+/// SDKs wait for 600 s.
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(600);
 /// Default of `stream_idle_timeout`; under the 300 s after which Codex gives up, so that our
 /// message comes first.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(270);

@@ -30,7 +30,7 @@ fn what_is_left_out_has_its_documented_default() {
         http_headers: vec![],
         request_encodings: vec![],
         connect_timeout: Duration::from_secs(10),
-        headers_timeout: Duration::from_secs(120),
+        headers_timeout: Duration::from_secs(600),
         stream_idle_timeout: Duration::from_secs(270),
         keepalive: Some(Duration::from_secs(15)),
         request_max_retries: 0,
