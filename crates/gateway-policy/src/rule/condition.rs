@@ -117,6 +117,18 @@ fn globs(list: &StringList, problems: &mut Vec<Problem>) -> Vec<ModelPattern> {
 }
 
 fn glob(word: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelPattern> {
+    if is_like_regex(word.get_ref()) {
+        problems.push(
+            Problem::warning(
+                word.span(),
+                format!("`{}` looks like a regular expression, and patterns are globs", word.get_ref()),
+            )
+            .with_hint(
+                "`*` stands for any text and `?` for one character; the whole id must match, in any case"
+                    .to_owned(),
+            ),
+        );
+    }
     ModelPattern::new(word.get_ref())
         .map_err(|error| {
             problems.push(
@@ -136,6 +148,18 @@ fn glob(word: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelPatt
             );
         })
         .ok()
+}
+
+/// Whether a pattern has signs of a regular expression. `.*` behind a digit has none: `gpt-5.*` is a
+/// good glob.
+fn is_like_regex(text: &str) -> bool {
+    let signs = ["^", "$", "(", "|", "]+", ".+", "\\.", "\\d", "\\w"];
+    let is_behind_digit = |at: usize| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        before.is_some_and(|before| before.is_ascii_digit())
+    };
+    signs.iter().any(|sign| text.contains(sign))
+        || text.match_indices(".*").any(|(at, _)| !is_behind_digit(at))
 }
 
 /// The conditions of one rule, which must all hold.

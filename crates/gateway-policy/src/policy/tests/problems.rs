@@ -606,3 +606,51 @@ fn handing_a_sign_in_to_another_party_is_suspicious() {
         Vec::<String>::new()
     );
 }
+
+#[test]
+fn a_pattern_that_looks_like_a_regular_expression_is_suspicious() {
+    for pattern in [
+        "^gpt-5.4",
+        "gpt-5.4$",
+        ".*mini",
+        "gpt-.*",
+        "(gpt|o3)-.*",
+        "gpt-5|gpt-4",
+        "gpt-\\\\d",
+        "gpt-5\\\\.4",
+        "gpt-.+",
+        "gpt-[0-9]+",
+    ] {
+        let found = found(&rule(&format!(
+            "when = {{ model = \"{pattern}\" }}\nthen = \"allow\""
+        )));
+        let shown = pattern.replace("\\\\", "\\");
+        assert_eq!(
+            found.first().map(String::as_str),
+            Some(
+                format!(
+                    "warning «\"{pattern}\"»: `{shown}` looks like a regular expression, and patterns are globs | `*` \
+                     stands for any text and `?` for one character; the whole id must match, in any case"
+                )
+                .as_str()
+            ),
+            "{found:?}"
+        );
+    }
+    for pattern in [
+        "gpt-5.*",
+        "gpt-5.4",
+        "gpt-*",
+        "gpt-[45]*",
+        "{gpt,o3}*",
+        "a.b*",
+    ] {
+        let found = found(&rule(&format!(
+            "when = {{ model = \"{pattern}\" }}\nthen = \"allow\""
+        )));
+        assert!(
+            found.iter().all(|problem| !problem.contains("regular")),
+            "{found:?}"
+        );
+    }
+}
