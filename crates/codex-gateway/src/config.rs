@@ -4,13 +4,15 @@
 //! check, its value, and when a change takes effect.
 
 pub mod active;
+mod common_mistakes;
 pub mod compile;
 pub mod diagnostic;
 pub mod file;
 pub mod key;
-mod lenient_parse;
 pub mod load;
 pub mod network;
+mod other_file;
+mod redact;
 pub mod reload;
 mod secret_source;
 pub mod sections;

@@ -17,6 +17,7 @@ mod degrees;
 pub mod error_pattern;
 pub mod explain;
 pub mod fallback;
+pub mod lenient_parse;
 pub mod limit;
 pub mod memory;
 pub mod model_id;

@@ -67,6 +67,11 @@ impl Problem {
 /// assert_eq!(did_you_mean("mars", ["openai", "azure"]), None);
 /// ```
 pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, names).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// The known name that `word` is probably a misspelling of.
+pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = word.to_ascii_lowercase();
     names
         .into_iter()
@@ -78,7 +83,7 @@ pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) ->
         })
         .filter(|(likeness, _)| *likeness >= 0.82)
         .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, name)| format!("did you mean `{name}`?"))
+        .map(|(_, name)| name)
 }
 
 /// The known words of a closed list, for a hint.

@@ -151,6 +151,22 @@ pub enum SecretPlace {
     File(String),
 }
 
+/// Whether a text can be the name of an environment variable, and not a secret in the place of one.
+pub fn is_variable_name(text: &str) -> bool {
+    !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// `env` holds something else; it may be the secret itself, so it is not repeated.
+pub fn no_variable(span: std::ops::Range<usize>) -> Problem {
+    Problem::error(span, "`env` must be the name of an environment variable").with_hint(
+        "such as `TEAM_API_KEY`; the secret itself does not belong in this file".to_owned(),
+    )
+}
+
 /// How a secret travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_policy::error_pattern::ErrorPatternSpec;
+use gateway_policy::lenient_parse;
 use gateway_policy::problem::Problem;
 use gateway_policy::rule::RuleSpec;
 use gateway_policy::upstream::UpstreamSpec;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::lenient_parse;
+use super::common_mistakes;
 use super::sections::admin::AdminSpec;
 use super::sections::catalog::CatalogSpec;
 use super::sections::log::LogSpec;
@@ -19,7 +20,7 @@ use super::sections::models::ModelsSpec;
 use super::sections::prices::PricesSpec;
 use super::sections::server::ServerSpec;
 use super::sections::storage::StorageSpec;
-use super::sections::upstreams::BUILT_IN;
+use super::sections::upstreams::{self, BUILT_IN};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -41,10 +42,35 @@ pub struct ConfigFile {
 
 /// Reads a file's text; what it does not say about the built-in upstreams and routes is filled in.
 pub fn read(text: &str) -> (Option<ConfigFile>, Vec<Problem>) {
-    lenient_parse::read(text, |table| {
-        let (built_in, _) = DeTable::parse_recoverable(BUILT_IN);
+    // The built-in text is placed behind the file's, so that no span means both.
+    let built_in = format!("{:length$}{BUILT_IN}", "", length = text.len());
+    let mut written = Vec::new();
+    let (mut file, problems) = lenient_parse::parse::<ConfigFile>(text, |table, mistakes| {
+        written = upstream_names(table);
+        common_mistakes::find(table, mistakes);
+        let (built_in, _) = DeTable::parse_recoverable(&built_in);
         complete(table, built_in.into_inner());
-    })
+    });
+    // A section that could not be read has been reported; rules and routes that name it are right.
+    for name in written {
+        if let Some(file) = &mut file
+            && !file.upstreams.contains_key(name.get_ref().as_str())
+        {
+            file.upstreams
+                .extend(upstreams::stand_in().map(|spec| (name, spec)));
+        }
+    }
+    (file, problems)
+}
+
+fn upstream_names(table: &DeTable<'_>) -> Vec<Spanned<String>> {
+    let upstreams = table
+        .get("upstreams")
+        .and_then(|value| value.get_ref().as_table());
+    let names = upstreams.into_iter().flat_map(DeTable::keys);
+    names
+        .map(|name| Spanned::new(name.span(), name.get_ref().to_string()))
+        .collect()
 }
 
 /// Adds the entries that are missing, table by table.

@@ -44,9 +44,19 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, String> {
 /// Checks a configuration that was found.
 pub fn check(source: Source, overrides: &Overrides) -> Loaded {
     let (file, mut problems) = file::read(&source.text);
+    let is_whole = problems.is_empty();
     let settings = file
         .and_then(|file| compile::compile(file, overrides, &source.base(), &mut problems))
         .filter(|_| problems.iter().all(|problem| !problem.is_error()));
+    if !is_whole {
+        // Suspicions about what is left of a file would only follow from what was left out.
+        problems.retain(Problem::is_error);
+    }
+    let length = source.text.len();
+    for problem in &mut problems {
+        // The built-in upstreams have no place in the file.
+        problem.span = problem.span.take().filter(|span| span.start <= length);
+    }
     Loaded {
         source,
         settings,

@@ -146,9 +146,15 @@ pub(crate) fn known(sample: &str) -> BTreeSet<String> {
     let (_, problems) = file::read(sample);
     let hint = problems
         .iter()
-        .find_map(|problem| problem.hint.as_deref()?.strip_prefix("known here: "))
+        .find_map(|problem| {
+            let hint = problem.hint.as_deref()?;
+            hint.strip_prefix("known keys: ")
+                .or_else(|| hint.strip_prefix("valid values: "))
+        })
         .unwrap_or_else(|| panic!("{sample}: {problems:?}"));
-    hint.split(", ").map(str::to_owned).collect()
+    hint.split(", ")
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect()
 }
 
 /// The keys that stand at a place, and words where a word can stand in place of a table.

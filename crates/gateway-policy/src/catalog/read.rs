@@ -8,6 +8,7 @@ use serde_spanned::Spanned;
 use super::entry::{ModelEntry, SourceDocument, StatementSpec};
 use super::spec::{BuiltInRuleSpec, CatalogToml, ChainSpec, ModelSpec, StatementLayer};
 use super::{BuiltInChain, BuiltInRule, Catalog, GeneralStatement};
+use crate::lenient_parse;
 use crate::model_id::ModelId;
 use crate::problem::{Problem, one_of};
 
@@ -26,9 +27,10 @@ impl Catalog {
     /// # Errors
     /// Every problem of the text.
     pub fn overlay(&self, text: &str) -> Result<Self, Vec<Problem>> {
-        let spec: CatalogToml = toml::from_str(text)
-            .map_err(|error| vec![Problem::error(error.span(), error.message().to_owned())])?;
-        let mut problems = Vec::new();
+        let (spec, mut problems) = lenient_parse::parse::<CatalogToml>(text, |_, _| ());
+        let Some(spec) = spec else {
+            return Err(problems);
+        };
         let mut next = self.clone();
         let sources = next.add_sources(&spec, &mut problems);
         let index = SourceIndex { sources: &sources };

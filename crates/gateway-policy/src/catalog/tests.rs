@@ -526,7 +526,7 @@ fn a_wrong_file_is_told_with_its_places() {
             "\"y\": speed goes from 1 to 5",
         ]
     );
-    assert!(problems("[[model]]\nid = \"a\"\ncolour = 1\n")[0].contains("unknown field `colour`"));
+    assert!(problems("[[model]]\nid = \"a\"\ncolour = 1\n")[0].contains("unknown key `colour`"));
     assert!(
         problems("[[fallback]]\nsource = \"zz\"\nmodel = \"a\"\nthen = []\n")[0]
             .contains("unknown source")

@@ -10,6 +10,7 @@ use super::layer::Layer;
 use super::rate::{Rate, RateError, Rates};
 use super::row::{PriceRow, Tier, TierRates};
 use super::spec::{FileSpec, RatesSpec, RowSpec, UnpricedSpec};
+use crate::lenient_parse;
 use crate::model_id::{ModelId, ModelPattern};
 
 /// Something wrong in a price file.
@@ -37,18 +38,15 @@ impl Problems {
 }
 
 pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
-    let spec: FileSpec = match toml::from_str(text) {
-        Ok(spec) => spec,
-        Err(error) => {
-            let problem = PriceProblem {
-                span: error.span().unwrap_or(0..0),
-                message: error.message().trim().to_owned(),
-                hint: None,
-            };
-            return (None, vec![problem]);
-        }
-    };
+    let (spec, unreadable) = lenient_parse::parse::<FileSpec>(text, |_, _| ());
     let mut problems = Problems::default();
+    for problem in unreadable {
+        let span = problem.span.unwrap_or(0..0);
+        problems.add(span, problem.message, problem.hint.as_deref());
+    }
+    let Some(spec) = spec else {
+        return (None, problems.0);
+    };
     let mut layer = Layer::default();
     for row in spec.price {
         let span = row.model.span();

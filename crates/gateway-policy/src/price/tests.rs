@@ -496,7 +496,7 @@ fn every_problem_is_listed_with_its_place() {
     assert_eq!(problems.len(), 3, "{problems:?}");
     let (_, problems) = PriceTable::parse("[[price]]\nmodel = \"m\"\nprize = 1\n");
     assert!(
-        problems[0].message.contains("unknown field `prize`"),
+        problems[0].message.contains("unknown key `prize`"),
         "{problems:?}"
     );
 }

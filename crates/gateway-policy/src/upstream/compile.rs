@@ -9,7 +9,7 @@ use serde_spanned::Spanned;
 use super::{
     CONNECT_TIMEOUT, CredentialSource, CredentialSpec, HEADERS_TIMEOUT, HeaderKind, KEEPALIVE,
     MAX_RETRIES, OwnCredentialSpec, RequestEncoding, STREAM_IDLE_TIMEOUT, SecretPlace, Upstream,
-    UpstreamName, UpstreamSpec,
+    UpstreamName, UpstreamSpec, is_variable_name, no_variable,
 };
 use crate::problem::{Problem, did_you_mean, one_of};
 use crate::string_list::StringList;
@@ -102,7 +102,11 @@ impl UpstreamSpec {
         let text = self.base_url.get_ref();
         let span = self.base_url.span();
         match check_url(text) {
-            Err(reason) => problems.push(
+            Err(UrlError::HasCredential) => problems.push(
+                Problem::error(span, "this base URL contains a credential")
+                    .with_hint("take it out, and use `credential`".to_owned()),
+            ),
+            Err(UrlError::Invalid(reason)) => problems.push(
                 Problem::error(span, format!("`{text}` is not a valid base URL: {reason}"))
                     .with_hint("such as `https://api.example.com/v1`".to_owned()),
             ),
@@ -229,8 +233,10 @@ fn compile_own(
         Some(_) | None => HeaderKind::Bearer,
     };
     let from = match (&own.env, &own.file) {
-        (Some(env), None) if !env.is_empty() && !env.contains(['=', '\0']) => {
-            SecretPlace::Env(env.clone())
+        (Some(env), None) if is_variable_name(env) => SecretPlace::Env(env.clone()),
+        (Some(_), None) => {
+            problems.push(no_variable(span));
+            return CredentialSource::None;
         }
         (None, Some(file)) if !file.is_empty() => SecretPlace::File(file.clone()),
         (Some(_), Some(_)) => {
@@ -240,7 +246,7 @@ fn compile_own(
             ));
             return CredentialSource::None;
         }
-        (Some(_), None) | (None, Some(_) | None) => {
+        (None, Some(_) | None) => {
             problems.push(Problem::error(
                 span,
                 "a credential needs `env = \"NAME\"` or `file = \"PATH\"`",
@@ -341,34 +347,45 @@ struct UrlFacts {
     is_loopback: bool,
 }
 
+/// Why a base URL cannot be used.
+enum UrlError {
+    /// It has a user or a password, so it must not be repeated.
+    HasCredential,
+    Invalid(&'static str),
+}
+
 /// Enough of a URL to find mistakes; the HTTP client parses it completely.
-fn check_url(text: &str) -> Result<UrlFacts, &'static str> {
+fn check_url(text: &str) -> Result<UrlFacts, UrlError> {
     let (is_clear_text, rest) = if let Some(rest) = text.strip_prefix("https://") {
         (false, rest)
     } else if let Some(rest) = text.strip_prefix("http://") {
         (true, rest)
     } else {
-        return Err("it must begin with `https://` or `http://`");
+        return Err(UrlError::Invalid(
+            "it must begin with `https://` or `http://`",
+        ));
     };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = split_port(authority);
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
+    // A password that is not encoded can hold the end of an authority.
+    if authority.contains('@') || (!is_port && rest.contains('@')) {
+        return Err(UrlError::HasCredential);
+    }
     if text.contains(['?', '#']) {
-        return Err("a query belongs in `query_params`");
+        return Err(UrlError::Invalid("a query belongs in `query_params`"));
     }
     if text
         .chars()
         .any(|character| character.is_whitespace() || character.is_control())
     {
-        return Err("it contains white space");
+        return Err(UrlError::Invalid("it contains white space"));
     }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("credentials do not belong in a URL; use `credential`");
-    }
-    let (host, port) = split_port(authority);
     if host.is_empty() {
-        return Err("it names no host");
+        return Err(UrlError::Invalid("it names no host"));
     }
-    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        return Err("its port is not a number up to 65535");
+    if !is_port {
+        return Err(UrlError::Invalid("its port is not a number up to 65535"));
     }
     let is_loopback = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
     Ok(UrlFacts {

@@ -10,6 +10,7 @@ use serde_spanned::Spanned;
 use crate::codex_catalog::entries::{self, EntrySpec};
 use crate::codex_catalog::file::CatalogFile;
 use crate::config::key::Key;
+use crate::config::other_file::OtherFile;
 use crate::config::source::Context;
 
 /// The built-in statements about models.
@@ -80,7 +81,8 @@ fn codex_catalog(spec: &Spanned<String>, base: &Path, problems: &mut Vec<Problem
     path
 }
 
-/// The built-in statements with the operator's over them.
+/// The built-in statements with the operator's over them. A broken file is reported; the other
+/// checks go on without it.
 fn models(
     spec: Option<&Spanned<String>>,
     base: &Path,
@@ -91,26 +93,14 @@ fn models(
         problems.push(Problem::error(None, "the built-in models table is broken"));
         return None;
     };
-    let Some(spec) = spec else {
+    let file = spec.and_then(|spec| OtherFile::read(spec, base, "models file", problems));
+    let Some(file) = file else {
         return Some(built_in);
     };
-    let text = match std::fs::read_to_string(base.join(spec.get_ref())) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.push(Problem::error(
-                spec.span(),
-                format!("cannot read the models file: {error}"),
-            ));
-            return Some(built_in);
-        }
-    };
-    match built_in.overlay(&text) {
+    match built_in.overlay(&file.text) {
         Ok(overlaid) => Some(overlaid),
         Err(found) => {
-            problems.extend(found.into_iter().map(|problem| Problem {
-                span: Some(spec.span()),
-                ..problem
-            }));
+            problems.extend(found.into_iter().map(|problem| file.locate(problem)));
             Some(built_in)
         }
     }

@@ -1,7 +1,5 @@
 //! `[prices]`: the operator's price table, and what happens to models without a price.
 
-use std::path::Path;
-
 use gateway_policy::PriceTable;
 use gateway_policy::price::BUILTIN_PRICES;
 use gateway_policy::problem::Problem;
@@ -9,6 +7,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::config::key::Key;
+use crate::config::other_file::OtherFile;
 use crate::config::source::Context;
 
 /// Default of `unpriced`.
@@ -52,7 +51,7 @@ pub fn compile(
     let own = spec
         .file
         .as_ref()
-        .and_then(|file| read(file, context.base, problems));
+        .and_then(|file| read(file, context, problems));
     Some(PricesSettings {
         table: match own {
             Some(own) => PriceTable::overlay(&built_in, &own),
@@ -72,30 +71,16 @@ fn built_in(problems: &mut Vec<Problem>) -> Option<PriceTable> {
 }
 
 /// The operator's table. A broken file is reported; the other checks go on without it.
-fn read(spec: &Spanned<String>, base: &Path, problems: &mut Vec<Problem>) -> Option<PriceTable> {
-    let path = base.join(spec.get_ref());
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.push(Problem::error(
-                spec.span(),
-                format!("cannot read the price file: {error}"),
-            ));
-            return None;
-        }
-    };
-    let (parsed, found) = PriceTable::parse(&text);
-    // The carets of this report point into the configuration; the place in the price file stands in
-    // words.
+fn read(
+    spec: &Spanned<String>,
+    context: Context<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<PriceTable> {
+    let file = OtherFile::read(spec, context.base, "price file", problems)?;
+    let (parsed, found) = PriceTable::parse(&file.text);
     problems.extend(found.into_iter().map(|found| {
-        let line = text
-            .get(..found.span.start)
-            .map_or(1, |before| before.matches('\n').count() + 1);
-        Problem::error(
-            spec.span(),
-            format!("{} line {line}: {}", path.display(), found.message),
-        )
-        .with_hint(found.hint)
+        let problem = Problem::error(found.span, found.message);
+        file.locate(problem.with_hint(found.hint))
     }));
     parsed
 }

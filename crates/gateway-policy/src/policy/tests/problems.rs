@@ -163,7 +163,11 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "base_url = \"https://a:b@c/v1\"",
-            "error «\"https://a:b@c/v1\"»: `https://a:b@c/v1` is not a valid base URL: credentials do not belong in a URL; use `credential` | such as `https://api.example.com/v1`",
+            "error «\"https://a:b@c/v1\"»: this base URL contains a credential | take it out, and use `credential`",
+        ),
+        (
+            "base_url = \"https://a:b/d@c/v1\"",
+            "error «\"https://a:b/d@c/v1\"»: this base URL contains a credential | take it out, and use `credential`",
         ),
         (
             "base_url = \"https://c/v1?x=1\"",
