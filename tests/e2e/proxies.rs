@@ -145,7 +145,11 @@ async fn a_network_that_is_none_is_an_error_of_the_configuration() {
     std::fs::write(place.path().join("gateway.toml"), text).expect("written");
     let ended = gateway_tests::gateway::run(place.path(), &["--config", "gateway.toml", "check"]);
     assert_eq!(ended.code, Some(64));
-    for said in ["`proxy.example` is no network", "gateway.toml:2", "^"] {
+    for said in [
+        "`proxy.example` is not a valid network",
+        "gateway.toml:2",
+        "^",
+    ] {
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
 }

@@ -19,6 +19,8 @@ pub mod sections;
 pub mod settings;
 pub mod source;
 pub mod source_map;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use load::{Loaded, check, load};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use gateway_policy::problem::Problem;
 use gateway_policy::{ModelId, Policy, PolicyInput};
-use serde_spanned::Spanned;
 
 use super::file::ConfigFile;
 use super::network;
@@ -26,7 +25,7 @@ pub fn compile(
     let server = server::compile(&file.server, context, problems);
     let share = network::share_keys(
         server.listen,
-        file.server.listen.as_ref().map(Spanned::span),
+        &server::listen_written_in(&file.server, context),
         server.require_gateway_key,
         file.routes.gateway_key.is_some(),
         problems,
@@ -36,6 +35,7 @@ pub fn compile(
     let log = log::compile(&file.log);
     let models = models::compile(&file.models, problems);
     let credentials = upstreams::credentials(&file.upstreams, context, problems);
+    upstreams::check_base_urls(&file.upstreams, &server, admin.listen, problems);
     let prices = prices::compile(&file.prices, context, problems)?;
     let (catalog, known) = catalog::compile(&file.catalog, context, problems)?;
     let (policy, found) = Policy::compile(&PolicyInput {

@@ -1,10 +1,13 @@
 //! Who can reach the gateway and as what: addresses, and gateway keys off loopback. Opens no
 //! socket.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::ops::Range;
 
 use gateway_policy::problem::Problem;
+
+/// The port that is suggested where one is missing, and the default of `listen`.
+pub(super) const DEFAULT_PORT: u16 = 8787;
 
 /// Who may use an upstream's own credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl<'de> serde::Deserialize<'de> for RequireKey {
             fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<RequireKey, E> {
                 match word {
                     "auto" => Ok(RequireKey::Auto),
-                    other => Err(E::unknown_variant(other, &["auto"])),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
                 }
             }
         }
@@ -48,11 +51,31 @@ impl<'de> serde::Deserialize<'de> for RequireKey {
     }
 }
 
+/// Where an address is written: in the file, or on the command line.
+#[derive(Debug, Clone)]
+pub enum WrittenIn {
+    File(Range<usize>),
+    /// The flag's name.
+    Flag(&'static str),
+    /// Nowhere: it is the default.
+    Default,
+}
+
+impl WrittenIn {
+    fn problem(&self, message: String) -> Problem {
+        match self {
+            Self::File(span) => Problem::error(span.clone(), message),
+            Self::Flag(flag) => Problem::error(None, format!("{flag}: {message}")),
+            Self::Default => Problem::error(None, message),
+        }
+    }
+}
+
 /// Loopback needs no key; elsewhere only holders of gateway keys are served, unless the
 /// configuration says explicitly that no key is needed.
 pub fn share_keys(
     listen: SocketAddr,
-    listen_span: Option<Range<usize>>,
+    written_in: &WrittenIn,
     require: RequireKey,
     has_gateway_key_route: bool,
     problems: &mut Vec<Problem>,
@@ -64,17 +87,14 @@ pub fn share_keys(
     };
     let is_open_by_choice = require == RequireKey::Fixed(false);
     if !is_loopback && !is_open_by_choice && !has_gateway_key_route {
-        problems.push(
-            Problem::error(
-                listen_span,
-                format!("`{listen}` is reachable from other machines, and no gateway key could be checked there"),
-            )
-            .with_hint(
-                "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
-                 `require_gateway_key = false` if everybody who reaches this address may use it"
-                    .to_owned(),
-            ),
+        let message = format!(
+            "`{listen}` is reachable from other machines, and no gateway key could be checked there"
         );
+        problems.push(written_in.problem(message).with_hint(
+            "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
+             `require_gateway_key = false` if everybody who reaches this address may use it"
+                .to_owned(),
+        ));
     }
     ShareKeys {
         is_key_required,
@@ -82,23 +102,52 @@ pub fn share_keys(
     }
 }
 
-/// An address and a port; a name is looked up once.
+/// An address and a port; a name is looked up once. `None` after a problem was reported.
 pub(super) fn address(
     text: &str,
-    span: Option<Range<usize>>,
+    written_in: &WrittenIn,
     problems: &mut Vec<Problem>,
 ) -> Option<SocketAddr> {
-    let address = text.parse().ok().or_else(|| {
-        text.to_socket_addrs()
-            .ok()
-            .and_then(|mut found| found.next())
-    });
-    if address.is_none() {
-        problems.push(
-            Problem::error(span, format!("`{text}` is no address to listen on")).with_hint(
-                "an address and a port, such as `127.0.0.1:8787` or `[::1]:8787`".to_owned(),
-            ),
-        );
+    if let Ok(address) = text.parse() {
+        return Some(address);
     }
-    address
+    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
+    if found.is_none() {
+        let is_name = text
+            .rsplit_once(':')
+            .is_some_and(|(name, port)| is_host_name(name) && port.parse::<u16>().is_ok());
+        let message = if is_name {
+            format!("the name in `{text}` cannot be resolved")
+        } else {
+            format!("`{text}` is not a valid address to listen on")
+        };
+        let hint = nearest_address(text).map_or_else(
+            || "write an address and a port, such as `127.0.0.1:8787` or `[::1]:8787`".to_owned(),
+            |address| format!("did you mean `{address}`?"),
+        );
+        problems.push(written_in.problem(message).with_hint(hint));
+    }
+    found
+}
+
+fn is_host_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// What was probably meant: a URL, an address without a port, or a port alone.
+fn nearest_address(text: &str) -> Option<SocketAddr> {
+    let (_, rest) = text.split_once("://").unwrap_or(("", text));
+    let rest = rest.split('/').next().unwrap_or_default();
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    if let Ok(port) = port.parse::<u16>() {
+        return Some(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    let address = rest.parse().ok();
+    address.or_else(|| {
+        let ip = rest.trim_matches(['[', ']']).parse::<IpAddr>().ok()?;
+        Some(SocketAddr::new(ip, DEFAULT_PORT))
+    })
 }

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_policy::problem::Problem;
-use gateway_policy::upstream::SecretPlace;
+use gateway_policy::upstream::{SecretPlace, is_variable_name, no_variable};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::config::key::{Key, next_start};
-use crate::config::network;
+use crate::config::network::{self, WrittenIn};
 use crate::config::secret_source::read_secret;
 use crate::config::source::Context;
 use crate::secret::Secret;
@@ -84,7 +84,7 @@ fn listen(
     main: SocketAddr,
     problems: &mut Vec<Problem>,
 ) -> Option<SocketAddr> {
-    let address = network::address(spec.get_ref(), Some(spec.span()), problems)?;
+    let address = network::address(spec.get_ref(), &WrittenIn::File(spec.span()), problems)?;
     if address == main && address.port() != 0 {
         problems.push(
             Problem::error(
@@ -106,12 +106,19 @@ fn admin_token(
     problems: &mut Vec<Problem>,
 ) -> Option<AdminToken> {
     let place = match (&spec.get_ref().env, &spec.get_ref().file) {
+        (Some(name), None) if !is_variable_name(name) => {
+            problems.push(no_variable(spec.span()));
+            return None;
+        }
         (Some(name), None) => SecretPlace::Env(name.clone()),
         (None, Some(path)) => SecretPlace::File(path.clone()),
         (Some(_), Some(_)) | (None, None) => {
             problems.push(
-                Problem::error(spec.span(), "the admin token needs exactly one place")
-                    .with_hint("`{ env = \"NAME\" }` or `{ file = \"PATH\" }`".to_owned()),
+                Problem::error(
+                    spec.span(),
+                    "the admin token needs exactly one of `env` and `file`",
+                )
+                .with_hint("`{ env = \"NAME\" }` or `{ file = \"PATH\" }`".to_owned()),
             );
             return None;
         }
@@ -160,7 +167,7 @@ pub fn is_hard_to_guess(token: &Secret) -> Result<(), String> {
         return Err("it is a placeholder, or too regular to be a secret".to_owned());
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("it holds characters that no bearer token can have".to_owned());
+        return Err("it contains characters that a bearer token cannot have".to_owned());
     }
     Ok(())
 }

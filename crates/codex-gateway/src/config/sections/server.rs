@@ -11,13 +11,16 @@ use serde_spanned::Spanned;
 use crate::access::client_address::TrustedProxies;
 use crate::access::request_guard::AllowedHosts;
 use crate::config::key::{Key, next_start};
-use crate::config::network::{self, RequireKey};
+use crate::config::network::{self, RequireKey, WrittenIn};
 use crate::config::source::Context;
 use crate::config::values;
 use crate::tls::{self, TlsFiles};
 
 /// Default of `listen`: reachable from this machine only.
-pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8787));
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(
+    Ipv4Addr::LOCALHOST,
+    network::DEFAULT_PORT,
+));
 /// Default of `require_gateway_key`.
 pub const REQUIRE_GATEWAY_KEY: RequireKey = RequireKey::Auto;
 /// Default of `max_request_body`, in bytes.
@@ -71,8 +74,8 @@ pub const KEYS: &[Key<ServerSettings>] = &[
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSpec {
     pub listen: Option<Spanned<String>>,
-    pub hosts: Vec<String>,
-    pub origins: Vec<String>,
+    pub hosts: Vec<Spanned<String>>,
+    pub origins: Vec<Spanned<String>>,
     pub require_gateway_key: Option<Spanned<RequireKey>>,
     pub max_request_body: Option<Spanned<String>>,
     pub max_event: Option<Spanned<String>>,
@@ -140,17 +143,17 @@ pub fn compile(
 ) -> ServerSettings {
     ServerSettings {
         listen: listen(spec, context, problems),
-        hosts: AllowedHosts::new(&spec.hosts, &spec.origins),
+        hosts: AllowedHosts::new(
+            &checked(&spec.hosts, check_host, problems),
+            &checked(&spec.origins, check_origin, problems),
+        ),
         require_gateway_key: spec
             .require_gateway_key
             .as_ref()
             .map_or(REQUIRE_GATEWAY_KEY, |spec| *spec.get_ref()),
         max_request_body: values::size(spec.max_request_body.as_ref(), MAX_REQUEST_BODY, problems),
         max_event: values::size(spec.max_event.as_ref(), MAX_EVENT, problems),
-        max_concurrent: spec
-            .max_concurrent
-            .as_ref()
-            .map_or(MAX_CONCURRENT, |count| *count.get_ref()),
+        max_concurrent: max_concurrent(spec.max_concurrent.as_ref(), problems),
         shutdown_grace: values::duration(spec.shutdown_grace.as_ref(), SHUTDOWN_GRACE, problems),
         on_disconnect: spec
             .on_disconnect
@@ -168,12 +171,93 @@ pub fn compile(
 }
 
 fn listen(spec: &ServerSpec, context: Context<'_>, problems: &mut Vec<Problem>) -> SocketAddr {
-    let (text, span) = match (&context.overrides.listen, &spec.listen) {
-        (Some(text), _) => (text, None),
-        (None, Some(spec)) => (spec.get_ref(), Some(spec.span())),
+    let text = match (&context.overrides.listen, &spec.listen) {
+        (Some(text), _) => text,
+        (None, Some(spec)) => spec.get_ref(),
         (None, None) => return LISTEN,
     };
-    network::address(text, span, problems).unwrap_or(LISTEN)
+    network::address(text, &listen_written_in(spec, context), problems).unwrap_or(LISTEN)
+}
+
+/// Where the address to listen on comes from.
+pub fn listen_written_in(spec: &ServerSpec, context: Context<'_>) -> WrittenIn {
+    match (&context.overrides.listen, &spec.listen) {
+        (Some(_), _) => WrittenIn::Flag("--listen"),
+        (None, Some(spec)) => WrittenIn::File(spec.span()),
+        (None, None) => WrittenIn::Default,
+    }
+}
+
+fn max_concurrent(spec: Option<&Spanned<usize>>, problems: &mut Vec<Problem>) -> usize {
+    let Some(spec) = spec else {
+        return MAX_CONCURRENT;
+    };
+    if *spec.get_ref() == 0 {
+        problems.push(
+            Problem::error(spec.span(), "0 would refuse every request")
+                .with_hint(format!("the default is {MAX_CONCURRENT}")),
+        );
+    }
+    *spec.get_ref()
+}
+
+/// The texts of a list; what `check` says against one is reported with its hint.
+fn checked(
+    specs: &[Spanned<String>],
+    check: fn(&str) -> Result<(), (String, String)>,
+    problems: &mut Vec<Problem>,
+) -> Vec<String> {
+    for spec in specs {
+        if let Err((message, hint)) = check(spec.get_ref()) {
+            problems.push(Problem::error(spec.span(), message).with_hint(hint));
+        }
+    }
+    specs.iter().map(|spec| spec.get_ref().clone()).collect()
+}
+
+/// A name as a Host header carries it; a port behind it is ignored.
+fn check_host(text: &str) -> Result<(), (String, String)> {
+    if text.contains('*') {
+        return Err((
+            format!("`{text}` is not a host name: there are no wildcards in `hosts`"),
+            "list every name; loopback names and IP addresses are accepted anyway".to_owned(),
+        ));
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte));
+    if is_name && scheme.is_empty() && path.is_empty() && !rest.ends_with('/') {
+        return Ok(());
+    }
+    if text.is_empty() {
+        let hint = "write a name such as `gateway.example`, or take the entry out";
+        return Err(("a host name must not be empty".to_owned(), hint.to_owned()));
+    }
+    let hint = if is_name {
+        format!("write the name alone: `{name}`")
+    } else {
+        "write one name per entry, such as `gateway.example`".to_owned()
+    };
+    Err((format!("`{text}` is not a host name"), hint))
+}
+
+/// An origin as an Origin header carries it.
+fn check_origin(text: &str) -> Result<(), (String, String)> {
+    let is_origin = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let host = rest.trim_end_matches('/');
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*', '?', '#', ' ', ','])
+    });
+    if is_origin {
+        return Ok(());
+    }
+    Err((
+        format!("`{text}` is not an origin"),
+        "write scheme and host, and the port if there is one, such as `https://tool.example`"
+            .to_owned(),
+    ))
 }
 
 /// Reads the certificate once, so that a bad one is found before the start.
@@ -213,8 +297,11 @@ fn trusted_proxies(specs: &[Spanned<String>], problems: &mut Vec<Problem>) -> Tr
         match TrustedProxies::network(spec.get_ref()) {
             Some(network) => networks.push(network),
             None => problems.push(
-                Problem::error(spec.span(), format!("`{}` is no network", spec.get_ref()))
-                    .with_hint("such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.7`".to_owned()),
+                Problem::error(
+                    spec.span(),
+                    format!("`{}` is not a valid network", spec.get_ref()),
+                )
+                .with_hint("such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.7`".to_owned()),
             ),
         }
     }

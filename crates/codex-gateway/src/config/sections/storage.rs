@@ -66,17 +66,70 @@ fn url(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> String {
         return URL.to_owned();
     };
     let url = spec.get_ref();
-    let is_known = url == "sqlite"
-        || ["sqlite://", "postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme));
-    if !is_known {
+    if let Err((message, hint)) = check_url(url) {
         // The text may hold a password, so it is not repeated.
-        problems.push(Problem::error(spec.span(), "this is no storage url").with_hint(
-            "`sqlite` (in the data directory), `sqlite:///path/file.db` or `postgres://user@host/database`".to_owned(),
-        ));
+        problems.push(Problem::error(spec.span(), message).with_hint(hint));
     }
     url.clone()
+}
+
+fn check_url(url: &str) -> Result<(), (&'static str, String)> {
+    if url == URL {
+        return Ok(());
+    }
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        return if path.is_empty() {
+            Err((
+                "the storage URL names no file",
+                "write `sqlite:///path/file.db`, or `sqlite` for a file in the data directory"
+                    .to_owned(),
+            ))
+        } else {
+            Ok(())
+        };
+    }
+    let Some(rest) = ["postgres://", "postgresql://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+    else {
+        let path = url
+            .trim_start_matches("sqlite:")
+            .trim_start_matches("file:");
+        let hint = if path.starts_with('/') && !path.contains('@') {
+            format!("did you mean `sqlite://{path}`?")
+        } else {
+            "`sqlite` (in the data directory), `sqlite:///path/file.db` or `postgres://user@host/database`".to_owned()
+        };
+        return Err(("this is not a valid storage URL", hint));
+    };
+    // A password may hold any of `/?@`, so the last `@` ends it.
+    let (user, server) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (place, query) = server.split_once('?').unwrap_or((server, ""));
+    let has = |name: &str| {
+        query.split('&').any(|pair| {
+            pair.split_once('=')
+                .is_some_and(|(key, value)| key == name && !value.is_empty())
+        })
+    };
+    if user
+        .split_once(':')
+        .is_some_and(|(_, password)| !password.is_empty())
+        || has("password")
+    {
+        return Err((
+            "the storage URL contains a password, and secrets do not belong in this file",
+            "take it out; it is read from the environment variable `PGPASSWORD`, or from `~/.pgpass`"
+                .to_owned(),
+        ));
+    }
+    let database = place.split_once('/').map_or("", |(_, database)| database);
+    if database.is_empty() && !has("dbname") {
+        return Err((
+            "the storage URL names no database",
+            "write `postgres://user@host/database`".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn durability(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Durability {

@@ -2,13 +2,15 @@
 //! upstreams have of their own. The tables themselves are read and checked by gateway-policy.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 
 use gateway_policy::problem::Problem;
-use gateway_policy::upstream::{CredentialSpec, SecretPlace, UpstreamSpec};
-use http::{HeaderName, HeaderValue, header};
+use gateway_policy::upstream::{CredentialSpec, SecretPlace, UpstreamSpec, is_variable_name};
+use http::{HeaderName, HeaderValue, Uri, header};
 use serde_spanned::Spanned;
 
 use crate::config::secret_source::read_secret;
+use crate::config::sections::server::ServerSettings;
 use crate::config::source::Context;
 use crate::secret::Secret;
 
@@ -59,9 +61,9 @@ pub fn credentials(
             continue;
         };
         let place = match (&own.env, &own.file) {
-            (Some(name), None) => SecretPlace::Env(name.clone()),
+            (Some(name), None) if is_variable_name(name) => SecretPlace::Env(name.clone()),
             (None, Some(path)) => SecretPlace::File(path.clone()),
-            (Some(_), Some(_)) | (None, None) => continue,
+            (Some(_), _) | (None, None) => continue,
         };
         let name = name.get_ref();
         match read_secret(&place, context.base)
@@ -89,12 +91,94 @@ fn own_credential(name: Option<&str>, secret: &Secret) -> Result<OwnCredential, 
     let (header, text) = match name {
         None => (header::AUTHORIZATION, format!("Bearer {}", secret.expose())),
         Some(name) => (
-            HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))?,
+            HeaderName::try_from(name)
+                .map_err(|_| format!("`{name}` is not a valid header name"))?,
             secret.expose().to_owned(),
         ),
     };
     let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| "it holds characters that no header can carry".to_owned())?;
+        .map_err(|_| "it contains characters that a header cannot carry".to_owned())?;
     value.set_sensitive(true);
     Ok(OwnCredential { header, value })
+}
+
+/// An upstream in the place of one that could not be read, so that what names it is not reported.
+pub fn stand_in() -> Option<UpstreamSpec> {
+    toml::from_str("base_url = \"http://127.0.0.1\"").ok()
+}
+
+/// What the gateway appends to a base URL, or the client's library does.
+const ENDPOINTS: [&str; 7] = [
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/messages",
+    "/models",
+    "/responses",
+    "/responses/compact",
+];
+
+/// Warns about base URLs that are well formed and hardly meant.
+pub fn check_base_urls(
+    specs: &BTreeMap<Spanned<String>, UpstreamSpec>,
+    server: &ServerSettings,
+    admin_listen: Option<SocketAddr>,
+    problems: &mut Vec<Problem>,
+) {
+    for spec in specs.values() {
+        let url = spec.base_url.get_ref();
+        // What cannot be read is gateway-policy's to report.
+        let Ok(parsed) = url.parse::<Uri>() else {
+            continue;
+        };
+        let path = parsed.path().trim_end_matches('/');
+        let endpoint = ENDPOINTS.iter().find(|endpoint| path.ends_with(**endpoint));
+        let (message, hint) = if is_own_address(&parsed, server, admin_listen) {
+            (
+                "is this gateway itself",
+                "name another service; a request that comes back is refused as a loop".to_owned(),
+            )
+        } else if let Some(endpoint) = endpoint {
+            let base = url.trim_end_matches('/').trim_end_matches(endpoint);
+            (
+                "ends in an endpoint, and the gateway appends the endpoint itself",
+                format!("did you mean `{base}`?"),
+            )
+        } else if path.is_empty() && parsed.host().is_some() {
+            (
+                "has no path, and most services have their API below `/v1`",
+                format!("did you mean `{}/v1`?", url.trim_end_matches('/')),
+            )
+        } else {
+            continue;
+        };
+        problems.push(
+            Problem::warning(spec.base_url.span(), format!("`{url}` {message}")).with_hint(hint),
+        );
+    }
+}
+
+fn is_own_address(url: &Uri, server: &ServerSettings, admin_listen: Option<SocketAddr>) -> bool {
+    let Some(host) = url.host() else {
+        return false;
+    };
+    let default_port = if url.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let port = url.port_u16().unwrap_or(default_port);
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let is_here = host.eq_ignore_ascii_case("localhost") || ip.is_some_and(|ip| ip.is_loopback());
+    std::iter::once(server.listen)
+        .chain(admin_listen)
+        .any(|own| {
+            let is_same_host = is_here && (own.ip().is_loopback() || own.ip().is_unspecified())
+                || ip == Some(own.ip())
+                || server
+                    .hosts
+                    .first()
+                    .is_some_and(|name| name.eq_ignore_ascii_case(host));
+            is_same_host && port == own.port()
+        })
 }
