@@ -33,7 +33,7 @@ use crate::model_visibility::Catalogues;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
 use crate::recorder::Books;
-use crate::server::Door;
+use crate::server::Listener;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -106,8 +106,8 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
 
 async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&live.settings.data_dir)?;
-    let (app, mut doors) = build(live, &data_dir).await?;
-    print_out(&banner(&doors, config_path, data_dir.path())?);
+    let (app, mut listeners) = build(live, &data_dir).await?;
+    print_out(&banner(&listeners, config_path, data_dir.path())?);
     let stop = app.tasks.draining().clone();
     let signals = Signals::listen().context("cannot listen for signals")?;
     app.tasks.spawn_background(
@@ -133,15 +133,15 @@ async fn serve(live: ActiveConfig, overrides: Overrides, config_path: &str) -> a
     }
     // The first one closes when the process is to stop. What is apart from it stays open to the
     // end: whoever asks there whether the gateway is ready shall hear that it is not.
-    for apart in doors.split_off(1) {
+    for apart in listeners.split_off(1) {
         let tasks = app.tasks.clone();
         app.tasks.spawn_background("administration", async move {
             server::serve(apart, &tasks, CancellationToken::new()).await;
         });
     }
-    let served = doors
+    let served = listeners
         .into_iter()
-        .map(|door| server::serve(door, &app.tasks, stop.clone()));
+        .map(|listener| server::serve(listener, &app.tasks, stop.clone()));
     let served = futures_util::future::join_all(served);
     tokio::pin!(served);
     tokio::select! {
@@ -177,7 +177,10 @@ fn grace(app: &App) -> Duration {
 }
 
 /// Everything the process shares, and the sockets.
-async fn build(live: ActiveConfig, data_dir: &DataDir) -> anyhow::Result<(Arc<App>, Vec<Door>)> {
+async fn build(
+    live: ActiveConfig,
+    data_dir: &DataDir,
+) -> anyhow::Result<(Arc<App>, Vec<Listener>)> {
     let main = bind(
         live.settings.server.listen,
         "--listen takes another address",
@@ -189,19 +192,19 @@ async fn build(live: ActiveConfig, data_dir: &DataDir) -> anyhow::Result<(Arc<Ap
     };
     let app = assemble(live, data_dir, Clock::system()).await?;
     let state = HttpState::new(Arc::clone(&app));
-    let door = |listener, serves| Door {
-        listener,
-        router: router(state.clone(), serves),
+    let listener = |socket, role| Listener {
+        socket,
+        router: router(state.clone(), role),
         tls: app.tls.as_ref().map(Tls::acceptor),
     };
-    let doors = match apart {
-        None => vec![door(main, ListenerRole::Everything)],
+    let listeners = match apart {
+        None => vec![listener(main, ListenerRole::Everything)],
         Some(apart) => vec![
-            door(main, ListenerRole::Proxy),
-            door(apart, ListenerRole::Administration),
+            listener(main, ListenerRole::Proxy),
+            listener(apart, ListenerRole::Administration),
         ],
     };
-    Ok((app, doors))
+    Ok((app, listeners))
 }
 
 async fn bind(address: SocketAddr, hint: &str) -> anyhow::Result<TcpListener> {
@@ -303,12 +306,20 @@ pub(crate) async fn assemble(
 }
 
 /// What to put into Codex's configuration, both ways.
-fn banner(doors: &[Door], config: &str, data_dir: &std::path::Path) -> std::io::Result<String> {
+fn banner(
+    listeners: &[Listener],
+    config: &str,
+    data_dir: &std::path::Path,
+) -> std::io::Result<String> {
     let mut host = String::new();
     let mut lines = Vec::new();
-    for door in doors {
-        let address = door.listener.local_addr()?;
-        let scheme = if door.tls.is_some() { "https" } else { "http" };
+    for listener in listeners {
+        let address = listener.socket.local_addr()?;
+        let scheme = if listener.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         if lines.is_empty() {
             let named = if address.ip().is_unspecified() {
                 SocketAddr::from(([127, 0, 0, 1], address.port()))

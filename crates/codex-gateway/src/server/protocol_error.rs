@@ -1,4 +1,4 @@
-//! Requests that the HTTP library refuses before anything of ours sees them: the same envelope as
+//! Responses to what the HTTP library refuses by itself: the same envelope as
 //! for every other error, with an id.
 
 use bytes::Bytes;
@@ -7,8 +7,8 @@ use crate::access::request_guard::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, MAX_URI_
 use crate::error::{ErrorCode, GatewayError};
 use crate::ids::RequestId;
 
-/// A whole answer in the place of the library's, which has no body.
-pub fn answer(status: u16) -> Bytes {
+/// A whole response in place of the library's, which has no body.
+pub fn response(status: u16) -> Bytes {
     let error = match status {
         414 => GatewayError::new(
             ErrorCode::HeadersTooLarge,
@@ -41,8 +41,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole() {
-        let text = String::from_utf8(answer(414).to_vec()).unwrap();
+    fn a_response_is_whole() {
+        let text = String::from_utf8(response(414).to_vec()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(
             head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"),
