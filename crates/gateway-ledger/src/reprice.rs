@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use gateway_policy::price::billed_tier;
 use gateway_policy::{Billing, ModelId, PriceTable, Pricing};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -123,15 +124,11 @@ impl Ledger {
         let usage = result.usage?;
         let model = intent.dispatch.model_served.as_deref()?;
         let billing = intent.dispatch.billing;
-        // On the plan's route answers name no tier that could be trusted; elsewhere the served one
-        // is what is billed.
-        let tier = match billing {
-            Billing::Plan => intent.service_tier_requested.as_deref(),
-            Billing::Metered => result
-                .service_tier
-                .as_deref()
-                .or(intent.service_tier_requested.as_deref()),
-        };
+        let tier = billed_tier(
+            billing,
+            intent.service_tier_requested.as_deref(),
+            result.service_tier.as_deref(),
+        );
         let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
         let pricing = ModelId::new(model)
             .ok()

@@ -3,38 +3,23 @@
 use std::sync::Arc;
 
 use gateway_wire::WireApi;
-use serde::{Deserialize, Serialize};
 
 use crate::model_id::ModelId;
 use crate::upstream::{Upstream, UpstreamName};
 
-/// Why an attempt asks this model at this upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AttemptReason {
-    /// The client asked for it.
-    #[serde(rename = "asked")]
-    Requested,
-    /// A rule chose it.
-    Rule,
-    /// The one before refused.
-    Fallback,
-    /// This session went there before.
-    Sticky,
-    /// The one before is known to refuse.
-    Learned,
-}
-
-impl AttemptReason {
-    /// The word used in the ledger and the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "asked",
-            Self::Rule => "rule",
-            Self::Fallback => "fallback",
-            Self::Sticky => "sticky",
-            Self::Learned => "learned",
-        }
+gateway_wire::words! {
+    /// Why an attempt asks this model at this upstream.
+    pub enum AttemptReason {
+        /// The client asked for it.
+        Requested = "asked",
+        /// A rule chose it.
+        Rule = "rule",
+        /// The one before refused.
+        Fallback = "fallback",
+        /// This session went there before.
+        Sticky = "sticky",
+        /// The one before is known to refuse.
+        Learned = "learned",
     }
 }
 
@@ -55,7 +40,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether both request the same model at the same upstream.
+    /// Whether both ask the same model at the same upstream.
     pub fn is_same_target(&self, other: &Self) -> bool {
         self.model == other.model && self.upstream.name == other.upstream.name
     }

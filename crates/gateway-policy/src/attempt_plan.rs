@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use gateway_wire::{Failure, WireApi};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::attempt::{Attempt, AttemptReason};
 use crate::catalog::{Catalog, ModelEntry};
@@ -16,15 +16,16 @@ use crate::rule::RuleRef;
 /// Most models that are tried after the first.
 pub const MAX_HOPS: usize = 3;
 
-/// What becomes of encrypted reasoning that the next upstream cannot read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EncryptedReasoning {
-    /// Taken out, and the answer says so.
-    #[default]
-    Strip,
-    /// Left in; the upstream's refusal goes to the client.
-    Refuse,
+gateway_wire::words! {
+    /// What becomes of encrypted reasoning that the next upstream cannot read.
+    #[derive(Default)]
+    pub enum EncryptedReasoning {
+        /// Taken out, and the answer says so.
+        #[default]
+        Strip = "strip",
+        /// Left in; the upstream's refusal goes to the client.
+        Refuse = "refuse",
+    }
 }
 
 /// A change of the request beside its model.
@@ -60,38 +61,19 @@ pub enum NextStep {
     Stop,
 }
 
-/// The word for what happened to a request (contract: `x-gateway-decision`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DecisionKind {
-    /// The requested model at the route's upstream.
-    Passed,
-    /// The requested model at another upstream.
-    Sent,
-    /// Another model by a rule.
-    Rewritten,
-    /// Another model because of a refusal, now or earlier.
-    FellBack,
-    /// Refused by a rule.
-    Rejected,
-}
-
-impl DecisionKind {
-    /// The word used in headers, labels and the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Sent => "sent",
-            Self::Rewritten => "rewritten",
-            Self::FellBack => "fell-back",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-impl std::fmt::Display for DecisionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+gateway_wire::words! {
+    /// The word for what happened to a request (contract: `x-gateway-decision`).
+    pub enum DecisionKind {
+        /// The requested model at the route's upstream.
+        Passed = "passed",
+        /// The requested model at another upstream.
+        Sent = "sent",
+        /// Another model by a rule.
+        Rewritten = "rewritten",
+        /// Another model because of a refusal, now or earlier.
+        FellBack = "fell-back",
+        /// Refused by a rule.
+        Rejected = "rejected",
     }
 }
 

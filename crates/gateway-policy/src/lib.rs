@@ -21,6 +21,7 @@ pub mod lenient_parse;
 pub mod limit;
 pub mod memory;
 pub mod model_id;
+pub mod money;
 pub mod policy;
 pub mod price;
 pub mod problem;

@@ -12,6 +12,7 @@ pub(crate) mod trace;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use gateway_wire::WireApi;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
@@ -138,6 +139,13 @@ impl Policy {
     /// The catalogue it decides by.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Whether the gateway itself compacts conversations for some upstream, one that does not speak
+    /// the Responses API. Such conversations can come back with any request.
+    pub fn has_own_compaction(&self) -> bool {
+        self.upstreams()
+            .any(|upstream| !upstream.speaks(WireApi::Responses))
     }
 
     /// Whether some rule looks at the reasoning effort, which stands behind the input in a body.

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use gateway_wire::Usage;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
 use crate::model_id::ModelId;
 use layer::{Layer, short_hash};
@@ -30,30 +29,27 @@ pub use row::{Applied, PriceRow, Tier, TierRates};
 /// The built-in price table, as shipped in `config/prices.toml`.
 pub const BUILTIN_PRICES: &str = include_str!("../../../config/prices.toml");
 
-/// The two kinds of money. They are never added together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Billing {
-    /// Money that an API bill will show.
-    Metered,
-    /// What usage covered by a ChatGPT plan would have cost at API prices.
-    Plan,
+gateway_wire::words! {
+    /// The two kinds of money. They are never added together.
+    pub enum Billing {
+        /// Money that an API bill will show.
+        Metered = "metered",
+        /// What usage covered by a ChatGPT plan would have cost at API prices.
+        Plan = "plan",
+    }
 }
 
-impl Billing {
-    /// The word used in the ledger, in labels and in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Metered => "metered",
-            Self::Plan => "plan",
-        }
-    }
-
-    /// Reads the word back.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Metered, Self::Plan]
-            .into_iter()
-            .find(|billing| billing.as_str() == word)
+/// The service tier by which a request is billed, as the wire spells it: the tier that the answer
+/// names, else the requested one. A ChatGPT upstream names `default` even for the fast tier, so that
+/// under a plan only the requested one counts.
+pub fn billed_tier<'a>(
+    billing: Billing,
+    requested: Option<&'a str>,
+    served: Option<&'a str>,
+) -> Option<&'a str> {
+    match billing {
+        Billing::Plan => requested,
+        Billing::Metered => served.or(requested),
     }
 }
 

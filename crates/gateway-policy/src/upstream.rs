@@ -201,32 +201,17 @@ impl CredentialSource {
     }
 }
 
-/// A compression in which a request body may pass unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RequestEncoding {
-    /// Zstandard.
-    Zstd,
-    /// Gzip.
-    Gzip,
-    /// Deflate.
-    Deflate,
-    /// Brotli.
-    Br,
-}
-
-impl RequestEncoding {
-    /// All encodings.
-    pub const ALL: [Self; 4] = [Self::Zstd, Self::Gzip, Self::Deflate, Self::Br];
-
-    /// The token of the `content-encoding` header.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
-            Self::Deflate => "deflate",
-            Self::Br => "br",
-        }
+gateway_wire::words! {
+    /// A compression in which a request body may pass unchanged.
+    pub enum RequestEncoding {
+        /// Zstandard.
+        Zstd = "zstd",
+        /// Gzip.
+        Gzip = "gzip",
+        /// Deflate.
+        Deflate = "deflate",
+        /// Brotli.
+        Br = "br",
     }
 }
 

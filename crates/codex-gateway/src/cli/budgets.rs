@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use gateway_policy::money::Usd;
 
 use crate::administration::spec::{self, BudgetSpec};
 use crate::administration::{self, BudgetLine};
-use crate::cli::output::{JsonArgs, print_answer, usd};
+use crate::cli::output::{JsonArgs, print_answer};
 use crate::cli::settings;
 use crate::cli::store::{ACTOR, with_ledger};
 use crate::cli::table::Table;
@@ -106,9 +107,9 @@ fn table(budgets: &[BudgetLine]) -> String {
             line.scope.clone(),
             line.window.as_str().to_owned(),
             line.billing.as_str().to_owned(),
-            usd(line.nanos),
-            usd(line.spent_nanos),
-            usd(line.reserved_nanos),
+            Usd::from_nanos(line.nanos).to_string(),
+            Usd::from_nanos(line.spent_nanos).to_string(),
+            Usd::from_nanos(line.reserved_nanos).to_string(),
             soft.unwrap_or_default(),
             resets_at.unwrap_or_default(),
         ]);

@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 
 use gateway_policy::explain::{ExplainedChain, ExplainedRule};
+use gateway_policy::money::Usd;
 use gateway_policy::{AttemptReason, DecisionKind, Explanation, RuleOrigin};
 use gateway_wire::WireApi;
 
-use crate::cli::output::{print_json, print_out, usd};
+use crate::cli::output::{print_json, print_out};
 use crate::cli::rate_limits::rate_limits;
 use crate::cli::settings;
 use crate::cli::store::with_ledger;
@@ -199,7 +200,7 @@ fn key_context(lines: &mut Lines, context: &KeyContext) {
         lines.add("refused", format!("{}: {}", refused.code, refused.message));
     }
     for line in &context.budgets {
-        let left = usd(line.nanos.saturating_sub(line.spent_nanos));
+        let left = Usd::from_nanos(line.nanos.saturating_sub(line.spent_nanos));
         let reset = line.resets_at;
         let reset = reset
             .map(|at| format!(", resets at {at}"))
@@ -209,10 +210,10 @@ fn key_context(lines: &mut Lines, context: &KeyContext) {
             format!(
                 "{}: {left} left of {} USD, {} ({}), {} reserved{reset}",
                 line.scope,
-                usd(line.nanos),
+                Usd::from_nanos(line.nanos),
                 line.window.as_str(),
                 line.billing.as_str(),
-                usd(line.reserved_nanos)
+                Usd::from_nanos(line.reserved_nanos)
             ),
         );
     }

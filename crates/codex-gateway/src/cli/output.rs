@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use gateway_policy::money::Usd;
 
 /// Exit code when the configuration or a flag is not valid (`EX_USAGE` of `sysexits.h`).
 pub(super) const EXIT_CONFIG: u8 = 64;
@@ -59,23 +60,10 @@ pub(super) fn print_answer<T: serde::Serialize>(
     }
 }
 
-/// Nano-dollars in dollars with four decimals, rounded toward zero.
-pub(super) fn usd(nanos: i64) -> String {
-    let cents = nanos / 100_000;
-    format!(
-        "{}{}.{:04}",
-        if cents < 0 { "-" } else { "" },
-        (cents / 10_000).abs(),
-        (cents % 10_000).abs()
-    )
-}
-
-/// Nano-dollars in dollars with four decimals, rounded half away from zero; `-` for nothing.
-pub(super) fn dollars(nanos: i64) -> String {
+/// An amount in USD × 10⁻⁹, as USD with four decimals; `-` for zero.
+pub(super) fn usd_or_dash(nanos: i64) -> String {
     if nanos == 0 {
         return "-".to_owned();
     }
-    let sign = if nanos < 0 { "-" } else { "" };
-    let units = (nanos.unsigned_abs() + 50_000) / 100_000;
-    format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
+    Usd::from_nanos(nanos).to_string()
 }

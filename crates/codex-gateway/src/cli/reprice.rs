@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gateway_ledger::{LedgerError, RepriceQuery, RepriceReport};
 
-use crate::cli::output::{EXIT_CONFIG, dollars, print_error, print_json, print_out};
+use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
 use crate::cli::store::{ACTOR, with_ledger};
 use crate::cli::table::{Side, Table};
@@ -89,9 +89,9 @@ fn text(report: &RepriceReport, is_applied: bool) -> String {
             row.changed.to_string(),
             row.newly_priced.to_string(),
             row.unpriced.to_string(),
-            dollars(row.before_nanos),
-            dollars(row.after_nanos),
-            dollars(difference),
+            usd_or_dash(row.before_nanos),
+            usd_or_dash(row.after_nanos),
+            usd_or_dash(difference),
         ]);
     }
     let changed: i64 = report.rows.iter().map(|row| row.changed).sum();

@@ -6,7 +6,7 @@ use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageSums};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::output::{EXIT_CONFIG, dollars, print_error, print_json, print_out};
+use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
 use crate::cli::store::with_ledger;
 use crate::cli::table::{Side, Table};
@@ -181,8 +181,8 @@ fn figures_of(sums: &UsageSums) -> [String; 11] {
         hit_share(sums),
         sums.output_tokens.to_string(),
         sums.reasoning_tokens.to_string(),
-        dollars(sums.cost_nanos_metered),
-        dollars(sums.cost_nanos_plan),
+        usd_or_dash(sums.cost_nanos_metered),
+        usd_or_dash(sums.cost_nanos_plan),
         sums.unpriced_requests.to_string(),
         sums.estimated_requests.to_string(),
         sums.unknown_requests.to_string(),

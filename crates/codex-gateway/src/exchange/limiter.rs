@@ -239,7 +239,7 @@ impl Limiter {
             soft_percent = budget.soft_percent,
             "the budget of {} ({}) has reached its soft threshold",
             self.keys.describe(scope),
-            amount(budget)
+            budget
         );
     }
 }
@@ -293,19 +293,6 @@ const fn scope_kind(scope: &Scope) -> &'static str {
     }
 }
 
-/// `5.00 USD a day`.
-pub fn amount(budget: &Budget) -> String {
-    let nanos = budget.nanos.max(0);
-    let (whole, cents) = (nanos / 1_000_000_000, nanos % 1_000_000_000 / 10_000_000);
-    let window = match budget.window {
-        gateway_policy::limit::Window::Day => "a day",
-        gateway_policy::limit::Window::Week => "a week",
-        gateway_policy::limit::Window::Month => "a month",
-        gateway_policy::limit::Window::Total => "in total",
-    };
-    format!("{whole}.{cents:02} USD {window}")
-}
-
 /// The answer to a request that a limit refuses.
 fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayError {
     let whose = keys.describe(&refusal.scope);
@@ -321,15 +308,13 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
                 None => "it does not begin anew".to_owned(),
             };
             format!(
-                "the budget of {whose} ({}) is spent, or what is left is too little for this \
-                 request; {again}, or ask the gateway's operator for more",
-                amount(&budget)
+                "the budget of {whose} ({budget}) is spent, or what is left is too little for \
+                 this request; {again}, or ask the gateway's operator for more"
             )
         }
         RefusedBy::Reservations { budget } => format!(
-            "what is left of the budget of {whose} ({}) is set aside for requests in flight; try \
-             again when they have ended",
-            amount(&budget)
+            "what is left of the budget of {whose} ({budget}) is set aside for requests in flight; \
+             try again when they have ended"
         ),
         RefusedBy::Requests { .. } => {
             format!("{whose} has used up its requests per minute; try again after `retry-after`")
@@ -356,24 +341,4 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     error.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
     error
-}
-
-#[cfg(test)]
-mod tests {
-    use gateway_policy::Billing;
-    use gateway_policy::limit::Window;
-
-    use super::*;
-
-    #[test]
-    fn amounts_read_as_money() {
-        let budget = |nanos| Budget {
-            nanos,
-            window: Window::Day,
-            billing: Billing::Metered,
-            soft_percent: Some(80),
-        };
-        assert_eq!(amount(&budget(5_000_000_000)), "5.00 USD a day");
-        assert_eq!(amount(&budget(70_000_000)), "0.07 USD a day");
-    }
 }

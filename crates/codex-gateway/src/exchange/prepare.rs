@@ -116,7 +116,7 @@ pub async fn what(
     let limits = ReadLimits {
         max,
         is_whole_needed: live.settings.policy.reads_whole_body()
-            || has_own_compaction(&live.settings.policy),
+            || live.settings.policy.has_own_compaction(),
     };
     let body = request_body::read(body, codings, limits).await?;
     note_body(exchange, &body);
@@ -154,14 +154,6 @@ fn note_body(exchange: &mut Exchange, body: &RequestBody) {
         Tail::Streamed(streamed) => streamed.announced_bytes(),
         Tail::Sent => 0,
     };
-}
-
-/// Whether conversations that this gateway compacted can come back: they have to be found wherever
-/// they stand in a body.
-fn has_own_compaction(policy: &gateway_policy::Policy) -> bool {
-    policy
-        .upstreams()
-        .any(|upstream| !upstream.speaks(gateway_wire::WireApi::Responses))
 }
 
 /// A web page can send a form anywhere; only a program says JSON.

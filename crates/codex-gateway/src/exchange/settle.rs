@@ -7,7 +7,7 @@ use gateway_ledger::{
     AttemptRecord, Cost, CostSource, EntryResult, LedgerEntry, Outcome, UsageSource,
 };
 use gateway_policy::Billing;
-use gateway_policy::price::Pricing;
+use gateway_policy::price::{Pricing, billed_tier};
 use gateway_wire::stream::{ReplySummary, Terminal};
 use gateway_wire::translate::LossKind;
 use gateway_wire::usage::UsageReading;
@@ -197,13 +197,11 @@ fn price(live: &ActiveConfig, exchange: &Exchange) -> Money {
     let (Some(usage), Some(model)) = (exchange.counted.usage(), &exchange.model_served) else {
         return unpriced;
     };
-    // A ChatGPT upstream reports `default` even for the fast tier, so there the requested tier
-    // counts; elsewhere the served one.
-    let requested = exchange.service_tier_requested.as_deref();
-    let tier = match exchange.billing {
-        Billing::Plan => requested,
-        Billing::Metered => exchange.service_tier.as_deref().or(requested),
-    };
+    let tier = billed_tier(
+        exchange.billing,
+        exchange.service_tier_requested.as_deref(),
+        exchange.service_tier.as_deref(),
+    );
     // Tier and day are chosen as when recorded usage is priced again, so that nothing differs
     // without a new price.
     let zone = live.settings.storage.time_zone.clone();

@@ -1,5 +1,6 @@
 //! Reads moments as people write them: how long ago, a date, or a full timestamp.
 
+use gateway_policy::units::{self, UnitError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -14,11 +15,16 @@ const FORMS: &str =
 /// A sentence that says what can be written.
 pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
-    let unknown = || format!("`{text}` is no moment; write {FORMS}");
-    if let Some(back) = duration(text) {
-        return back
-            .and_then(|back| now.checked_sub(back).map_err(|_| TooLongAgo))
-            .map_err(|_| format!("`{text}` is too long ago"));
+    let unknown = || format!("`{text}` is not a moment; write {FORMS}");
+    let too_long_ago = || format!("`{text}` is too long ago");
+    match units::parse_duration(text) {
+        Ok(back) => {
+            return SignedDuration::try_from(back)
+                .and_then(|back| now.checked_sub(back))
+                .map_err(|_| too_long_ago());
+        }
+        Err(UnitError::TooLong(_)) => return Err(too_long_ago()),
+        Err(UnitError::Duration(_) | UnitError::Size(_)) => {}
     }
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
@@ -28,31 +34,6 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, S
     date.to_zoned(zone.clone())
         .map(|start| start.timestamp())
         .map_err(|_| unknown())
-}
-
-struct TooLongAgo;
-
-/// `None`: not of that form at all.
-fn duration(text: &str) -> Option<Result<SignedDuration, TooLongAgo>> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let seconds: i64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    let count: Option<i64> = digits.parse().ok();
-    Some(
-        count
-            .and_then(|count| count.checked_mul(seconds))
-            .map(SignedDuration::from_secs)
-            .ok_or(TooLongAgo),
-    )
 }
 
 #[cfg(test)]

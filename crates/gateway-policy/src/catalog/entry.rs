@@ -89,52 +89,36 @@ impl<T> Sourced<T> {
     }
 }
 
-/// Where a model stands among its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LifecycleStatus {
-    /// First choice of its source.
-    Recommended,
-    /// On offer, without a preference.
-    Current,
-    /// Still offered beside the recommended ones.
-    Alternative,
-    /// A preview, with limits.
-    Preview,
-    /// An older generation that is still offered.
-    Older,
-    /// Has a named successor.
-    Succeeded,
-    /// Kept for those who still use it.
-    Legacy,
-    /// Made for one purpose and not offered in pickers.
-    Special,
-}
-
-impl LifecycleStatus {
-    /// The word of the data file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Recommended => "recommended",
-            Self::Current => "current",
-            Self::Alternative => "alternative",
-            Self::Preview => "preview",
-            Self::Older => "older",
-            Self::Succeeded => "succeeded",
-            Self::Legacy => "legacy",
-            Self::Special => "special",
-        }
+gateway_wire::words! {
+    /// Where a model stands among its kind.
+    pub enum LifecycleStatus {
+        /// First choice of its source.
+        Recommended = "recommended",
+        /// On offer, without a preference.
+        Current = "current",
+        /// Still offered beside the recommended ones.
+        Alternative = "alternative",
+        /// A preview, with limits.
+        Preview = "preview",
+        /// An older generation that is still offered.
+        Older = "older",
+        /// Has a named successor.
+        Succeeded = "succeeded",
+        /// Kept for those who still use it.
+        Legacy = "legacy",
+        /// Made for one purpose and not offered in pickers.
+        Special = "special",
     }
 }
 
-/// Whether the client's own catalogue lists a model in its picker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Picker {
-    /// Listed.
-    List,
-    /// Usable, not listed.
-    Hide,
+gateway_wire::words! {
+    /// Whether the client's own catalogue lists a model in its picker.
+    pub enum Picker {
+        /// Listed.
+        List = "list",
+        /// Usable, not listed.
+        Hide = "hide",
+    }
 }
 
 /// A price that a document prints, in USD per million tokens, as printed. Never used for counting;

@@ -1,7 +1,15 @@
+use std::time::Duration;
+
 use jiff::civil::date;
 use proptest::prelude::*;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 use super::*;
+use crate::money::UsdError;
+use crate::price::Billing;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -155,11 +163,15 @@ fn budgets_read_as_people_write_them() {
     );
     for (text, soft, error) in [
         ("5", None, BudgetError::Shape),
-        ("/day", None, BudgetError::Amount),
-        ("-5/day", None, BudgetError::Amount),
-        ("5e3/day", None, BudgetError::Amount),
-        ("0.0000000001/day", None, BudgetError::Amount),
-        ("99999999999999999999/day", None, BudgetError::Amount),
+        ("/day", None, BudgetError::Amount(UsdError)),
+        ("-5/day", None, BudgetError::Amount(UsdError)),
+        ("5e3/day", None, BudgetError::Amount(UsdError)),
+        ("0.0000000001/day", None, BudgetError::Amount(UsdError)),
+        (
+            "99999999999999999999/day",
+            None,
+            BudgetError::Amount(UsdError),
+        ),
         ("5/year", None, BudgetError::Window),
         ("5/day", Some("0%"), BudgetError::Soft),
         ("5/day", Some("101%"), BudgetError::Soft),
@@ -426,5 +438,23 @@ proptest! {
         let _moved = rate.correction(units, per_minute);
         let _budget = Budget::parse(&text, Some(&text), Billing::Plan);
         let _scope = Scope::parse(&text);
+    }
+}
+
+#[test]
+fn budgets_read_as_money() {
+    for (nanos, window, text) in [
+        (5_000_000_000, Window::Day, "5.00 USD a day"),
+        (70_000_000, Window::Week, "0.07 USD a week"),
+        (1_500_000, Window::Month, "0.0015 USD a month"),
+        (-1, Window::Total, "0.00 USD in total"),
+    ] {
+        let budget = Budget {
+            nanos,
+            window,
+            billing: Billing::Metered,
+            soft_percent: Some(80),
+        };
+        assert_eq!(budget.to_string(), text);
     }
 }

@@ -29,12 +29,15 @@ const PICO_PER_DOLLAR_PER_MILLION: u64 = 1_000_000;
 const PICO_PER_NANO: i128 = 1_000;
 
 impl Rate {
-    /// Dearest rate that is believed, in USD per million tokens.
+    /// Highest rate that is believed, in USD per million tokens.
     pub const MAX_PER_MILLION: u64 = 10_000;
-    /// Cheapest rate above zero that is believed, in pico-dollars per token.
+    /// Lowest rate above zero that is believed, in pico-dollars per token.
     const MIN_NONZERO: u64 = PICO_PER_DOLLAR_PER_MILLION / 1_000;
 
     /// Reads USD per million tokens, for example `0.125`.
+    ///
+    /// # Errors
+    /// Why the text is not a valid rate.
     pub fn parse(text: &str) -> Result<Self, RateError> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits =
@@ -67,11 +70,6 @@ impl Rate {
             return Err(RateError::TooSmall);
         }
         Ok(Self(pico))
-    }
-
-    /// Pico-dollars per token.
-    pub const fn pico_per_token(self) -> u64 {
-        self.0
     }
 }
 

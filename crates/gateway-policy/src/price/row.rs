@@ -8,46 +8,26 @@ use serde::Serialize;
 use super::rate::Rates;
 use crate::model_id::ModelPattern;
 
-/// A service tier that has rates of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    /// What is billed when nothing else was asked for.
-    Standard,
-    /// Faster, dearer.
-    Priority,
-    /// Slower, cheaper.
-    Flex,
-    /// The batch API.
-    Batch,
-    /// Fastest, dearest.
-    Ultrafast,
+gateway_wire::words! {
+    /// A service tier that has rates of its own.
+    pub enum Tier {
+        /// What is billed when nothing else was asked for.
+        Standard = "standard",
+        /// Faster, dearer.
+        Priority = "priority",
+        /// Slower, cheaper.
+        Flex = "flex",
+        /// The batch API.
+        Batch = "batch",
+        /// Fastest, dearest.
+        Ultrafast = "ultrafast",
+    }
 }
 
 impl Tier {
-    /// All tiers, in the order they are documented.
-    pub const ALL: [Self; 5] = [
-        Self::Standard,
-        Self::Priority,
-        Self::Flex,
-        Self::Batch,
-        Self::Ultrafast,
-    ];
-
-    /// The key used in the price file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Priority => "priority",
-            Self::Flex => "flex",
-            Self::Batch => "batch",
-            Self::Ultrafast => "ultrafast",
-        }
-    }
-
     /// Reads a tier as requests and answers spell it. `None` for a word that this table knows no
     /// tier for.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn from_wire(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             // `auto` is what a request says; an answer names the tier it got.
             "" | "default" | "standard" | "auto" => Some(Self::Standard),
@@ -142,7 +122,7 @@ impl PriceRow {
 
     /// The rates for a request; `word` is the tier as the wire spells it.
     pub(super) fn applied(&self, word: Option<&str>, input_tokens: u64) -> Applied {
-        let asked = word.map_or(Some(Tier::Standard), Tier::parse);
+        let asked = word.map_or(Some(Tier::Standard), Tier::from_wire);
         let own = asked.and_then(|tier| self.tiers.get(&tier).map(|rates| (tier, rates)));
         let standard = self.tiers.get(&Tier::Standard);
         let long_context = self

@@ -11,6 +11,7 @@ fn quantities_need_their_unit() {
         ("10 m", Some(600_000)),
         ("12h", Some(43_200_000)),
         ("90d", Some(7_776_000_000)),
+        ("2w", Some(1_209_600_000)),
         ("120", None),
         ("s", None),
         ("", None),
@@ -46,9 +47,10 @@ fn quantities_need_their_unit() {
 
 proptest! {
     #[test]
-    fn a_written_duration_is_read_back(millis in 0u64..10_000_000_000) {
-        let duration = Duration::from_millis(millis);
-        prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+    fn a_duration_is_its_number_times_its_unit(number in 0u64..10_000, unit in 0..DURATIONS.len()) {
+        let (name, millis) = DURATIONS[unit];
+        let duration = Duration::from_millis(number * millis);
+        prop_assert_eq!(parse_duration(&format!("{number}{name}")), Ok(duration));
     }
 
     #[test]

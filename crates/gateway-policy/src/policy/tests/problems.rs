@@ -221,7 +221,7 @@ fn upstreams_are_checked_field_by_field() {
         (
             "headers_timeout = \"120\"",
             "error «\"120\"»: `120` is not a valid duration; write a number and a unit, such as `500ms`, \
-             `120s`, `10m`, `12h` or `90d`",
+             `120s`, `10m`, `12h`, `90d` or `2w`",
         ),
         (
             "stream_idle_timeout = \"0s\"",
