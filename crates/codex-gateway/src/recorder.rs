@@ -1,8 +1,7 @@
 //! The ledger as the request path sees it: an intent before, an entry after.
 
 use gateway_ledger::{
-    Attribution, DispatchRecord, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, Settled,
-    TurnRecord,
+    Attribution, DispatchRecord, InstanceId, Intent, Ledger, LedgerEntry, Settled, TurnRecord,
 };
 use gateway_policy::DecisionKind;
 
@@ -85,13 +84,7 @@ impl Books {
             dispatch: DispatchRecord {
                 upstream: exchange.upstream.clone(),
                 model_served: exchange.model_served.as_ref().map(ToString::to_string),
-                decision: match exchange.decision {
-                    None | Some(DecisionKind::Passed) => ModelDecision::Passed,
-                    Some(DecisionKind::Sent) => ModelDecision::Sent,
-                    Some(DecisionKind::Rewritten) => ModelDecision::Rewritten,
-                    Some(DecisionKind::FellBack) => ModelDecision::FellBack,
-                    Some(DecisionKind::Rejected) => ModelDecision::Rejected,
-                },
+                decision: exchange.decision.unwrap_or(DecisionKind::Passed),
                 rule: exchange.rule.clone(),
                 attempts: exchange.attempts.clone(),
                 billing: exchange.billing,

@@ -6,11 +6,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use gateway_ledger::{
-    Attribution, CostSource, DispatchRecord, EntryId, InstanceId, Intent, LedgerEntry,
-    ModelDecision, TurnRecord,
+    Attribution, CostSource, DispatchRecord, EntryId, InstanceId, Intent, LedgerEntry, TurnRecord,
 };
 use gateway_ledger::{Outcome, UsageSource};
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::Usage;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -164,7 +163,7 @@ pub(crate) fn entry(started_at: Timestamp, route: AuthRoute, model: &str) -> Led
         dispatch: DispatchRecord {
             upstream: Some("openai".to_owned()),
             model_served: Some(model.to_owned()),
-            decision: ModelDecision::Passed,
+            decision: DecisionKind::Passed,
             rule: None,
             attempts: Vec::new(),
             billing,

@@ -15,10 +15,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use gateway_ledger::{
     Attribution, Clock, Cost, CostSource, DispatchRecord, Durability, EntryId, EntryResult,
-    ExchangeQuery, Filters, GroupBy, InstanceId, Intent, Ledger, LedgerEntry, ModelDecision,
-    OpenOptions, Opened, Outcome, TurnRecord, UsageQuery, UsageSource,
+    ExchangeQuery, Filters, GroupBy, InstanceId, Intent, Ledger, LedgerEntry, OpenOptions, Opened,
+    Outcome, TurnRecord, UsageQuery, UsageSource,
 };
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::Usage;
 use jiff::Timestamp;
 use sqlx::Connection as _;
@@ -325,7 +325,7 @@ fn intent() -> Intent {
         dispatch: DispatchRecord {
             upstream: text("openai"),
             model_served: text("gpt-5.5"),
-            decision: ModelDecision::Passed,
+            decision: DecisionKind::Passed,
             rule: None,
             attempts: Vec::new(),
             billing: Billing::Metered,

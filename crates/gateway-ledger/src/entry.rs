@@ -1,7 +1,7 @@
 //! What is recorded of one exchange. The names of the fields are a public contract; nothing here
 //! computes a cost.
 
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ gateway_wire::words! {
     pub enum Outcome {
         /// The upstream finished its answer.
         Completed = "completed",
-        /// The upstream, or the gateway, said no or broke off with an error.
+        /// The upstream or the gateway refused it, or broke off with an error.
         Failed = "failed",
         /// A rule, a limit or a check refused it; nothing was sent.
         Rejected = "rejected",
@@ -33,7 +33,7 @@ gateway_wire::words! {
         Reported = "reported",
         /// The gateway estimated them.
         Estimated = "estimated",
-        /// Nobody knows.
+        /// They are not known.
         Unknown = "unknown",
     }
 }
@@ -47,22 +47,6 @@ gateway_wire::words! {
         ProviderReported = "provider_reported",
         /// There is no price, or no usage to price.
         Unpriced = "unpriced",
-    }
-}
-
-gateway_wire::words! {
-    /// What became of the model that was asked for.
-    pub enum ModelDecision {
-        /// Served as asked.
-        Passed = "passed",
-        /// Sent to another upstream by a rule.
-        Sent = "sent",
-        /// Changed by a rule.
-        Rewritten = "rewritten",
-        /// Changed after the upstream refused it, now or earlier.
-        FellBack = "fell-back",
-        /// Refused.
-        Rejected = "rejected",
     }
 }
 
@@ -115,7 +99,7 @@ pub struct DispatchRecord {
     /// The model that is sent; in an entry, the one that answered.
     pub model_served: Option<String>,
     /// What became of the model that was asked for.
-    pub decision: ModelDecision,
+    pub decision: DecisionKind,
     /// The rule that decided.
     pub rule: Option<String>,
     /// The upstream calls so far, in order.
@@ -125,6 +109,44 @@ pub struct DispatchRecord {
 }
 
 /// What is written before a request goes upstream, so that a crash leaves a trace of it.
+///
+/// ```
+/// use gateway_ledger::{
+///     Attribution, DispatchRecord, EntryId, InstanceId, Intent, LedgerEntry, Outcome, TurnRecord,
+/// };
+/// use gateway_policy::{AuthRoute, Billing, DecisionKind};
+///
+/// let at: jiff::Timestamp = "2026-11-20T12:00:00Z".parse()?;
+/// let intent = Intent {
+///     id: EntryId::at(at),
+///     started_at: at,
+///     attribution: Attribution {
+///         route: AuthRoute::GatewayKey,
+///         caller: Some("ci".to_owned()),
+///         key: Some("key_0123456789ab".to_owned()),
+///         team: None,
+///     },
+///     turn: TurnRecord::default(),
+///     endpoint: "responses".to_owned(),
+///     is_free: false,
+///     model_requested: Some("gpt-5.5".to_owned()),
+///     service_tier_requested: None,
+///     dispatch: DispatchRecord {
+///         upstream: Some("openai".to_owned()),
+///         model_served: Some("gpt-5.5".to_owned()),
+///         decision: DecisionKind::Passed,
+///         rule: None,
+///         attempts: Vec::new(),
+///         billing: Billing::Metered,
+///     },
+/// };
+/// // What becomes of it when the process dies before it is settled.
+/// let entry = LedgerEntry::interrupted(intent, at, InstanceId::new("gateway-1"));
+/// assert_eq!(entry.result.outcome, Outcome::Interrupted);
+/// // In JSON all fields are side by side.
+/// assert_eq!(serde_json::to_value(&entry)?["key"], "key_0123456789ab");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Identifies the exchange and its entry: writing it twice is one row.
@@ -233,8 +255,7 @@ impl LedgerEntry {
         &self.intent.id
     }
 
-    /// Whether its tokens are known and have no price. What was never used up is not missing a
-    /// price.
+    /// Whether its tokens are known but have no price. An exchange that used nothing needs none.
     pub const fn is_unpriced(&self) -> bool {
         let result = &self.result;
         result.corrects.is_none() && result.usage.is_some() && result.cost.nanos.is_none()
@@ -255,7 +276,8 @@ impl LedgerEntry {
         is_blank && result.outcome != Outcome::Rejected && may_have_worked && !intent.is_free
     }
 
-    /// What an intent becomes when nobody settles it: interrupted, with unknown usage and no cost.
+    /// What an intent becomes when it is never settled: interrupted, with unknown usage and no
+    /// cost.
     pub fn interrupted(intent: Intent, finished_at: Timestamp, instance: InstanceId) -> Self {
         let elapsed = finished_at
             .as_millisecond()

@@ -56,7 +56,7 @@ pub use directory::{Directory, KeyCheck, KeyRecord, TeamRecord};
 pub use driver::Driver;
 pub use entry::{
     AttemptRecord, Attribution, Cost, CostSource, DispatchRecord, EntryResult, Intent, LedgerEntry,
-    ModelDecision, Outcome, TurnRecord, UsageSource,
+    Outcome, TurnRecord, UsageSource,
 };
 pub use error::{LedgerError, LedgerErrorKind};
 pub use exchanges::{ExchangeQuery, MAX_PAGE, Page};

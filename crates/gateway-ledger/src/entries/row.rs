@@ -1,13 +1,13 @@
 //! How an entry lies in its row. The only place that knows the columns of `entries`.
 
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::Usage;
 
 use crate::db::{Row, Table, int, text};
 use crate::entries::sums::{Sums, count};
 use crate::entry::{
-    Attribution, Cost, CostSource, DispatchRecord, EntryResult, Intent, LedgerEntry, ModelDecision,
-    Outcome, TurnRecord, UsageSource, usage_from,
+    Attribution, Cost, CostSource, DispatchRecord, EntryResult, Intent, LedgerEntry, Outcome,
+    TurnRecord, UsageSource, usage_from,
 };
 use crate::error::LedgerError;
 use crate::ids::{EntryId, InstanceId};
@@ -194,7 +194,7 @@ fn read_intent(row: &Row) -> Result<Intent, LedgerError> {
         dispatch: DispatchRecord {
             upstream: row.text("upstream")?,
             model_served: row.text("model_served")?,
-            decision: row.word("decision", ModelDecision::parse)?,
+            decision: row.word("decision", DecisionKind::parse)?,
             rule: row.text("rule")?,
             attempts: row.json("attempts")?,
             billing: row.word("billing", Billing::parse)?,

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_ledger::{
-    Attribution, Clock, Cost, CostSource, DispatchRecord, Durability, EntryId, EntryResult,
-    InstanceId, Intent, Ledger, LedgerEntry, ModelDecision, OpenOptions, Opened, Outcome,
-    TurnRecord, UsageSource,
+    Attribution, Claim, Clock, Cost, CostSource, DispatchRecord, Durability, EntryId, EntryResult,
+    InstanceId, Intent, Ledger, LedgerEntry, OpenOptions, Opened, Outcome, TurnRecord, UsageSource,
 };
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::limit::ScopeLimits;
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::Usage;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -263,7 +263,7 @@ pub(crate) fn intent(at: Timestamp) -> Intent {
         dispatch: DispatchRecord {
             upstream: text("openai"),
             model_served: text("gpt-5.4"),
-            decision: ModelDecision::FellBack,
+            decision: DecisionKind::FellBack,
             rule: None,
             attempts: Vec::new(),
             billing: Billing::Metered,
@@ -294,4 +294,16 @@ pub(crate) fn entry(intent: Intent, instance: &str) -> LedgerEntry {
         corrects: None,
     };
     LedgerEntry { intent, result }
+}
+
+/// A claim of a new exchange on these limits: 100 tokens.
+pub(crate) fn claim(at: Timestamp, nanos: i64, scopes: &[ScopeLimits]) -> Claim {
+    Claim {
+        id: EntryId::at(at),
+        at,
+        billing: Billing::Metered,
+        nanos,
+        tokens: 100,
+        scopes: scopes.to_vec(),
+    }
 }

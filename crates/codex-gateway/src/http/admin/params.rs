@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::extract::Query;
-use gateway_ledger::{Filters, LedgerError, LedgerErrorKind, ModelDecision, Outcome};
-use gateway_policy::{AuthRoute, Billing};
+use gateway_ledger::{Filters, LedgerError, LedgerErrorKind, Outcome};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::codex::RequestKind;
 use http::Uri;
 use jiff::Timestamp;
@@ -182,7 +182,7 @@ impl Narrowed {
                 known(word, &Endpoint::ALL, Endpoint::as_str)
             })?,
             decision: params.read_as("decision", |word| {
-                known(word, &ModelDecision::ALL, ModelDecision::as_str)
+                known(word, &DecisionKind::ALL, DecisionKind::as_str)
             })?,
             upstream: params.text("upstream"),
             model: params.text("model"),

@@ -1,9 +1,9 @@
 //! What parameters and bodies of `/api` may be, as JSON Schema. Words come from the types that read
 //! them, so that the two cannot differ.
 
-use gateway_ledger::{GroupBy, ModelDecision, Outcome};
+use gateway_ledger::{GroupBy, Outcome};
 use gateway_policy::limit::Window;
-use gateway_policy::{AuthRoute, Billing};
+use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::codex::RequestKind;
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub(super) fn in_query(name: &str) -> Value {
         "route" => one_of(&AuthRoute::ALL, AuthRoute::as_str, true),
         "kind" => one_of(&RequestKind::ALL, RequestKind::as_str, true),
         "endpoint" => one_of(&Endpoint::ALL, Endpoint::as_str, true),
-        "decision" => one_of(&ModelDecision::ALL, ModelDecision::as_str, true),
+        "decision" => one_of(&DecisionKind::ALL, DecisionKind::as_str, true),
         "outcome" => one_of(&Outcome::ALL, Outcome::as_str, true),
         "billing" => one_of(&[Billing::Metered, Billing::Plan], Billing::as_str, true),
         "status" => json!({"type": "integer", "minimum": 100, "maximum": 599}),
