@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ledger::{Claim, EntryId, KEY_PREFIX, KeyCheck, LedgerErrorKind, NewKey};
+use gateway_ledger::{KEY_PREFIX, KeyCheck, LedgerErrorKind, NewKey};
 use gateway_policy::limit::{Budget, Limits, Position, Scope, Window};
 use gateway_policy::{AuthRoute, Billing};
 
-use crate::stores::{Store, entry, intent};
+use crate::stores::{Store, claim, entry, intent};
 
 crate::on_every_store! {
     a_key_works_until_it_is_revoked_everywhere_within_two_seconds,
@@ -380,16 +380,8 @@ async fn budgets_say_where_they_stand(store: Arc<Store>) {
         budgets: vec![day(1_000_000_000)],
         limits: Limits::default(),
     };
-    let at = store.now();
-    let claim = Claim {
-        id: EntryId::at(at),
-        at,
-        billing: Billing::Metered,
-        nanos: 70,
-        tokens: 1,
-        scopes: vec![limits],
-    };
-    gateway.ledger.reserve(claim).await.unwrap();
+    let reserved = claim(store.now(), 70, &[limits]);
+    gateway.ledger.reserve(reserved).await.unwrap();
     let tool = gateway_ledger::Ledger::attach(store.options("tool"))
         .await
         .unwrap();

@@ -9,7 +9,7 @@ use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Limits, Refusal, RefusedBy, Scope, ScopeLimits, Window};
 
 use crate::durability::{leased, until};
-use crate::stores::{Store, entry, intent};
+use crate::stores::{Store, claim, entry, intent};
 
 crate::on_every_store! {
     two_replicas_never_overrun_a_budget,
@@ -43,18 +43,6 @@ fn key_limits(budgets: Vec<Budget>, limits: Limits) -> ScopeLimits {
     }
 }
 
-fn claim(store: &Store, nanos: i64, scopes: &[ScopeLimits]) -> Claim {
-    let at = store.now();
-    Claim {
-        id: EntryId::at(at),
-        at,
-        billing: Billing::Metered,
-        nanos,
-        tokens: 100,
-        scopes: scopes.to_vec(),
-    }
-}
-
 fn refused(admission: Admission) -> Refusal {
     match admission {
         Admission::Refused(refusal) => refusal,
@@ -69,7 +57,11 @@ fn is_granted(admission: &Admission) -> bool {
 /// Waits until the lane has done everything asked of it before.
 async fn flush(gateway: &crate::stores::Gateway, store: &Store) {
     assert!(is_granted(
-        &gateway.ledger.reserve(claim(store, 0, &[])).await.unwrap()
+        &gateway
+            .ledger
+            .reserve(claim(store.now(), 0, &[]))
+            .await
+            .unwrap()
     ));
 }
 
@@ -86,7 +78,7 @@ async fn two_replicas_never_overrun_a_budget(store: Arc<Store>) {
     ];
     let claims = (0..200).map(|index| {
         let ledger = if index % 2 == 0 { &a.ledger } else { &b.ledger };
-        ledger.reserve(claim(&store, CENT, &scopes))
+        ledger.reserve(claim(store.now(), CENT, &scopes))
     });
     let answers = join_all(claims).await;
     let granted = answers
@@ -109,7 +101,7 @@ async fn a_spent_budget_and_a_reserved_one_are_told_apart(store: Arc<Store>) {
         vec![budget(10 * CENT, Window::Day)],
         Limits::default(),
     )];
-    let ask = |nanos| gateway.ledger.reserve(claim(&store, nanos, &scopes));
+    let ask = |nanos| gateway.ledger.reserve(claim(store.now(), nanos, &scopes));
     assert!(is_granted(&ask(6 * CENT).await.unwrap()));
     let others = refused(ask(5 * CENT).await.unwrap());
     assert!(matches!(others.limit, RefusedBy::Reservations { .. }));
@@ -136,7 +128,7 @@ async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
     )];
     let mut first = intent(store.now());
     first.attribution.key = Some("k1".to_owned());
-    let mut reserved = claim(&store, 9 * CENT, &scopes);
+    let mut reserved = claim(store.now(), 9 * CENT, &scopes);
     reserved.id = first.id.clone();
     assert!(is_granted(&gateway.ledger.reserve(reserved).await.unwrap()));
     gateway.ledger.begin(&first).await.unwrap();
@@ -147,13 +139,13 @@ async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
     // moment after.
     let mut answer = gateway
         .ledger
-        .reserve(claim(&store, 8 * CENT, &scopes))
+        .reserve(claim(store.now(), 8 * CENT, &scopes))
         .await
         .unwrap();
     if !is_granted(&answer) {
         answer = gateway
             .ledger
-            .reserve(claim(&store, 8 * CENT, &scopes))
+            .reserve(claim(store.now(), 8 * CENT, &scopes))
             .await
             .unwrap();
     }
@@ -161,7 +153,7 @@ async fn settling_frees_what_was_set_aside(store: Arc<Store>) {
     let over = refused(
         gateway
             .ledger
-            .reserve(claim(&store, 9 * CENT, &scopes))
+            .reserve(claim(store.now(), 9 * CENT, &scopes))
             .await
             .unwrap(),
     );
@@ -180,7 +172,7 @@ async fn a_fallback_changes_what_is_set_aside(store: Arc<Store>) {
         ..Limits::default()
     };
     let scopes = [key_limits(vec![budget(10 * CENT, Window::Week)], limits)];
-    let first = claim(&store, 8 * CENT, &scopes);
+    let first = claim(store.now(), 8 * CENT, &scopes);
     assert!(is_granted(
         &gateway.ledger.reserve(first.clone()).await.unwrap()
     ));
@@ -203,7 +195,7 @@ async fn a_fallback_changes_what_is_set_aside(store: Arc<Store>) {
     assert!(is_granted(
         &gateway
             .ledger
-            .reserve(claim(&store, 10 * CENT, &scopes))
+            .reserve(claim(store.now(), 10 * CENT, &scopes))
             .await
             .unwrap()
     ));
@@ -215,7 +207,9 @@ async fn a_budget_that_changes_counts_what_is_set_aside_already(store: Arc<Store
     let reserve = async |cents: i64, of: i64| {
         let budgets = vec![budget(of * CENT, Window::Day)];
         let scopes = [key_limits(budgets, Limits::default())];
-        let asked = gateway.ledger.reserve(claim(&store, cents * CENT, &scopes));
+        let asked = gateway
+            .ledger
+            .reserve(claim(store.now(), cents * CENT, &scopes));
         asked.await.unwrap()
     };
     assert!(is_granted(&reserve(6, 10).await));
@@ -242,13 +236,13 @@ async fn the_reservations_of_a_dead_replica_go_with_the_sweep_after_its_lease(st
     )];
     assert!(is_granted(
         &a.ledger
-            .reserve(claim(&store, 10 * CENT, &scopes))
+            .reserve(claim(store.now(), 10 * CENT, &scopes))
             .await
             .unwrap()
     ));
     let held = refused(
         b.ledger
-            .reserve(claim(&store, CENT, &scopes))
+            .reserve(claim(store.now(), CENT, &scopes))
             .await
             .unwrap(),
     );
@@ -256,14 +250,14 @@ async fn the_reservations_of_a_dead_replica_go_with_the_sweep_after_its_lease(st
     a.crash().await;
     let held = refused(
         b.ledger
-            .reserve(claim(&store, CENT, &scopes))
+            .reserve(claim(store.now(), CENT, &scopes))
             .await
             .unwrap(),
     );
     assert!(matches!(held.limit, RefusedBy::Reservations { .. }));
     store.advance(Duration::from_secs(61));
     until("the dead replica is swept", async || {
-        let asked = b.ledger.reserve(claim(&store, CENT, &scopes)).await;
+        let asked = b.ledger.reserve(claim(store.now(), CENT, &scopes)).await;
         is_granted(&asked.unwrap())
     })
     .await;
@@ -280,7 +274,7 @@ async fn what_a_live_replica_set_aside_counts_also_when_its_lease_is_over(store:
         },
     )];
     let reserve = async |of: &crate::stores::Gateway, cents: i64| {
-        let asked = of.ledger.reserve(claim(&store, cents * CENT, &scopes));
+        let asked = of.ledger.reserve(claim(store.now(), cents * CENT, &scopes));
         asked.await.unwrap()
     };
     assert!(is_granted(&reserve(&a, 6).await));
@@ -306,7 +300,7 @@ async fn rates_and_concurrency_are_shared_by_replicas(store: Arc<Store>) {
     let burst = async |count: usize| {
         let claims = (0..count).map(|index| {
             let ledger = if index % 2 == 0 { &a.ledger } else { &b.ledger };
-            let claim = claim(&store, 0, &scopes);
+            let claim = claim(store.now(), 0, &scopes);
             let id = claim.id.clone();
             async move { (id, ledger.reserve(claim).await.unwrap()) }
         });
@@ -365,14 +359,14 @@ async fn tokens_that_were_not_used_come_back(store: Arc<Store>) {
     };
     let scopes = [key_limits(Vec::new(), limits)];
     let first = intent(store.now());
-    let mut large = claim(&store, 0, &scopes);
+    let mut large = claim(store.now(), 0, &scopes);
     (large.id, large.tokens) = (first.id.clone(), 10_000);
     assert!(is_granted(&gateway.ledger.reserve(large).await.unwrap()));
     assert_eq!(
         refused(
             gateway
                 .ledger
-                .reserve(claim(&store, 0, &scopes))
+                .reserve(claim(store.now(), 0, &scopes))
                 .await
                 .unwrap()
         )
@@ -381,7 +375,7 @@ async fn tokens_that_were_not_used_come_back(store: Arc<Store>) {
     );
     // It used 1050 of the 10000.
     gateway.ledger.settle(entry(first, "a")).await;
-    let mut next = claim(&store, 0, &scopes);
+    let mut next = claim(store.now(), 0, &scopes);
     next.tokens = 8_950;
     let mut answer = gateway.ledger.reserve(next.clone()).await.unwrap();
     if !is_granted(&answer) {
@@ -392,7 +386,7 @@ async fn tokens_that_were_not_used_come_back(store: Arc<Store>) {
         refused(
             gateway
                 .ledger
-                .reserve(claim(&store, 0, &scopes))
+                .reserve(claim(store.now(), 0, &scopes))
                 .await
                 .unwrap()
         )
@@ -412,13 +406,13 @@ async fn metered_and_plan_budgets_are_apart(store: Arc<Store>) {
     assert!(is_granted(
         &gateway
             .ledger
-            .reserve(claim(&store, 50 * CENT, &scopes))
+            .reserve(claim(store.now(), 50 * CENT, &scopes))
             .await
             .unwrap()
     ));
     let planned = Claim {
         billing: Billing::Plan,
-        ..claim(&store, 2 * CENT, &scopes)
+        ..claim(store.now(), 2 * CENT, &scopes)
     };
     assert_eq!(
         refused(gateway.ledger.reserve(planned).await.unwrap()).code(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    Admission, Claim, EntryId, ExchangeQuery, LedgerErrorKind, OpenOptions, Settled, UsageQuery,
+    Admission, Claim, ExchangeQuery, LedgerErrorKind, OpenOptions, Settled, UsageQuery,
 };
 use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::stores::{Gateway, Kind, Store, entry, intent, run};
+use crate::stores::{Gateway, Kind, Store, claim, entry, intent, run};
 
 const PASS: u8 = 0;
 const CUT: u8 = 1;
@@ -108,29 +108,20 @@ async fn proxied(store: &Store) -> (Proxy, OpenOptions) {
     (proxy, options)
 }
 
-/// All that a budget has.
-fn claim(store: &Store) -> Claim {
-    let at = store.now();
+/// A claim of all that a budget has.
+fn whole_budget(store: &Store) -> Claim {
     let budget = Budget {
         nanos: 100_000_000,
         window: Window::Day,
         billing: Billing::Metered,
         soft_percent: None,
     };
-    let scope = Scope::Key("other".to_owned());
-    let scopes = vec![ScopeLimits {
-        scope,
+    let scope = ScopeLimits {
+        scope: Scope::Key("other".to_owned()),
         budgets: vec![budget],
         limits: Limits::default(),
-    }];
-    Claim {
-        id: EntryId::at(at),
-        at,
-        billing: Billing::Metered,
-        nanos: 100_000_000,
-        tokens: 1,
-        scopes,
-    }
+    };
+    claim(store.now(), budget.nanos, &[scope])
 }
 
 fn is_granted(admission: &Admission) -> bool {
@@ -144,7 +135,7 @@ async fn outage(store: Arc<Store>, mode: u8) {
     for intent in &open {
         gateway.ledger.begin(intent).await.unwrap();
     }
-    let held = claim(&store);
+    let held = whole_budget(&store);
     assert!(is_granted(
         &gateway.ledger.reserve(held.clone()).await.unwrap()
     ));
@@ -203,7 +194,7 @@ async fn check_recovery(gateway: Gateway, store: &Store) {
     crate::durability::until("the budget is free again", async || {
         gateway
             .ledger
-            .reserve(claim(store))
+            .reserve(whole_budget(store))
             .await
             .is_ok_and(|answer| is_granted(&answer))
     })

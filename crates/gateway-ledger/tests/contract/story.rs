@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_ledger::{
-    AccountLimits, AttemptRecord, Claim, CostSource, Durability, EntryId, ExchangeQuery, Filters,
-    GroupBy, Intent, LedgerEntry, LedgerErrorKind, ModelRefusal, OpenOptions, Outcome, Settled,
-    UsageQuery, UsageReport, UsageSource, UsageSums,
+    AccountLimits, AttemptRecord, CostSource, Durability, EntryId, ExchangeQuery, Filters, GroupBy,
+    Intent, LedgerEntry, LedgerErrorKind, ModelRefusal, OpenOptions, Outcome, Settled, UsageQuery,
+    UsageReport, UsageSource, UsageSums,
 };
 use gateway_policy::{AuthRoute, Billing};
 use gateway_wire::SendState;
 use jiff::Timestamp;
 
-use crate::stores::{Store, entry, intent};
+use crate::stores::{Store, claim, entry, intent};
 
 crate::on_every_store! {
     an_entry_reads_back_as_it_was_written,
@@ -186,14 +186,7 @@ async fn after_a_crash_the_entry_names_what_was_asked_last(store: Arc<Store>) {
         );
         updated.unwrap();
         // What is queued is written in its order: when this is answered, the rest is too.
-        let flushed = gateway.ledger.reserve(Claim {
-            id: EntryId::at(store.now()),
-            at: store.now(),
-            billing: Billing::Metered,
-            nanos: 0,
-            tokens: 0,
-            scopes: Vec::new(),
-        });
+        let flushed = gateway.ledger.reserve(claim(store.now(), 0, &[]));
         flushed.await.unwrap();
         gateway.crash().await;
         let gateway = store.open("a").await;
