@@ -38,7 +38,7 @@ impl Change {
         self.connection.link()
     }
 
-    /// Commits it without an audit record: nobody decided on it.
+    /// Commits it without an audit record: no person made it.
     pub(crate) async fn commit(mut self) -> Result<(), LedgerError> {
         revision::raise(&mut self.connection.link()).await?;
         self.connection.commit().await

@@ -5,9 +5,9 @@
 pub enum LedgerErrorKind {
     /// The store does not answer now; the same call can work later.
     Unavailable,
-    /// An argument is not valid; the text says which and why, for whoever gave it.
+    /// An argument is not valid; the text says which and why, for the person who gave it.
     Invalid,
-    /// What the call is about does not exist; the text says so to whoever asked.
+    /// What the call is about does not exist; the text says so, for the person who asked.
     NotFound,
     /// The call is in conflict with what is stored; the text says with what.
     Conflict,

@@ -66,7 +66,7 @@ struct Group {
     done: Vec<Done>,
     /// The latest moment that the lease is to be extended to.
     lease: Option<i64>,
-    /// Whoever waits for anything but a claim.
+    /// The callers that wait for anything but a claim.
     replies: Vec<Reply>,
 }
 
@@ -101,7 +101,7 @@ impl Group {
         }
     }
 
-    /// Tells everybody, and answers what is over all the same.
+    /// Answers every caller with an error, and returns what is over all the same.
     fn fail(self, kind: LedgerErrorKind) -> Vec<Done> {
         let failed =
             || LedgerError::bare(kind, "the store did not take an intent or a reservation");

@@ -133,7 +133,7 @@ impl Ledger {
         let id = claim.id.clone();
         let answer = self.claim(claim, false).await;
         if answer.is_err() {
-            // It may be reserved all the same, and nobody will settle it.
+            // It may be reserved all the same, and will not be settled.
             self.withdraw(&id);
         }
         answer
@@ -296,7 +296,7 @@ impl Ledger {
         lanes.ok_or_else(|| LedgerError::unavailable("this handle only reads and administers"))
     }
 
-    /// Nothing waits for a store that is known to be down.
+    /// The lanes, unless the store is known to be down: then nothing waits for it.
     fn lanes_that_write(&self) -> Result<&Lanes, LedgerError> {
         let lanes = self.lanes()?;
         if self.inner.shared.is_down() {

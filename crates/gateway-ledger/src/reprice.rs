@@ -64,7 +64,7 @@ pub struct RepriceReport {
     pub applied: u64,
 }
 
-/// One entry and what it is worth with its corrections.
+/// One entry, and its cost with all corrections.
 struct Known {
     entry: LedgerEntry,
     cost: Option<i64>,

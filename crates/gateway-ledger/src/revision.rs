@@ -44,7 +44,7 @@ impl Notifications {
     }
 
     /// Waits for the next notification; for ever on a store that sends none. Dropping this future
-    /// loses none that matters, since whoever drops it looks at the counter.
+    /// loses none that matters, since the caller then looks at the counter.
     pub(crate) async fn next(&mut self) {
         let Pool::Postgres(pool) = &self.pool else {
             return std::future::pending().await;

@@ -12,7 +12,7 @@ const RANDOM_BYTES: usize = 24;
 pub struct IssuedSecret(String);
 
 impl IssuedSecret {
-    /// The secret itself, to be shown only to whoever asked for it.
+    /// The secret itself, to be shown only to the person who asked for it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -164,7 +164,7 @@ fn flush(file: &mut SpoolFile, group: &mut Vec<Waiting>) {
                 "the spool cannot be written",
             )),
         };
-        // A caller that stopped waiting has nothing to be told.
+        // A caller that stopped waiting needs no answer.
         if let Some(reply) = reply {
             drop(reply.send(answer));
         }

@@ -24,6 +24,27 @@ use report::{GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
 impl Ledger {
     /// Sums the ledger up. `day` is a day in the ledger's time zone.
     ///
+    /// ```
+    /// # async fn report(
+    /// #     ledger: &gateway_ledger::Ledger,
+    /// #     monday: jiff::Timestamp,
+    /// # ) -> Result<(), gateway_ledger::LedgerError> {
+    /// use gateway_ledger::{GroupBy, UsageQuery};
+    ///
+    /// let query = UsageQuery {
+    ///     by: vec![GroupBy::Day, GroupBy::Model],
+    ///     since: Some(monday),
+    ///     ..UsageQuery::default()
+    /// };
+    /// let report = ledger.usage(&query).await?;
+    /// for row in &report.rows {
+    ///     println!("{:?}: {} tokens in", row.keys, row.sums.input_tokens);
+    /// }
+    /// println!("{} USD x 10^-9 on the bill", report.total.cost_nanos_metered);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LedgerErrorKind::Unavailable`](crate::LedgerErrorKind::Unavailable) when the store does
     /// not answer.

@@ -27,7 +27,7 @@ const PURGE_CHUNK: i64 = 1000;
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
 pub(crate) enum WriterOp {
-    /// One entry; with a reply when somebody waits for the commit.
+    /// One entry; with a reply when a caller waits for the commit.
     Settle(Box<LedgerEntry>, Option<Reply>),
     /// Entries that have waited elsewhere: in the spool, as open intents.
     Many(Vec<EntryRow>, Reply),
@@ -79,7 +79,7 @@ impl EntryWriter {
     /// Runs until the queue is closed and empty. What is queued when `closing` turns true is still
     /// written.
     pub(crate) async fn run(mut self, mut closing: watch::Receiver<bool>) {
-        // Exchanges whose end could not be told to the other lane yet; it may be full or behind.
+        // Settled exchanges that the other lane does not know of yet; its queue may be full.
         let mut settled = Vec::new();
         while let Some(ops) = self.queue.next(&mut closing).await {
             let mut group = Group::default();

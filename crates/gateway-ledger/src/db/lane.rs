@@ -17,7 +17,7 @@ impl Lane {
         Ok(Self { target, connection })
     }
 
-    /// Connects if there is no connection. Bounded by the target's connect timeout.
+    /// Connects if necessary. Bounded by the target's connect timeout.
     pub(crate) async fn link(&mut self) -> Result<Link<'_>, LedgerError> {
         if self.connection.is_none() {
             self.connection = Some(self.target.connect().await?);

@@ -20,7 +20,7 @@ pub(crate) const DAY_MICROS: i64 = 96 * BUCKET_MICROS;
 /// The level of the roll-up that sums quarters of an hour, and the one that sums days.
 pub(crate) const LEVELS: [(i64, i64); 2] = [(0, BUCKET_MICROS), (1, DAY_MICROS)];
 
-/// What the roll-up tells apart. Empty text stands for what an entry does not name.
+/// What the roll-up is grouped by. Empty text stands for what an entry does not name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Dimensions {
     instance: String,

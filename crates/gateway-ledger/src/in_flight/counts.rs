@@ -130,7 +130,7 @@ impl<'s> Counts<'s> {
         Admission::Granted { soft_crossed }
     }
 
-    /// Where the scope stands for this claim.
+    /// The counts that a scope's limits are checked against.
     fn state(&self, claim: &Claim, limits: &ScopeLimits) -> ScopeState {
         let position = |key| self.positions.get(&key).copied().unwrap_or_default();
         let rate = self.rates.get(&limits.scope.as_text());

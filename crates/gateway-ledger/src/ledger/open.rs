@@ -1,4 +1,4 @@
-//! Opening: what has to be put right before the first request, and who will do the writing.
+//! Opening a ledger: what must be repaired before the first request, and the tasks that write.
 
 use std::sync::Arc;
 
