@@ -1,7 +1,7 @@
-//! Upstreams as the process reaches them: the client, the headers that cross, the decoding of
-//! answers.
+//! Upstreams as the process reaches them: the client, the headers that are forwarded, the decoding
+//! of responses.
 
 pub mod client;
-pub mod decoded;
 pub mod failure;
 pub mod headers;
+pub mod response_decoding;

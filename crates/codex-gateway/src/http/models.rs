@@ -24,8 +24,8 @@ use crate::model_visibility::{self, Viewer};
 use crate::upstream::client::{
     CallTimes, Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix,
 };
-use crate::upstream::decoded::{Encoding, decoded};
 use crate::upstream::headers;
+use crate::upstream::response_decoding::{Encoding, decoded};
 
 /// Codex waits five seconds for its catalogue; an upstream that is slower is no help.
 const UPSTREAM_TIME: std::time::Duration = std::time::Duration::from_secs(4);

@@ -23,7 +23,7 @@ use crate::exchange::pump::{PumpTimes, StreamEnd};
 use crate::model_visibility;
 use crate::record::Exchange;
 use crate::upstream::client::{PrefixEnd, Reply, ReplyBody, Unread, read_patiently, read_prefix};
-use crate::upstream::decoded::{Encoding, decoded, gunzipped, looks_like_gzip};
+use crate::upstream::response_decoding::{Encoding, decoded, gunzipped, looks_like_gzip};
 
 /// Most bytes of an error that are read for classifying it. What is longer passes on unclassified.
 const ERROR_PREFIX: usize = 64 * 1024;

@@ -1,5 +1,5 @@
-//! Answers that are compressed although nobody asked: decoded as they come, so that the client sees
-//! plain bytes.
+//! Decodes responses that are compressed although the gateway accepts none: as they arrive, so that
+//! the client gets plain bytes.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,14 @@ use http::{HeaderMap, header};
 
 use crate::upstream::client::ReplyBody;
 
-/// Decoded bytes that are given out at once, about: the rest of a piece waits until they are taken.
-const AT_ONCE: usize = 64 * 1024;
-/// Bytes that are fed to the one decoder which takes all it gets, and the most that they may
-/// become.
-const SIP: usize = 256;
-const MOST_OF_A_SIP: usize = 16 << 20;
-/// What RFC 9659 allows a window of zstd on the web to be, as a power of two.
+/// About how many decoded bytes are given out at once. The rest of a piece waits until they are
+/// taken.
+const OUTPUT_CHUNK: usize = 64 * 1024;
+/// Bytes that are fed at once to the brotli decoder, which takes all it gets, and the most that they
+/// may become.
+const BROTLI_CHUNK: usize = 256;
+const MAX_BROTLI_OUTPUT: usize = 16 << 20;
+/// Largest window of zstd that RFC 9659 allows on the web, as a power of two.
 const ZSTD_WINDOW: u32 = 23;
 
 /// A push decoder: bytes in, the plain bytes that are ready out.
@@ -26,14 +27,14 @@ enum Decoder {
     Brotli(Box<brotli::DecompressorWriter<Capped>>),
 }
 
-/// Where brotli writes: no more than a bound between two looks.
+/// Where brotli writes: no more than a bound before it is emptied.
 #[derive(Default)]
 struct Capped(Vec<u8>);
 
 impl Write for Capped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MOST_OF_A_SIP {
-            return Err(io::Error::other("it grows beyond all measure"));
+        if self.0.len() + bytes.len() > MAX_BROTLI_OUTPUT {
+            return Err(io::Error::other("it expands too much"));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -62,11 +63,11 @@ impl Decoder {
         }
     }
 
-    /// Takes some of a piece, and gives what came of it: at most about [`AT_ONCE`], however well it
-    /// was compressed.
+    /// Takes some of a piece, and gives what came of it: at most about [`OUTPUT_CHUNK`], however well
+    /// it was compressed.
     fn push(&mut self, piece: &mut Bytes) -> io::Result<Bytes> {
         let mut plain = Vec::new();
-        while !piece.is_empty() && plain.len() < AT_ONCE {
+        while !piece.is_empty() && plain.len() < OUTPUT_CHUNK {
             let taken = self.take(piece)?;
             if taken == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -88,7 +89,7 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.write(piece),
             Self::Deflate(decoder) => decoder.write(piece),
             Self::Zstd(decoder) => decoder.write(piece),
-            Self::Brotli(decoder) => decoder.write(piece.get(..SIP).unwrap_or(piece)),
+            Self::Brotli(decoder) => decoder.write(piece.get(..BROTLI_CHUNK).unwrap_or(piece)),
         }
     }
 
@@ -116,11 +117,11 @@ impl Decoder {
     }
 }
 
-/// What the answer's bytes turned out to be.
+/// The body of a response after decoding.
 pub enum Encoding {
     /// Plain, or decoded here.
     Plain(ReplyBody),
-    /// In a coding that this gateway does not know: passed on, with its header.
+    /// In a coding that this gateway does not know: forwarded, with its header.
     Unknown(ReplyBody),
 }
 
@@ -253,7 +254,7 @@ mod tests {
             if coding == "br" {
                 // Its decoder takes what it gets, so that a bomb is refused.
                 let largest = pieces.iter().flatten().map(Bytes::len).max();
-                assert!(largest.unwrap_or(0) <= MOST_OF_A_SIP);
+                assert!(largest.unwrap_or(0) <= MAX_BROTLI_OUTPUT);
                 assert!(pieces.last().unwrap().is_err());
                 continue;
             }
@@ -263,7 +264,7 @@ mod tests {
                 .collect();
             assert_eq!(sizes.iter().sum::<usize>(), plain.len(), "{coding}");
             let largest = sizes.iter().max().unwrap();
-            assert!(*largest <= AT_ONCE + 256 * 1024, "{coding}: {largest}");
+            assert!(*largest <= OUTPUT_CHUNK + 256 * 1024, "{coding}: {largest}");
         }
     }
 }
