@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod config_file;
 #[cfg(test)]
+mod dependencies;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod examples;
