@@ -1,5 +1,10 @@
 //! The one error of this crate. Callers branch on [`LedgerErrorKind`], never on text.
 
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+
 /// What a caller can do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LedgerErrorKind {
@@ -83,7 +88,60 @@ impl LedgerError {
     }
 
     pub(crate) fn sql(context: &'static str, source: sqlx::Error) -> Self {
-        Self::caused(kind_of(&source), context, source)
+        Self::caused(kind_of(&source), context, database_words(source))
+    }
+
+    pub(crate) fn migration(context: &'static str, source: MigrateError) -> Self {
+        match source {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                Self::caused(LedgerErrorKind::Unavailable, context, database_words(error))
+            }
+            error => Self::caused(LedgerErrorKind::Corrupt, context, error),
+        }
+    }
+
+    /// Names the file or directory that it is about.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        let at = AtPath {
+            path: path.to_owned(),
+            source: self.source,
+        };
+        Self {
+            source: Some(Box::new(at)),
+            ..self
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{}", path.display())]
+struct AtPath {
+    path: PathBuf,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a database server says.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct DatabaseWords(String);
+
+/// The driver appends ` at line 948` to what PostgreSQL says: a line of PostgreSQL's own source code,
+/// which people take for one of theirs.
+fn database_words(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    let words = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .map(|error| {
+            let more = [error.detail(), error.hint()].into_iter().flatten();
+            std::iter::once(error.message())
+                .chain(more)
+                .collect::<Vec<_>>()
+                .join("; ")
+        });
+    match words {
+        Some(words) => Box::new(DatabaseWords(words)),
+        None => Box::new(error),
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::connection::Connection;
 use super::storage::Storage;
-use crate::error::{LedgerError, LedgerErrorKind};
+use crate::error::LedgerError;
 
 /// Version, name and SQL.
 type Script = (i64, &'static str, &'static str);
@@ -61,7 +61,7 @@ impl Storage {
         };
         if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir)
-                .map_err(|error| LedgerError::io("the data directory cannot be made", error))?;
+                .map_err(|error| LedgerError::io("a directory cannot be made", error).at(dir))?;
         }
         let mut tries = 0;
         loop {
@@ -117,7 +117,10 @@ fn set_aside(file: &Path) -> Result<(), LedgerError> {
         match std::fs::rename(&from, &to) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LedgerError::io("a damaged file cannot be set aside", error)),
+            Err(error) => {
+                return Err(LedgerError::io("a damaged file cannot be set aside", error)
+                    .at(Path::new(&from)));
+            }
         }
     }
     Ok(())
@@ -138,19 +141,7 @@ async fn run(connection: &mut Connection, scripts: &'static [Script]) -> Result<
         Connection::Sqlite(connection) => migrator.run(&mut **connection).await,
         Connection::Postgres(connection) => migrator.run(&mut **connection).await,
     };
-    ran.map_err(|error| {
-        let is_busy = matches!(
-            error,
-            sqlx::migrate::MigrateError::Execute(_)
-                | sqlx::migrate::MigrateError::ExecuteMigration(..)
-        );
-        let kind = if is_busy {
-            LedgerErrorKind::Unavailable
-        } else {
-            LedgerErrorKind::Corrupt
-        };
-        LedgerError::caused(kind, "the schema cannot be brought up to date", error)
-    })
+    ran.map_err(|error| LedgerError::migration("the schema cannot be brought up to date", error))
 }
 
 #[cfg(test)]

@@ -34,8 +34,10 @@ impl Target {
         match self {
             Self::Sqlite { options, attach } => {
                 let connection = options.connect().await;
-                let connection = connection
-                    .map_err(|error| LedgerError::sql("the database cannot be opened", error))?;
+                let connection = connection.map_err(|error| {
+                    LedgerError::sql("the database cannot be opened", error)
+                        .at(options.get_filename())
+                })?;
                 let mut connection = Connection::Sqlite(Box::new(connection));
                 if let Some(file) = attach {
                     let file = file.to_string_lossy().into_owned();

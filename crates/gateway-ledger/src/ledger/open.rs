@@ -88,7 +88,7 @@ impl Ledger {
             clock,
         } = options;
         std::fs::create_dir_all(&data_dir)
-            .map_err(|error| LedgerError::io("the data directory cannot be made", error))?;
+            .map_err(|error| LedgerError::io("a directory cannot be made", error).at(&data_dir))?;
         let storage = Storage::parse(&url, &data_dir)?;
         storage.migrate().await?;
         let shared = Arc::new(Shared::new(instance, time_zone, clock));

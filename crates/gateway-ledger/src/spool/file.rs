@@ -49,7 +49,7 @@ impl SpoolFile {
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(failed)?;
+            .map_err(|error| failed(error).at(path))?;
         let rejected = path.with_extension("rejected.jsonl");
         let mut spool = Self {
             file,

@@ -15,6 +15,8 @@ mod reprice;
 mod stores;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod unusable;
 
 /// Runs one async test on every store there is.
 #[macro_export]
