@@ -1,13 +1,12 @@
 //! Reads TOML into a type and continues after each mistake, so that a person sees all of them at
 //! once. Decides nothing about values.
 
+mod mistakes;
 mod removal;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod wording;
-
-use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use serde_spanned::Spanned;
@@ -16,45 +15,10 @@ use toml::de::{DeTable, Deserializer};
 use crate::problem::Problem;
 use removal::Removals;
 
+pub use mistakes::Mistakes;
+
 /// Mistakes after which reading gives up; a file with more is not a configuration.
 const MAX_PROBLEMS: usize = 100;
-
-/// Mistakes that are found in the untyped text, before it is read into a type.
-#[derive(Debug, Default)]
-pub struct Mistakes {
-    problems: Vec<Problem>,
-    rejected: Vec<Rejected>,
-}
-
-/// An entry that is left out because of a problem.
-#[derive(Debug)]
-struct Rejected {
-    span: Range<usize>,
-    /// The key that was meant, whose absence is then not another mistake.
-    meant: Option<String>,
-}
-
-impl Mistakes {
-    /// Reports a problem; what it is about stays.
-    pub fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
-    }
-
-    /// Reports a problem and leaves the entry at `span` out. `meant` is the key that was probably
-    /// meant.
-    pub fn reject(&mut self, span: Range<usize>, problem: Problem, meant: Option<&str>) {
-        self.problems.push(problem);
-        self.rejected.push(Rejected {
-            span,
-            meant: meant.map(str::to_owned),
-        });
-    }
-
-    /// Leaves the entry at `span` out, about which enough has been said.
-    fn reject_silently(&mut self, span: Range<usize>) {
-        self.rejected.push(Rejected { span, meant: None });
-    }
-}
 
 /// Reads `text`; what cannot be read is reported and left out. `prepare` may look at the untyped
 /// text first, reject entries and complete it. `None` only when nothing sensible remains.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::de::Error;
 
-use super::Mistakes;
+use super::mistakes::Mistakes;
 use crate::problem::Problem;
 
 /// Reports the parser's errors. The first one of a line tells; the others follow from it.
