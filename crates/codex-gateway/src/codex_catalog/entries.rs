@@ -86,7 +86,8 @@ fn instructions(spec: &EntrySpec, base: &Path, problems: &mut Vec<Problem>) -> S
     let Some(file) = &spec.instructions else {
         return INSTRUCTIONS.to_owned();
     };
-    match std::fs::read_to_string(base.join(file.get_ref())) {
+    let path = base.join(file.get_ref());
+    match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim().is_empty() => text,
         Ok(_) => {
             problems.push(
@@ -100,7 +101,7 @@ fn instructions(spec: &EntrySpec, base: &Path, problems: &mut Vec<Problem>) -> S
         Err(error) => {
             problems.push(Problem::error(
                 file.span(),
-                format!("cannot read the prompt: {error}"),
+                format!("cannot read the prompt {}: {error}", path.display()),
             ));
             String::new()
         }
@@ -284,7 +285,7 @@ mod tests {
             ),
             (
                 "model = \"a\"\ninstructions = \"gone.md\"",
-                "cannot read the prompt: No such file or directory (os error 2)",
+                "cannot read the prompt /nowhere/gone.md: No such file or directory (os error 2)",
             ),
         ] {
             let (_, problems) = compiled(&format!("[[entries]]\n{lines}\n"));
