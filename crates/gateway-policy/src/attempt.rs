@@ -14,11 +14,11 @@ gateway_wire::words! {
         Requested = "asked",
         /// A rule chose it.
         Rule = "rule",
-        /// The one before refused.
+        /// The model before it refused.
         Fallback = "fallback",
-        /// This session went there before.
+        /// It has served the session before.
         Sticky = "sticky",
-        /// The one before is known to refuse.
+        /// The model before it is known to refuse.
         Learned = "learned",
     }
 }
@@ -26,16 +26,16 @@ gateway_wire::words! {
 /// One call to an upstream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// Where.
+    /// The upstream that is called.
     pub upstream: Arc<Upstream>,
-    /// Which model, as it is to be written into the request.
+    /// The model to write into the request.
     pub model: ModelId,
-    /// Why.
+    /// Why this model at this upstream.
     pub reason: AttemptReason,
     /// The protocol to speak.
     pub wire: WireApi,
-    /// Whether this attempt finds out if an expired refusal still holds; its outcome settles that
-    /// fact.
+    /// Whether this attempt is the probe of an expired refusal; its outcome renews or removes the
+    /// refusal.
     pub is_probe: bool,
 }
 

@@ -13,17 +13,17 @@ use crate::model_id::ModelId;
 use crate::request::RequestNeeds;
 use crate::rule::RuleRef;
 
-/// Most models that are tried after the first.
+/// The most models that are tried after the first.
 pub const MAX_HOPS: usize = 3;
 
 gateway_wire::words! {
-    /// What becomes of encrypted reasoning that the next upstream cannot read.
+    /// What happens to encrypted reasoning that the next upstream cannot read.
     #[derive(Default)]
     pub enum EncryptedReasoning {
-        /// Taken out, and the answer says so.
+        /// It is removed, and the answer says so.
         #[default]
         Strip = "strip",
-        /// Left in; the upstream's refusal goes to the client.
+        /// It stays; the upstream's refusal goes to the client.
         Refuse = "refuse",
     }
 }
@@ -36,10 +36,10 @@ pub enum Adjustment {
     Effort(String),
     /// The text verbosity becomes this one.
     Verbosity(String),
-    /// A Responses-Lite request becomes an ordinary one: header off, tools lifted out of
+    /// A Responses-Lite request becomes an ordinary one: the header is removed, tools move out of
     /// `additional_tools`.
     LiftLiteTools,
-    /// Encrypted reasoning is taken out: the upstream that minted it is another.
+    /// Encrypted reasoning is removed: another upstream produced it.
     StripReasoning,
 }
 
@@ -68,7 +68,7 @@ gateway_wire::words! {
         Passed = "passed",
         /// The requested model at another upstream.
         Sent = "sent",
-        /// Another model by a rule.
+        /// Another model, by a rule.
         Rewritten = "rewritten",
         /// Another model because of a refusal, now or earlier.
         FellBack = "fell-back",

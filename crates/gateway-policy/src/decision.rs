@@ -7,7 +7,7 @@ use crate::auth_route::AuthRoute;
 use crate::model_id::ModelId;
 use crate::rule::RuleRef;
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone)]
 pub enum Decision {
     /// It is sent.
@@ -34,7 +34,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// The text for the user: which rule, why, and what works instead.
+    /// The text for the user: which rule rejects the model, why, and what works instead.
     pub fn message(&self) -> String {
         let reason = self.reason.trim().trim_end_matches('.');
         let mut text = format!(

@@ -1,4 +1,5 @@
-//! The operator's own readings of upstream errors. Compiles them; gateway-wire applies them.
+//! The operator's own classification of upstream errors. Compiles the patterns; gateway-wire applies
+//! them.
 
 use gateway_wire::{Failure, OperatorPattern};
 use serde::Deserialize;
@@ -7,11 +8,11 @@ use serde_spanned::Spanned;
 use crate::problem::{Problem, one_of};
 use crate::string_list::StringList;
 
-/// `[[error_patterns]]`: an answer that fulfils every given condition means `verdict`.
+/// `[[error_patterns]]`: an answer that matches every given condition means `verdict`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorPatternSpec {
-    /// The upstreams it is about; all without.
+    /// The upstreams whose errors it matches; all when left out.
     pub upstream: Option<StringList>,
     /// HTTP statuses.
     #[serde(default)]
@@ -24,7 +25,7 @@ pub struct ErrorPatternSpec {
     pub verdict: Spanned<String>,
 }
 
-/// Statuses that say limit, credential or overload, whatever the words beside them.
+/// Statuses that mean a limit, a credential or overload, whatever the message says.
 const NEVER_ABOUT_A_MODEL: [u16; 5] = [401, 402, 407, 408, 429];
 
 /// Compiles one pattern, without the upstreams it is about.

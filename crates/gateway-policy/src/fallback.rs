@@ -93,7 +93,7 @@ impl Chains {
         self.by_model.get(model)
     }
 
-    /// A loop would only be cut short at run time; but nobody means one.
+    /// A loop would be cut short at run time, but it is never intended.
     fn report_loops(&self, problems: &mut Vec<Problem>) {
         let mut reported: HashSet<&ModelId> = HashSet::new();
         let mut starts: Vec<&ModelId> = self.by_model.keys().collect();
@@ -130,7 +130,7 @@ impl Chains {
         }
     }
 
-    /// A way from `start` back to itself, without the final `start`.
+    /// A path from `start` back to itself, without the final `start`.
     fn path_back(&self, start: &ModelId) -> Option<Vec<&ModelId>> {
         let (start, _) = self.by_model.get_key_value(start)?;
         let mut from: HashMap<&ModelId, &ModelId> = HashMap::new();
@@ -185,8 +185,7 @@ impl Chains {
                     .filter(|target| seen.insert(target))
                     .cloned(),
             );
-            // Rules may take candidates out, so more than the allowed hops are kept; but not
-            // without end.
+            // Rules may remove candidates, so more than the allowed hops are kept, up to a bound.
             if list.len() == known || list.len() >= 4 * MAX_HOPS {
                 break;
             }

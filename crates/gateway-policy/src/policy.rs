@@ -67,7 +67,7 @@ pub struct PolicyInput {
     pub fallback: FallbackSpec,
     /// `[[error_patterns]]`.
     pub patterns: Vec<Spanned<ErrorPatternSpec>>,
-    /// What becomes of encrypted reasoning that the next upstream cannot read.
+    /// What happens to encrypted reasoning that the next upstream cannot read.
     pub encrypted_reasoning: EncryptedReasoning,
     /// What is said about models.
     pub catalog: Arc<Catalog>,
@@ -76,7 +76,7 @@ pub struct PolicyInput {
     pub known_models: Vec<ModelId>,
 }
 
-/// Decides. Immutable; a new configuration makes a new policy.
+/// A compiled configuration, which decides. Immutable: a new configuration makes a new policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
     upstreams: BTreeMap<UpstreamName, Arc<Upstream>>,
@@ -89,7 +89,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Checks and compiles everything. The policy is there unless one of the problems is an error.
+    /// Checks and compiles everything. There is no policy when one of the problems is an error.
     pub fn compile(input: &PolicyInput) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let upstreams = compile_upstreams(input, &mut problems);
@@ -141,14 +141,14 @@ impl Policy {
         &self.catalog
     }
 
-    /// Whether the gateway itself compacts conversations for some upstream, one that does not speak
-    /// the Responses API. Such conversations can come back with any request.
+    /// Whether the gateway itself compacts conversations for some upstream, because it does not
+    /// speak the Responses API. Such conversations can come back with any request.
     pub fn has_own_compaction(&self) -> bool {
         self.upstreams()
             .any(|upstream| !upstream.speaks(WireApi::Responses))
     }
 
-    /// Whether some rule looks at the reasoning effort, which stands behind the input in a body.
+    /// Whether some rule looks at the reasoning effort, which comes after the input in a body.
     pub fn reads_whole_body(&self) -> bool {
         self.reads_whole_body
     }

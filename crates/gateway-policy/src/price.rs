@@ -32,7 +32,7 @@ pub const BUILTIN_PRICES: &str = include_str!("../../../config/prices.toml");
 gateway_wire::words! {
     /// The two kinds of money. They are never added together.
     pub enum Billing {
-        /// Money that an API bill will show.
+        /// Cost that an API bill will show.
         Metered = "metered",
         /// What usage covered by a ChatGPT plan would have cost at API prices.
         Plan = "plan",
@@ -67,9 +67,9 @@ pub enum Pricing {
         /// Whether a stand-in rate was used, see [`Applied::estimated`].
         estimated: bool,
     },
-    /// The table has none. Not the same as free.
+    /// The table has no price, which is not the same as free.
     Unpriced {
-        /// Why.
+        /// Why there is no price.
         reason: UnpricedReason,
     },
 }

@@ -59,7 +59,7 @@ impl Problem {
     }
 }
 
-/// The nearest known name as a question, when one is near enough to be a slip of the hand.
+/// The nearest known name as a question, when one is near enough to be a misspelling.
 ///
 /// ```
 /// use gateway_policy::problem::did_you_mean;

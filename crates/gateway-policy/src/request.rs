@@ -1,4 +1,5 @@
-//! One request as the rules see it, and what it demands of whoever serves it. Holds no credential.
+//! One request as the rules see it, and what it needs of the upstream that serves it. Holds no
+//! credential.
 //!
 //! To let rules look at something new, add it to [`Subject`] or [`PolicyRequest`] and to
 //! [`Attribute`]; the conditions of rules are made from this list.
@@ -10,8 +11,7 @@ use crate::auth_route::AuthRoute;
 use crate::degrees::EFFORTS;
 use crate::model_id::ModelId;
 
-/// Who sends a request. A list of models is seen by a subject alone; a request adds what it asks
-/// for.
+/// Who sends a request. Alone, it decides which models a caller may see.
 ///
 /// `plan` and `client` are claims that nobody verified: a rule may label and rewrite by them, but
 /// they authorise nothing.
@@ -30,7 +30,7 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// A caller on this route about whom nothing else is known.
+    /// A caller on this route, without any other attribute.
     pub const fn new(route: AuthRoute) -> Self {
         Self {
             route,
@@ -114,7 +114,8 @@ gateway_wire::words! {
 pub(crate) enum Syntax {
     /// Words of a closed list; any other word is an error.
     OneOf(&'static [&'static str]),
-    /// Words compared without case. Where some are known, another one is suspicious.
+    /// Words compared without case. A word that is not among the known ones, if there are any, is
+    /// suspicious.
     Word(&'static [&'static str]),
     /// Names compared exactly.
     Name,
@@ -136,7 +137,7 @@ impl Attribute {
         }
     }
 
-    /// Whether it stands behind the input in a body, so that the whole body has to be read.
+    /// Whether it comes after the input in a body, so that the whole body must be read.
     pub(crate) const fn needs_whole_body(self) -> bool {
         matches!(self, Self::Effort)
     }
@@ -159,14 +160,14 @@ impl<'a> PolicyRequest<'a> {
     }
 }
 
-/// What a request needs of whoever serves it, as far as its body was read.
+/// What a request needs of the upstream that serves it, as far as its body was read.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts about one body, each read on its own"
 )]
 pub struct RequestNeeds<'a> {
-    /// Estimated input tokens; 0 when nobody looked.
+    /// Estimated input tokens; 0 when they were not estimated.
     pub approx_tokens: u64,
     /// Whether there is an image in the input.
     pub images: bool,
@@ -174,14 +175,14 @@ pub struct RequestNeeds<'a> {
     pub effort: Option<&'a str>,
     /// The text verbosity.
     pub verbosity: Option<&'a str>,
-    /// Whether this is a Responses-Lite request, as it would be sent now (false once the header was
-    /// taken off).
+    /// Whether this is a Responses-Lite request, as it would be sent now (false once the header is
+    /// removed).
     pub lite: bool,
     /// Whether the request continues a response that an upstream keeps.
     pub previous_response: bool,
-    /// Whether the input carries encrypted reasoning (false once it was stripped).
+    /// Whether the input carries encrypted reasoning (false once it is removed).
     pub encrypted_reasoning: bool,
     /// Whether the input carries an encrypted compaction item, which holds the whole history and
-    /// cannot be stripped.
+    /// cannot be removed.
     pub compaction: bool,
 }

@@ -22,10 +22,10 @@ pub use condition::ConditionsSpec;
 pub struct RuleSpec {
     /// What the rule is called in headers, logs and messages; must be unique.
     pub name: Spanned<String>,
-    /// Which requests it is about; all without.
+    /// Which requests it matches; all requests when left out.
     #[serde(default)]
     pub when: ConditionsSpec,
-    /// What happens to them.
+    /// What happens to these requests.
     pub then: Spanned<ActionSpec>,
 }
 
@@ -47,7 +47,7 @@ pub enum RuleOrigin {
     },
 }
 
-/// A rule as it is named to people.
+/// A rule as messages and reports name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleRef {
     /// Its name.
@@ -77,7 +77,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Whether it puts another model into the request.
+    /// Whether it replaces the requested model.
     pub(crate) const fn is_rewrite(&self) -> bool {
         matches!(self.action, Action::Rewrite(_))
     }

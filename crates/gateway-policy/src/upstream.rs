@@ -1,5 +1,5 @@
-//! One configured place to send requests: what the TOML says and what it compiles to. Never reads a
-//! secret.
+//! One configured destination of requests: what the TOML says and what it compiles to. Never reads
+//! a secret.
 
 mod compile;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use crate::string_list::StringList;
 pub struct UpstreamName(Arc<str>);
 
 impl UpstreamName {
-    /// Takes a name as it is; whether such an upstream exists is another question.
+    /// Takes a name as it is, without checking that such an upstream exists.
     pub fn new(name: &str) -> Self {
         Self(Arc::from(name))
     }
@@ -48,7 +48,7 @@ impl std::borrow::Borrow<str> for UpstreamName {
     }
 }
 
-/// The problem of a name for which no upstream is configured.
+/// Reports a name for which no upstream is configured.
 pub(crate) fn unknown_upstream<'a>(
     name: &Spanned<String>,
     known: impl Iterator<Item = &'a UpstreamName>,
@@ -62,7 +62,7 @@ pub(crate) fn unknown_upstream<'a>(
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSpec {
-    /// Where it is; `/responses` and the like are appended.
+    /// Its base URL; `/responses` and the like are appended.
     pub base_url: Spanned<String>,
     /// `"responses"` (default), `"chat"`, or both.
     pub wire_api: Option<StringList>,
@@ -74,8 +74,8 @@ pub struct UpstreamSpec {
     pub deviations: Option<DialectOverrides>,
     /// Whether a request is refused instead of translated with a severe loss.
     pub strict_translation: Option<bool>,
-    /// Whether headers that name the client, its session and its turn are sent on; default: where
-    /// the caller's own credential is.
+    /// Whether headers that name the client, its session and its turn are forwarded; by
+    /// default only together with the caller's own credential.
     pub forward_client_headers: Option<bool>,
     /// Added to the query of every request.
     #[serde(default)]
@@ -83,7 +83,7 @@ pub struct UpstreamSpec {
     /// Added to every request.
     #[serde(default)]
     pub http_headers: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// Compressions in which bodies pass unchanged: `zstd`, `gzip`, `deflate`, `br`.
+    /// Encodings in which compressed bodies pass unchanged: `zstd`, `gzip`, `deflate`, `br`.
     pub request_encodings: Option<StringList>,
     /// How long a connection may take to open.
     pub connect_timeout: Option<Spanned<String>>,
@@ -91,16 +91,16 @@ pub struct UpstreamSpec {
     pub headers_timeout: Option<Spanned<String>>,
     /// How long a stream may be silent.
     pub stream_idle_timeout: Option<Spanned<String>>,
-    /// How often the client hears something while the upstream is silent; `"0s"` for never.
+    /// How often the client receives something while the upstream is silent; `"0s"` for never.
     pub keepalive: Option<Spanned<String>>,
-    /// How often a request is repeated that certainly had no effect.
+    /// How often a request that certainly had no effect is repeated.
     pub request_max_retries: Option<Spanned<u32>>,
 }
 
 /// Whose credential a request carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSpec {
-    /// `"caller"` or `"none"`, or a slip of the hand.
+    /// `"caller"` or `"none"`, or a misspelling.
     Word(String),
     /// A table.
     Own(OwnCredentialSpec),
@@ -110,7 +110,7 @@ pub enum CredentialSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnCredentialSpec {
-    /// The header that carries it; a bearer token without.
+    /// The header that carries it; left out, it is sent as a bearer token.
     pub header: Option<String>,
     /// An environment variable.
     pub env: Option<String>,
@@ -202,7 +202,7 @@ impl CredentialSource {
 }
 
 gateway_wire::words! {
-    /// A compression in which a request body may pass unchanged.
+    /// An encoding in which a compressed request body may pass unchanged.
     pub enum RequestEncoding {
         /// Zstandard.
         Zstd = "zstd",
@@ -220,7 +220,7 @@ gateway_wire::words! {
 pub struct Upstream {
     /// Its name.
     pub name: UpstreamName,
-    /// Where it is, without a slash at the end.
+    /// Its base URL, without a slash at the end.
     pub base_url: String,
     /// The protocols it speaks, the preferred one first; never empty.
     pub wire_apis: Vec<WireApi>,
@@ -230,14 +230,14 @@ pub struct Upstream {
     pub dialect: Dialect,
     /// Whether a request is refused instead of translated with a severe loss.
     pub strict_translation: bool,
-    /// Whether headers that name the client, its session and its turn are sent on; `None`: where
-    /// the caller's own credential is.
+    /// Whether headers that name the client, its session and its turn are forwarded;
+    /// `None`: only together with the caller's own credential.
     pub forward_client_headers: Option<bool>,
     /// Added to the query of every request.
     pub query_params: Vec<(String, String)>,
     /// Added to every request, names in lower case.
     pub http_headers: Vec<(String, String)>,
-    /// Compressions in which bodies pass unchanged.
+    /// Encodings in which compressed bodies pass unchanged.
     pub request_encodings: Vec<RequestEncoding>,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
@@ -245,11 +245,11 @@ pub struct Upstream {
     pub headers_timeout: Duration,
     /// How long a stream may be silent.
     pub stream_idle_timeout: Duration,
-    /// How often the client hears something while the upstream is silent; `None` for never.
+    /// How often the client receives something while the upstream is silent; `None` for never.
     pub keepalive: Option<Duration>,
-    /// How often a request is repeated that certainly had no effect.
+    /// How often a request that certainly had no effect is repeated.
     pub request_max_retries: u32,
-    /// The operator's readings of this upstream's errors.
+    /// The operator's patterns for this upstream's errors.
     pub patterns: Vec<OperatorPattern>,
 }
 
@@ -263,7 +263,7 @@ pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(600);
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(270);
 /// Default of `keepalive`.
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Most retries that can be asked for; Codex itself multiplies them by thirty.
+/// The most retries that can be configured; Codex itself multiplies them by thirty.
 pub const MAX_RETRIES: u32 = 10;
 
 impl Upstream {

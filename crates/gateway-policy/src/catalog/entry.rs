@@ -62,7 +62,7 @@ impl<T> Sourced<T> {
         &self.0
     }
 
-    /// Whether nobody says anything.
+    /// Whether there is no statement.
     pub fn is_silent(&self) -> bool {
         self.0.is_empty()
     }
@@ -90,7 +90,7 @@ impl<T> Sourced<T> {
 }
 
 gateway_wire::words! {
-    /// Where a model stands among its kind.
+    /// The lifecycle of a model, as a source sees it.
     pub enum LifecycleStatus {
         /// First choice of its source.
         Recommended = "recommended",
@@ -104,7 +104,7 @@ gateway_wire::words! {
         Older = "older",
         /// Has a named successor.
         Succeeded = "succeeded",
-        /// Kept for those who still use it.
+        /// Kept for existing users.
         Legacy = "legacy",
         /// Made for one purpose and not offered in pickers.
         Special = "special",
@@ -116,7 +116,7 @@ gateway_wire::words! {
     pub enum Picker {
         /// Listed.
         List = "list",
-        /// Usable, not listed.
+        /// Usable, but not listed.
         Hide = "hide",
     }
 }
@@ -214,11 +214,11 @@ statements! {
     /// ChatGPT plans that include it; silent means no statement. A claim about a plan never rejects
     /// anything.
     plans: Vec<String>,
-    /// Where it stands among its kind.
+    /// Its lifecycle status.
     standing: LifecycleStatus,
     /// The model that follows it.
     successor: ModelId,
-    /// Whether the id is an alias whose meaning moves.
+    /// Whether the id is an alias whose target changes.
     floating: bool,
     /// The endpoints on which it answers.
     endpoints: Vec<WireApi>,
@@ -246,7 +246,7 @@ statements! {
     retires: String,
     /// Prices that documents print.
     prices ("price"): PrintedPrice,
-    /// Anything else worth knowing.
+    /// Any other remark.
     remarks ("remark"): String,
 }
 
@@ -259,7 +259,7 @@ impl ModelEntry {
     }
 
     /// The most input tokens that any source grants, older ones included: too large a figure costs
-    /// one refusal by the upstream, too small a one would keep work from going on.
+    /// one refusal by the upstream, too small a one would stop work that could go on.
     pub fn window(&self) -> Option<u64> {
         let said = self
             .max_context
@@ -269,8 +269,8 @@ impl ModelEntry {
         said.map(|statement| statement.value).max()
     }
 
-    /// Whether it is asked as Responses-Lite. Only models whose source says so are: the shape is
-    /// younger than most.
+    /// Whether it is asked as Responses-Lite, which holds only for models whose source says so: most
+    /// are older than that shape.
     pub fn is_lite(&self) -> bool {
         self.lite.current() == Some(&true)
     }

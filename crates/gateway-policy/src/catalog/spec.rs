@@ -68,6 +68,6 @@ pub(super) struct GeneralStatementSpec {
 #[derive(Debug, Clone)]
 pub(super) struct StatementLayer {
     pub(super) models: Vec<ModelSpec>,
-    /// Title and date by the short name used in this file.
+    /// The sources by the short name used in this file.
     pub(super) sources: HashMap<String, Arc<SourceDocument>>,
 }

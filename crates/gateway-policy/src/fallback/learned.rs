@@ -22,7 +22,7 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(600);
 /// How long one request may take to find out whether an expired refusal still holds.
 pub const PROBE_LEASE: Duration = Duration::from_secs(120);
 
-/// Most facts that are kept; when there are more, those that expire first make room.
+/// The most refusals that are kept; beyond it, those that expire first are dropped.
 pub const MAX_REFUSALS: usize = 10_000;
 
 /// Who was refused what, and where. Another caller of the same upstream may be served.
@@ -32,7 +32,7 @@ pub struct RefusalKey {
     pub upstream: UpstreamName,
     /// The route of the request.
     pub route: AuthRoute,
-    /// The plan that the token claimed.
+    /// The ChatGPT plan that the token claimed.
     pub plan: Option<Arc<str>>,
     /// A digest of the credential that was refused; absent for an upstream's own.
     pub credential_digest: Option<Arc<str>>,
@@ -47,7 +47,7 @@ pub struct LearnedRefusal {
     pub learned_at: Timestamp,
     /// Until when it is believed.
     pub expires_at: Timestamp,
-    /// When a request set out to check it after it expired.
+    /// When a request set out to check it, after it had expired.
     pub probed_at: Option<Timestamp>,
     /// The upstream's code.
     pub code: Option<String>,
@@ -56,7 +56,7 @@ pub struct LearnedRefusal {
 }
 
 impl LearnedRefusal {
-    /// What a request that asks `now` is told.
+    /// What holds for a request at `now`.
     pub fn refusal(&self, now: Timestamp) -> RefusalState {
         if now < self.expires_at || self.is_being_probed(now) {
             RefusalState::Refused
@@ -79,7 +79,7 @@ pub struct LearnedRefusals {
 }
 
 impl LearnedRefusals {
-    /// Nothing learned yet; what is learned is believed for `ttl`.
+    /// No refusals yet; each will be believed for `ttl`.
     pub fn new(ttl: Duration) -> Self {
         Self {
             refusals: HashMap::new(),
@@ -87,15 +87,15 @@ impl LearnedRefusals {
         }
     }
 
-    /// What is known.
+    /// What is known of a key at `now`.
     pub fn refusal(&self, key: &RefusalKey, now: Timestamp) -> RefusalState {
         self.refusals
             .get(key)
             .map_or(RefusalState::Unknown, |refused| refused.refusal(now))
     }
 
-    /// Takes the single probe of an expired refused. `false` when there is nothing to probe or another
-    /// request does.
+    /// Takes the single probe of an expired refusal. `false` when there is nothing to probe or
+    /// another request has taken it.
     pub fn claim_probe(&mut self, key: &RefusalKey, now: Timestamp) -> bool {
         match self.refusals.get_mut(key) {
             Some(refused) if refused.refusal(now) == RefusalState::Probe => {
@@ -106,7 +106,7 @@ impl LearnedRefusals {
         }
     }
 
-    /// Gives a probe back that found out nothing, such as one that ran into a rate limit.
+    /// Returns a probe that was inconclusive, such as one that ran into a rate limit.
     pub fn release_probe(&mut self, key: &RefusalKey) {
         if let Some(refused) = self.refusals.get_mut(key) {
             refused.probed_at = None;
@@ -132,7 +132,7 @@ impl LearnedRefusals {
         refused
     }
 
-    /// Puts a stored fact back. One that is known already stays if it expires later.
+    /// Puts a stored refusal back, unless a known one of the same key expires later.
     pub fn restore(&mut self, key: RefusalKey, refused: LearnedRefusal) {
         let known = self.refusals.get(&key);
         if known.is_some_and(|known| known.expires_at > refused.expires_at) {
@@ -149,14 +149,14 @@ impl LearnedRefusals {
         self.refusals.remove(key).is_some()
     }
 
-    /// Forgets everything and says how much that was.
+    /// Forgets everything; returns how many refusals there were.
     pub fn clear(&mut self) -> usize {
         let count = self.refusals.len();
         self.refusals.clear();
         count
     }
 
-    /// Everything that is known, in no order.
+    /// All refusals, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&RefusalKey, &LearnedRefusal)> {
         self.refusals.iter()
     }
@@ -176,7 +176,7 @@ impl LearnedRefusals {
     }
 }
 
-/// A later moment; the end of time when there is none.
+/// The moment a duration after `start`; the last representable one when it is beyond that.
 pub(crate) fn after(start: Timestamp, duration: Duration) -> Timestamp {
     SignedDuration::try_from(duration)
         .ok()

@@ -1,5 +1,4 @@
-//! Which model serves which session, so that a session never changes its model in the middle. Pure;
-//! time is an argument.
+//! Which model serves which session, so that a session keeps its model. Pure; time is an argument.
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +16,7 @@ use crate::model_id::ModelId;
 /// How long a silent session is remembered.
 pub const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// Most sessions that are remembered; when there are more, those that were silent longest make
-/// room.
+/// The most sessions that are remembered; beyond it, those silent the longest are dropped.
 pub const MAX_SESSIONS: usize = 50_000;
 
 /// A session of one caller, asking for one model.
@@ -26,7 +24,7 @@ pub const MAX_SESSIONS: usize = 50_000;
 pub struct SessionKey {
     /// The session's id, which the client chose.
     pub session: Arc<str>,
-    /// A digest that tells callers apart: ids of different callers may be alike.
+    /// A digest that tells callers apart: different callers may choose the same id.
     pub caller_digest: Arc<str>,
     /// The model that the rules made of the request: [`crate::AttemptPlan::head`].
     pub head: ModelId,
@@ -45,14 +43,14 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Where a session stands.
+    /// Which model serves a session.
     pub fn get(&self, key: &SessionKey, now: Timestamp) -> Option<&Sticky> {
         let entry = self.entries.get(key)?;
         (now < after(entry.seen_at, SESSION_TTL)).then_some(&entry.sticky)
     }
 
     /// Records who served a session. Called for every served request, also when the requested model
-    /// served it: then a refusal that somebody else meets does not move the session.
+    /// served it: then a refusal that another caller meets does not move the session.
     pub fn served(&mut self, key: SessionKey, by: Sticky, now: Timestamp) {
         if self.entries.len() >= MAX_SESSIONS && !self.entries.contains_key(&key) {
             self.make_room(now);
@@ -76,12 +74,12 @@ impl Sessions {
         self.entries.len()
     }
 
-    /// Whether none is.
+    /// Whether no session is remembered.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Drops what is past its time, and at least the tenth that was silent longest.
+    /// Drops expired sessions, and at least the tenth that was silent the longest.
     fn make_room(&mut self, now: Timestamp) {
         let mut seen: Vec<Timestamp> = self.entries.values().map(|entry| entry.seen_at).collect();
         seen.sort_unstable();

@@ -11,10 +11,10 @@ use super::rate::RateLimit;
 use super::scope::Scope;
 use crate::price::Billing;
 
-/// How soon to ask again when what stands in the way is other requests in flight.
+/// How soon to retry when only other requests in flight stand in the way.
 pub const RETRY_SOON: Duration = Duration::from_secs(2);
 
-/// Limits on speed.
+/// Limits on speed; `None`: unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// Requests per minute.
@@ -28,15 +28,15 @@ pub struct Limits {
 /// Everything that limits one scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeLimits {
-    /// Whose.
+    /// Whose limits they are.
     pub scope: Scope,
     /// Its budgets.
     pub budgets: Vec<Budget>,
-    /// Its speed.
+    /// Its limits on speed.
     pub limits: Limits,
 }
 
-/// Where a scope stands.
+/// How much of its limits a scope has used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeState {
     /// One for each of [`ScopeLimits::budgets`].
@@ -58,7 +58,7 @@ pub struct Estimate {
     pub tokens: u64,
     /// Which budgets count it.
     pub billing: Billing,
-    /// Now.
+    /// The present moment.
     pub at: Timestamp,
     /// When the request arrived: its money counts in that moment's period, also when midnight has
     /// passed since.

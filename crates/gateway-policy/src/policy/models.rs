@@ -12,27 +12,27 @@ use crate::request::Subject;
 use crate::rule::RuleRef;
 use crate::upstream::UpstreamName;
 
-/// What becomes of an ordinary turn for a model.
+/// What happens to an ordinary turn for a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "access")]
 pub enum Access {
     /// It is served.
     Served {
-        /// Where.
+        /// The upstream that serves it.
         upstream: UpstreamName,
     },
     /// Another model serves it, by a rule.
     Rewritten {
-        /// Which.
+        /// The model that serves it.
         to: ModelId,
-        /// Where.
+        /// The upstream that serves it.
         upstream: UpstreamName,
-        /// By this rule.
+        /// The rule that says so.
         rule: RuleRef,
     },
     /// A rule refuses it.
     Rejected {
-        /// This rule.
+        /// The rule that refuses it.
         rule: RuleRef,
         /// Its reason.
         reason: String,
@@ -49,7 +49,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Whether a picker that tells the truth lists it.
+    /// Whether an accurate model picker lists it.
     pub const fn is_visible(&self) -> bool {
         match self {
             Self::Served { .. } | Self::Rewritten { .. } => true,
@@ -63,23 +63,23 @@ impl Access {
 pub struct ModelView<'p> {
     /// The model.
     pub model: ModelId,
-    /// What becomes of an ordinary turn for it.
+    /// What happens to an ordinary turn for it.
     #[serde(flatten)]
     pub access: Access,
     /// What would follow on a refusal, in order.
     pub fallbacks: Vec<ModelId>,
-    /// What is said about it; absent for a model that only a rule names.
+    /// Its catalogue entry; absent for a model that only a rule names.
     pub entry: Option<&'p ModelEntry>,
 }
 
 impl Policy {
-    /// What becomes of an ordinary turn of this caller for any model, known or not.
+    /// What happens to an ordinary turn of this caller for any model, known or not.
     pub fn access(&self, subject: Subject<'_>, model: &ModelId, memory: &dyn Memory) -> Access {
         self.view(subject, model, memory).access
     }
 
-    /// Every model of the catalogue and of the rules' own, visible or not, in the order of the data
-    /// file.
+    /// Every model of the catalogue, in the order of the data file, then those that only rules name;
+    /// visible or not.
     pub fn models_for(&self, subject: Subject<'_>, memory: &dyn Memory) -> Vec<ModelView<'_>> {
         let mut models: Vec<ModelId> = self
             .catalog()

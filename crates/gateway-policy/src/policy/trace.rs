@@ -22,7 +22,7 @@ pub(crate) enum SkipReason {
     TooManyHops,
     /// The request continues a kept response.
     PreviousResponse,
-    /// The session went past it before.
+    /// The session has moved on to a model behind it.
     SessionMovedOn,
 }
 
@@ -47,7 +47,7 @@ impl std::fmt::Display for SkipReason {
     }
 }
 
-/// One model of a chain and what becomes of it.
+/// One model of a chain, and its attempt or the reason why it is skipped.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) model: ModelId,

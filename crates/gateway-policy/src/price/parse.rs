@@ -198,7 +198,7 @@ fn compile_tiers(spec: &RowSpec, problems: &mut Problems) -> BTreeMap<Tier, Tier
             continue;
         };
         match tiers.get_mut(&tier) {
-            Some(own) if own.base.dearer(rates) != rates.dearer(rates) => {
+            Some(own) if own.base.highest(rates) != rates.highest(rates) => {
                 let message = format!(
                     "the long-context rates of `{}` are below its other rates",
                     tier.as_str()

@@ -1,4 +1,4 @@
-//! One rate and the rates of one tier, as exact integers. Never sees a float.
+//! One rate and the rates of one tier, as exact integers, never as floating-point numbers.
 
 use gateway_wire::Usage;
 use serde::{Serialize, Serializer};
@@ -29,9 +29,9 @@ const PICO_PER_DOLLAR_PER_MILLION: u64 = 1_000_000;
 const PICO_PER_NANO: i128 = 1_000;
 
 impl Rate {
-    /// Highest rate that is believed, in USD per million tokens.
+    /// The highest rate that is accepted, in USD per million tokens.
     pub const MAX_PER_MILLION: u64 = 10_000;
-    /// Lowest rate above zero that is believed, in pico-dollars per token.
+    /// The lowest rate above zero that is accepted, in pico-dollars per token.
     const MIN_NONZERO: u64 = PICO_PER_DOLLAR_PER_MILLION / 1_000;
 
     /// Reads USD per million tokens, for example `0.125`.
@@ -47,7 +47,7 @@ impl Rate {
         }
         let fraction = fraction.trim_end_matches('0');
         if fraction.len() > 6 {
-            // A price per token looks like this; say so, as it is the likelier mistake.
+            // A price per token looks like this, and is the likelier mistake.
             let tiny = whole.bytes().all(|byte| byte == b'0') && fraction.starts_with("000");
             return Err(if tiny {
                 RateError::TooSmall
@@ -125,9 +125,9 @@ impl Rates {
         self.cache_write.unwrap_or(self.input)
     }
 
-    /// Kind by kind the higher of two rates.
+    /// Per kind of token, the higher of two rates.
     #[must_use]
-    pub fn dearer(self, other: Self) -> Self {
+    pub fn highest(self, other: Self) -> Self {
         Self {
             input: self.input.max(other.input),
             cached_input: Some(self.cached_input().max(other.cached_input())),

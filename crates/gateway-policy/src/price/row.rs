@@ -11,22 +11,22 @@ use crate::model_id::ModelPattern;
 gateway_wire::words! {
     /// A service tier that has rates of its own.
     pub enum Tier {
-        /// What is billed when nothing else was asked for.
+        /// What is billed when the request names no tier.
         Standard = "standard",
-        /// Faster, dearer.
+        /// Faster and more expensive.
         Priority = "priority",
-        /// Slower, cheaper.
+        /// Slower and cheaper.
         Flex = "flex",
         /// The batch API.
         Batch = "batch",
-        /// Fastest, dearest.
+        /// Fastest and most expensive.
         Ultrafast = "ultrafast",
     }
 }
 
 impl Tier {
-    /// Reads a tier as requests and answers spell it. `None` for a word that this table knows no
-    /// tier for.
+    /// Reads a tier as requests and answers spell it. `None` for a word that stands for no tier of
+    /// this table.
     pub fn from_wire(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             // `auto` is what a request says; an answer names the tier it got.
@@ -72,9 +72,9 @@ pub struct PriceRow {
     pub long_context_above: Option<u64>,
     /// Rates by tier; [`Tier::Standard`] is always there.
     pub tiers: BTreeMap<Tier, TierRates>,
-    /// Where the figures come from, stated as what it is.
+    /// Where the figures come from.
     pub source: String,
-    /// Whether somebody compared the row with the provider's own page.
+    /// Whether the row was compared with the provider's own page.
     pub verified: bool,
     /// Figures of other sources and notes, each with its date.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,8 +92,8 @@ pub struct Applied {
     pub tier: Tier,
     /// Whether the request is above the long-context threshold.
     pub long_context: bool,
-    /// Whether the table has no rate for exactly this case, so that the nearest dearer one stands
-    /// in.
+    /// Whether the table has no rate for exactly this case, so that the nearest higher rate is used
+    /// instead.
     pub estimated: bool,
 }
 
@@ -157,10 +157,10 @@ impl PriceRow {
                 estimated: !known,
             };
         }
-        // No such rate in the table. The dearer of the tier's own short rate and the standard long
-        // rate stands in, so that a budget is not overrun by a gap in the table.
+        // No such rate in the table. The higher of the tier's own short rate and the standard long
+        // rate is used instead, so that a gap in the table does not overrun a budget.
         let stand_in = standard.and_then(|standard| standard.long);
-        let rates = stand_in.map_or(rates.base, |long| rates.base.dearer(long));
+        let rates = stand_in.map_or(rates.base, |long| rates.base.highest(long));
         Applied {
             rates,
             tier,

@@ -1,6 +1,5 @@
-//! The conditions of a rule: what `when = { … }` says and what it compiles to. The
-//! attributes, and how the values of each are written, are in `request.rs`; only the model is
-//! special here.
+//! The conditions of a rule: what `when = { … }` says and what it compiles to. The attributes, and
+//! how the values of each are written, are in `request.rs`; only the model is special here.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -170,7 +169,7 @@ pub(crate) struct Conditions {
     others: Vec<Condition>,
 }
 
-/// That an attribute has one of some values. No values: it never holds.
+/// That an attribute has one of some values. Without any value it never holds.
 #[derive(Debug, Clone)]
 struct Condition {
     attribute: Attribute,
@@ -185,8 +184,8 @@ enum Values {
 }
 
 impl Conditions {
-    /// Whether all but the model is as the conditions want it, given what a request says of each
-    /// attribute.
+    /// Whether the conditions on all attributes but the model hold, given what a request says of
+    /// each attribute.
     pub(crate) fn matches_but_for_model<'r>(
         &self,
         said: impl Fn(Attribute) -> Option<&'r str>,
@@ -196,7 +195,7 @@ impl Conditions {
             .all(|condition| condition.values.has(said(condition.attribute)))
     }
 
-    /// Whether the model is as the conditions want it.
+    /// Whether the condition on the model holds.
     pub(crate) fn matches_model(&self, model: &ModelId) -> bool {
         let Some(models) = &self.models else {
             return true;
@@ -209,19 +208,19 @@ impl Conditions {
         self.models.as_deref()
     }
 
-    /// Every attribute that there is a condition for, but for the model.
+    /// Every attribute with a condition, except the model.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> {
         self.others.iter().map(|condition| condition.attribute)
     }
 
-    /// Whether a request of which the attribute has this value can match.
+    /// Whether a request whose attribute has this value can match.
     pub(crate) fn allows(&self, attribute: Attribute, value: &str) -> bool {
         self.values(attribute)
             .is_none_or(|values| values.has(Some(value)))
     }
 
-    /// What a request that matches may say of the attribute: the first of the words that a closed
-    /// list allows, else the first that the condition names.
+    /// A value that the attribute of a matching request may have: the first word of a closed list
+    /// that is allowed, else the first that the condition names.
     pub(crate) fn example(&self, attribute: Attribute) -> Option<&str> {
         if let Syntax::OneOf(words) = attribute.syntax() {
             let mut words = words.iter().copied();
@@ -233,7 +232,7 @@ impl Conditions {
         }
     }
 
-    /// Whether some condition is a list of nothing.
+    /// Whether some condition is an empty list.
     pub(crate) fn has_empty_list(&self) -> bool {
         self.models.as_ref().is_some_and(Vec::is_empty)
             || self
@@ -242,7 +241,7 @@ impl Conditions {
                 .any(|condition| condition.values.is_empty())
     }
 
-    /// Whether every request for which `other` holds is surely one for which these hold.
+    /// Whether these conditions certainly hold for every request for which `other` holds.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let models = match (&self.models, &other.models) {
             (None, _) => true,

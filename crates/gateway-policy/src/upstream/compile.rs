@@ -204,8 +204,8 @@ impl UpstreamSpec {
                 );
             }
         } else if wire_apis == [WireApi::Chat] {
-            // What speaks Chat alone is hardly the protocol's owner, and trips over what only the
-            // owner takes.
+            // An upstream that speaks only Chat is probably not the protocol's owner, and fails on what
+            // only the owner accepts.
             dialect = Dialect::named("compatible").copied().unwrap_or_default();
         }
         self.deviations
