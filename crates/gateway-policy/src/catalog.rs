@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model_id::{ModelId, ModelPattern};
+use crate::model_id::ModelId;
+use crate::model_pattern::ModelPattern;
 use crate::rule::RuleSpec;
 
 pub use entry::{
@@ -71,7 +72,7 @@ pub struct Catalog {
     by_id: HashMap<Arc<str>, usize>,
     rules: Vec<BuiltInRule>,
     chains: Vec<BuiltInChain>,
-    facts: Vec<GeneralStatement>,
+    general: Vec<GeneralStatement>,
     /// The statements of each data file, kept so that another file can overlay them.
     layers: Vec<spec::StatementLayer>,
 }
@@ -120,7 +121,7 @@ impl Catalog {
     }
 
     /// Statements about no model in particular.
-    pub fn facts(&self) -> &[GeneralStatement] {
-        &self.facts
+    pub fn general_statements(&self) -> &[GeneralStatement] {
+        &self.general
     }
 }

@@ -1,17 +1,17 @@
 //! Why policy decides as it does, for people and scripts: the trace of the decision itself, in
 //! words.
 
+mod explanation;
+mod statements;
+
 use std::sync::Arc;
 
 use gateway_wire::WireApi;
-use gateway_wire::codex::RequestKind;
-use serde::Serialize;
 
 use crate::attempt::{Attempt, AttemptReason};
 use crate::attempt_plan::{Adjustment, AttemptPlan, DecisionKind};
-use crate::auth_route::AuthRoute;
-use crate::catalog::{GeneralStatement, ModelEntry, SourceDocument, Sourced};
-use crate::decision::{Decision, Rejection};
+use crate::catalog::ModelEntry;
+use crate::decision::Decision;
 use crate::fallback::ChainOrigin;
 use crate::memory::Memory;
 use crate::model_id::ModelId;
@@ -19,130 +19,15 @@ use crate::policy::Policy;
 use crate::policy::order::ProbeMode;
 use crate::policy::trace::Candidate;
 use crate::request::{PolicyRequest, RequestNeeds};
-use crate::rule::{Rule, RuleOrigin, RuleRef};
-use crate::upstream::UpstreamName;
+use crate::rule::Rule;
+use statements::statements;
 
-/// A rule that had a say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExplainedRule {
-    /// Which.
-    #[serde(flatten)]
-    pub rule: RuleRef,
-    /// What it did, in words.
-    pub did: String,
-    /// Where it stands, such as `gateway.toml:12`; filled in by [`Explanation::locate`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
-}
-
-/// A fallback that would follow, or why it would not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExplainedFallback {
-    /// The model.
-    pub model: ModelId,
-    /// Where it would be asked; absent when it would not be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<UpstreamName>,
-    /// Why it is passed over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub skipped: Option<String>,
-}
-
-/// Where a chain comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "origin")]
-pub enum ExplainedChain {
-    /// The configuration file.
-    Operator {
-        /// Byte range of the chain's key in that file.
-        span: std::ops::Range<usize>,
-        /// Where it stands; filled in by [`Explanation::locate`].
-        #[serde(skip_serializing_if = "Option::is_none")]
-        place: Option<String>,
-    },
-    /// The catalogue.
-    BuiltIn {
-        /// The short name of the source.
-        source: Arc<str>,
-        /// When that source said so.
-        date: Arc<str>,
-    },
-}
-
-/// One statement of the catalogue that concerns the decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExplainedStatement {
-    /// The model it is about.
-    pub model: ModelId,
-    /// What is said.
-    pub text: String,
-    /// The short name of the source.
-    pub source: Arc<str>,
-    /// What that source is.
-    pub title: String,
-    /// When it said so.
-    pub date: Arc<str>,
-    /// Whether a later statement says otherwise.
-    pub is_superseded: bool,
-}
-
-/// The whole chain of a decision.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
-    /// The route.
-    pub route: AuthRoute,
-    /// The endpoint the client uses.
-    pub endpoint: WireApi,
-    /// What the request is for.
-    pub kind: RequestKind,
-    /// The requested model.
-    pub model_requested: ModelId,
-    /// The decision's word; absent when the route has no upstream.
-    pub decision: Option<DecisionKind>,
-    /// The model that would be asked first.
-    pub model_served: Option<ModelId>,
-    /// Where it would be asked.
-    pub upstream: Option<UpstreamName>,
-    /// That upstream's base URL.
-    pub base_url: Option<String>,
-    /// The protocol spoken there.
-    pub wire: Option<WireApi>,
-    /// Why this model at this upstream.
-    #[serde(rename = "because")]
-    pub reason: Option<AttemptReason>,
-    /// The rules that had a say, in order.
-    pub rules: Vec<ExplainedRule>,
-    /// The refusal, when there is one.
-    pub rejection: Option<Rejection>,
-    /// The text that the user would see, when there is a refusal.
-    pub message: Option<String>,
-    /// Where the chain of the decided model comes from.
-    pub chain: Option<ExplainedChain>,
-    /// What would follow on a refusal of the model.
-    pub fallbacks: Vec<ExplainedFallback>,
-    /// The dated statements behind it, the newest first.
-    pub statements: Vec<ExplainedStatement>,
-    /// Further remarks, in words.
-    pub notes: Vec<String>,
-}
-
-impl Explanation {
-    /// Fills in where rules and chains stand, given what a byte range of the configuration is
-    /// called.
-    pub fn locate(&mut self, name: impl Fn(&std::ops::Range<usize>) -> String) {
-        for rule in &mut self.rules {
-            if let RuleOrigin::Operator { span } = &rule.rule.origin {
-                rule.place = Some(name(span));
-            }
-        }
-        if let Some(ExplainedChain::Operator { span, place }) = &mut self.chain {
-            *place = Some(name(span));
-        }
-    }
-}
+pub use explanation::{
+    ExplainedChain, ExplainedFallback, ExplainedRule, ExplainedStatement, Explanation,
+};
 
 impl Policy {
-    /// Why a request would be decided as it would be. Takes no probe and changes nothing.
+    /// Why a request would be decided as it would be. Claims no probe and changes nothing.
     pub fn explain(&self, request: &PolicyRequest<'_>, memory: &dyn Memory) -> Explanation {
         let trace = self.trace(request, memory, ProbeMode::Observe);
         let mut explanation = Explanation {
@@ -231,6 +116,29 @@ impl Policy {
             .collect();
     }
 
+    fn add_statements(&self, explanation: &mut Explanation, request: &PolicyRequest<'_>) {
+        let requested = explanation.model_requested.clone();
+        let served = explanation.model_served.clone();
+        let is_known = |model: &ModelId| self.catalog().entry(model).is_some();
+        // A rejected request goes nowhere, so that nothing depends on its model.
+        if let Some(served) = served.as_ref().filter(|served| !is_known(served)) {
+            let note = if *served == requested {
+                "it goes upstream unchanged, and the upstream decides"
+            } else {
+                "the upstream decides"
+            };
+            explanation
+                .notes
+                .push(format!("the catalogue does not know `{served}`: {note}"));
+        }
+        let other = served.filter(|served| *served != requested);
+        explanation.statements = std::iter::once(requested)
+            .chain(other)
+            .filter_map(|model| self.catalog().entry(&model))
+            .flat_map(|entry| statements(self.catalog(), entry, request.subject.route))
+            .collect();
+    }
+
     fn note_wire(
         &self,
         explanation: &mut Explanation,
@@ -255,67 +163,27 @@ impl Policy {
             .notes
             .push(format!("the request is translated: {why}"));
     }
-
-    fn add_statements(&self, explanation: &mut Explanation, request: &PolicyRequest<'_>) {
-        let mut models = vec![explanation.model_requested.clone()];
-        models.extend(
-            explanation
-                .model_served
-                .clone()
-                .filter(|served| *served != explanation.model_requested),
-        );
-        for model in &models {
-            let Some(entry) = self.catalog().entry(model) else {
-                // A refused request goes nowhere, and of an alias nobody else is to know.
-                if explanation.model_served.as_ref() == Some(model) {
-                    let note = if *model == explanation.model_requested {
-                        "it goes upstream unchanged, and the upstream decides"
-                    } else {
-                        "the upstream decides"
-                    };
-                    explanation
-                        .notes
-                        .push(format!("the catalogue does not know `{model}`: {note}"));
-                }
-                continue;
-            };
-            let mut add = |text: String, statement: (&Arc<str>, &Arc<str>), is_superseded: bool| {
-                let title = self
-                    .catalog()
-                    .source(statement.0)
-                    .map(|source: &SourceDocument| source.title.clone());
-                explanation.statements.push(ExplainedStatement {
-                    model: entry.id.clone(),
-                    text,
-                    source: Arc::clone(statement.0),
-                    title: title.unwrap_or_default(),
-                    date: Arc::clone(statement.1),
-                    is_superseded,
-                });
-            };
-            for (text, source, date, is_superseded) in
-                route_statements(entry, request.subject.route)
-            {
-                add(text, (source, date), is_superseded);
-            }
-        }
-    }
-
-    /// Statements about no model in particular, for `models` and the documentation.
-    pub fn facts(&self) -> &[GeneralStatement] {
-        self.catalog().facts()
-    }
 }
 
 fn note_memory(explanation: &mut Explanation, head: &Attempt, first: &Attempt) {
     let (model, upstream) = (&head.model, &head.upstream.name);
     explanation.notes.extend(match first.reason {
-        AttemptReason::Sticky => Some(format!("the session stays on `{}`, which served it before", first.model)),
-        AttemptReason::Learned => Some(format!("upstream `{upstream}` refused `{model}` recently, so `{}` is asked first", first.model)),
-        AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback if first.is_probe => {
-            Some(format!("upstream `{upstream}` refused `{model}` some time ago; this request would find out whether it still does"))
+        AttemptReason::Sticky => Some(format!(
+            "the session stays on `{}`, which served it before",
+            first.model
+        )),
+        AttemptReason::Learned => Some(format!(
+            "upstream `{upstream}` refused `{model}` recently, so `{}` is asked first",
+            first.model
+        )),
+        AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback => {
+            first.is_probe.then(|| {
+                format!(
+                    "upstream `{upstream}` refused `{model}` some time ago; this request would \
+                     find out whether it still does"
+                )
+            })
         }
-        AttemptReason::Requested | AttemptReason::Rule | AttemptReason::Fallback => None,
     });
 }
 
@@ -340,65 +208,5 @@ fn explained_rule(rule: &Rule) -> ExplainedRule {
         rule: rule.reference.clone(),
         did: rule.action.describe(),
         place: None,
-    }
-}
-
-/// What is said about using a model on a route, and about its standing.
-fn route_statements(
-    entry: &ModelEntry,
-    route: AuthRoute,
-) -> Vec<(String, &Arc<str>, &Arc<str>, bool)> {
-    let mut found = Vec::new();
-    let yes_no = |usable: &bool, what: &str| {
-        if *usable {
-            format!("available {what}")
-        } else {
-            format!("not available {what}")
-        }
-    };
-    if let Some(said) = entry.routes.get(&route) {
-        push(&mut found, said, |usable| {
-            yes_no(usable, &format!("on the {route} route"))
-        });
-    }
-    if matches!(route, AuthRoute::ApiKey | AuthRoute::GatewayKey) {
-        push(&mut found, &entry.api, |usable| {
-            yes_no(usable, "with an API key")
-        });
-    }
-    if route == AuthRoute::Chatgpt {
-        push(&mut found, &entry.plans, |plans| {
-            format!(
-                "claimed for the plans {}; the upstream decides",
-                plans.join(", ")
-            )
-        });
-    }
-    push(&mut found, &entry.standing, |standing| {
-        format!("standing: {}", standing.as_str())
-    });
-    push(&mut found, &entry.successor, |model| {
-        format!("succeeded by {model}")
-    });
-    push(&mut found, &entry.floating, |_| {
-        "a floating alias; pin a versioned id".to_owned()
-    });
-    push(&mut found, &entry.remarks, Clone::clone);
-    found
-}
-
-fn push<'c, T: PartialEq>(
-    found: &mut Vec<(String, &'c Arc<str>, &'c Arc<str>, bool)>,
-    said: &'c Sourced<T>,
-    words: impl Fn(&T) -> String,
-) {
-    for statement in said.statements() {
-        let is_superseded = said.current() != Some(&statement.value);
-        found.push((
-            words(&statement.value),
-            &statement.source,
-            &statement.date,
-            is_superseded,
-        ));
     }
 }

@@ -88,7 +88,7 @@ pub fn models(settings: &Settings, route: Option<AuthRoute>, day: Date) -> Model
         models,
         routes,
         sources: policy.catalog().sources(),
-        facts: policy.facts(),
+        facts: policy.catalog().general_statements(),
         price_version: settings.prices.table.version().to_owned(),
     }
 }

@@ -48,7 +48,7 @@ impl Catalog {
         }
         for fact in &spec.facts {
             if let Some(source) = index.source(&fact.source, &mut problems) {
-                next.facts.push(GeneralStatement {
+                next.general.push(GeneralStatement {
                     text: fact.text.clone(),
                     consequence: fact.consequence.clone(),
                     source: Arc::clone(&source.id),

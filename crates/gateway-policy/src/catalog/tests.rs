@@ -410,7 +410,7 @@ fn every_source_is_used_and_every_statement_is_dated() {
         catalog.source("D2").map(|source| &*source.date),
         Some("2026-04-25")
     );
-    assert!(!catalog.facts().is_empty());
+    assert!(!catalog.general_statements().is_empty());
 }
 
 #[test]
