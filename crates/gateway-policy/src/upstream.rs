@@ -1,6 +1,7 @@
 //! One configured destination of requests: what the TOML says and what it compiles to. Never reads
 //! a secret.
 
+mod base_url;
 mod compile;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use gateway_wire::WireApi;
 use gateway_wire::dialect::Dialect;
 use serde_spanned::Spanned;
 
+use super::base_url::{UrlError, check_url};
 use super::{
     CONNECT_TIMEOUT, CredentialSource, CredentialSpec, HEADERS_TIMEOUT, HeaderKind, KEEPALIVE,
     MAX_RETRIES, OwnCredentialSpec, RequestEncoding, STREAM_IDLE_TIMEOUT, SecretPlace, Upstream,
@@ -340,67 +341,4 @@ fn duration(
 fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
-}
-
-struct UrlFacts {
-    is_clear_text: bool,
-    is_loopback: bool,
-}
-
-/// Why a base URL cannot be used.
-enum UrlError {
-    /// It has a user or a password, so it must not be repeated.
-    HasCredential,
-    Invalid(&'static str),
-}
-
-/// Enough of a URL to find mistakes; the HTTP client parses it completely.
-fn check_url(text: &str) -> Result<UrlFacts, UrlError> {
-    let (is_clear_text, rest) = if let Some(rest) = text.strip_prefix("https://") {
-        (false, rest)
-    } else if let Some(rest) = text.strip_prefix("http://") {
-        (true, rest)
-    } else {
-        return Err(UrlError::Invalid(
-            "it must begin with `https://` or `http://`",
-        ));
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (host, port) = split_port(authority);
-    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-    // A password that is not encoded can hold the end of an authority.
-    if authority.contains('@') || (!is_port && rest.contains('@')) {
-        return Err(UrlError::HasCredential);
-    }
-    if text.contains(['?', '#']) {
-        return Err(UrlError::Invalid("a query belongs in `query_params`"));
-    }
-    if text
-        .chars()
-        .any(|character| character.is_whitespace() || character.is_control())
-    {
-        return Err(UrlError::Invalid("it contains white space"));
-    }
-    if host.is_empty() {
-        return Err(UrlError::Invalid("it names no host"));
-    }
-    if !is_port {
-        return Err(UrlError::Invalid("its port is not a number up to 65535"));
-    }
-    let is_loopback = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
-    Ok(UrlFacts {
-        is_clear_text,
-        is_loopback,
-    })
-}
-
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = authority.split_once(']') {
-        let host = authority.get(..=host.len()).unwrap_or(authority);
-        return (host, rest.strip_prefix(':'));
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
-    }
 }
