@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_spanned::Spanned;
 
-use crate::model_id::{ModelId, ModelPattern};
+use crate::model_id::ModelId;
+use crate::model_pattern::ModelPattern;
 use crate::problem::{Problem, one_of};
 use crate::request::{Attribute, Syntax};
 use crate::string_list::StringList;

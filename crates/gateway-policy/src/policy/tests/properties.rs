@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attempt_plan::{MAX_HOPS, NextStep};
-use crate::model_id::ModelPattern;
+use crate::model_pattern::ModelPattern;
 use crate::request::RequestNeeds;
 
 const MODELS: [&str; 8] = [
