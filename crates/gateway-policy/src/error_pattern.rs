@@ -54,7 +54,29 @@ pub(crate) fn compile(
             )),
         );
     }
-    for status in &spec.status {
+    check_statuses(&spec.status, verdict, problems);
+    Some(OperatorPattern {
+        statuses: spec.status.iter().map(|status| *status.get_ref()).collect(),
+        codes: spec
+            .code
+            .iter()
+            .flat_map(StringList::iter)
+            .map(|code| code.get_ref().clone())
+            .collect(),
+        message: spec
+            .message
+            .as_ref()
+            .map(|message| message.get_ref().clone()),
+        verdict: verdict?,
+    })
+}
+
+fn check_statuses(
+    statuses: &[Spanned<u16>],
+    verdict: Option<Failure>,
+    problems: &mut Vec<Problem>,
+) {
+    for status in statuses {
         let number = *status.get_ref();
         if !(400..600).contains(&number) {
             problems.push(Problem::error(
@@ -77,18 +99,4 @@ pub(crate) fn compile(
             );
         }
     }
-    Some(OperatorPattern {
-        statuses: spec.status.iter().map(|status| *status.get_ref()).collect(),
-        codes: spec
-            .code
-            .iter()
-            .flat_map(StringList::iter)
-            .map(|code| code.get_ref().clone())
-            .collect(),
-        message: spec
-            .message
-            .as_ref()
-            .map(|message| message.get_ref().clone()),
-        verdict: verdict?,
-    })
 }

@@ -77,6 +77,50 @@ pub struct PolicyInput {
 }
 
 /// A compiled configuration, which decides. Immutable: a new configuration makes a new policy.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use gateway_policy::{
+///     AuthRoute, Catalog, Decision, ModelId, NoMemory, Policy, PolicyInput, RoutesSpec, RuleSpec,
+///     Subject, UpstreamSpec,
+/// };
+/// use serde::Deserialize;
+/// use serde_spanned::Spanned;
+///
+/// #[derive(Deserialize)]
+/// struct File {
+///     upstreams: std::collections::BTreeMap<Spanned<String>, UpstreamSpec>,
+///     routes: RoutesSpec,
+///     rules: Vec<Spanned<RuleSpec>>,
+/// }
+///
+/// let file: File = toml::from_str(
+///     r#"
+///     routes = { api_key = "openai" }
+///     upstreams.openai = { base_url = "https://api.openai.com/v1" }
+///     rules = [{ name = "small", when = { model = "gpt-5.5" }, then = { rewrite = "gpt-5.4" } }]
+///     "#,
+/// )?;
+/// let (policy, problems) = Policy::compile(&PolicyInput {
+///     upstreams: file.upstreams,
+///     routes: file.routes,
+///     rules: file.rules,
+///     catalog: Arc::new(Catalog::read(include_str!("../../../config/models.toml")).unwrap()),
+///     ..PolicyInput::default()
+/// });
+/// assert!(problems.is_empty());
+///
+/// let model = ModelId::new("gpt-5.5")?;
+/// let request = Subject::new(AuthRoute::ApiKey).request(&model);
+/// match policy.unwrap().decide(&request, &NoMemory) {
+///     Decision::Forward(plan) => assert_eq!(plan.first.model.as_str(), "gpt-5.4"),
+///     Decision::Reject(_) | Decision::Unrouted(_) => unreachable!(),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+//////  Immutable: a new configuration makes a new policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
     upstreams: BTreeMap<UpstreamName, Arc<Upstream>>,

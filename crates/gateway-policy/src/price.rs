@@ -19,10 +19,10 @@ use gateway_wire::Usage;
 use jiff::civil::Date;
 
 use crate::model_id::ModelId;
+use crate::problem::Problem;
 use layer::{Layer, short_hash};
 
 pub use layer::UnpricedReason;
-pub use parse::PriceProblem;
 pub use rate::{Rate, RateError, Rates};
 pub use row::{Applied, PriceRow, Tier, TierRates};
 
@@ -85,6 +85,31 @@ impl Pricing {
 }
 
 /// A price table, perhaps an operator's over the built-in one.
+///
+/// ```
+/// use gateway_policy::price::BUILTIN_PRICES;
+/// use gateway_policy::{ModelId, PriceTable};
+/// use gateway_wire::Usage;
+///
+/// let (table, problems) = PriceTable::parse(
+///     r#"
+///     [[price]]
+///     model = "house-1"
+///     standard = { input = "2", cached_input = "0.5", output = "8" }
+///     source = "the invoice of November 2026"
+///     "#,
+/// );
+/// assert_eq!(problems, []);
+/// let base = PriceTable::parse(BUILTIN_PRICES).0.unwrap();
+/// let prices = PriceTable::overlay(&base, &table.unwrap());
+///
+/// // Input, of which cached and written to the cache; output, of which reasoning.
+/// let usage = Usage::new(1_000, 400, 0, 100, 0).unwrap();
+/// let model = ModelId::new("house-1")?;
+/// let cost = prices.cost(&model, usage, None, jiff::civil::date(2026, 11, 27));
+/// assert_eq!(cost.nanos(), Some(600 * 2_000 + 400 * 500 + 100 * 8_000));
+/// # Ok::<(), gateway_policy::ModelIdError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct PriceTable {
     /// The operator's first.
@@ -94,7 +119,7 @@ pub struct PriceTable {
 
 impl PriceTable {
     /// Reads a price file. `None` when there are problems; all of them are listed.
-    pub fn parse(text: &str) -> (Option<Self>, Vec<PriceProblem>) {
+    pub fn parse(text: &str) -> (Option<Self>, Vec<Problem>) {
         let (layer, problems) = parse::layer(text);
         let table = layer.map(|layer| Self {
             version: layer.digest.clone(),

@@ -17,9 +17,9 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// Byte range in the configuration text; `None` when it belongs to no place in particular.
+    /// Byte range in the configuration text; `None` when it is about no place in particular.
     pub span: Option<Range<usize>>,
-    /// What is wrong: lower case, names in backticks, no final stop.
+    /// What is wrong: lower case, names in backticks, no final period.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,

@@ -1,7 +1,7 @@
 //! One word or a list of words in TOML, each with its place. Knows nothing about what the words
 //! mean.
 //!
-//! An untagged enum would be shorter, but `Spanned` loses its way inside one.
+//! An untagged enum would be shorter, but `Spanned` does not work inside one.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! Durations and sizes as people write them. A number without a unit is refused: `120` could mean anything.
+//! Durations and sizes as people write them. A number without a unit is refused: `120` could mean
+//! anything.
 
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
         .ok_or_else(|| UnitError::Size(text.to_owned()))
 }
 
-/// The digits, and what one of the unit behind them is.
+/// The digits, and the size of the unit behind them.
 fn quantity<'t>(text: &'t str, units: &[(&str, u64)]) -> Option<(&'t str, u64)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;

@@ -1,7 +1,7 @@
-//! A rate limit as one number: the moment at which the bucket will be empty again. Each request
-//! moves it onward by its share of a minute; who would move it more than a minute ahead of now has
-//! to wait. One number is what a database can change atomically for all replicas, and the wait it
-//! gives is exact.
+//! A rate limit as one number: the moment at which the bucket will be empty again (the generic cell
+//! rate algorithm). Each request moves it onward by its share of a minute; a request that would move
+//! it more than a minute ahead of now must wait. One number can be changed atomically in a database
+//! for all replicas, and the wait that it gives is exact.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ pub struct RateLimit {
 }
 
 const MINUTE: i64 = 60_000_000_000;
-/// How far a request that took more than was expected of it can move the bucket: whoever comes next
-/// waits at most this long less a minute.
+/// How far a request that took more than expected can move the bucket: the next request waits at
+/// most this long less a minute.
 const MOST_AHEAD: i64 = 2 * MINUTE;
 
 impl RateLimit {
@@ -24,9 +24,12 @@ impl RateLimit {
         Self { per_minute: units }
     }
 
-    /// Takes units out. `empty_at` is the stored number in nanoseconds since 1970 (0 for a bucket
-    /// never used); the answer is the one to store, or how long to wait. More units than a minute's
-    /// worth pass when the bucket is empty.
+    /// Takes units. `empty_at` is the stored number in nanoseconds since 1970 (0 for a bucket
+    /// never used); the answer is the number to store. More units than a minute's worth pass when
+    /// the bucket is empty.
+    ///
+    /// # Errors
+    /// How long to wait.
     pub fn take(self, empty_at: i64, units: u64, now: Timestamp) -> Result<i64, Duration> {
         let now = nanos(now);
         if self.per_minute == 0 {
@@ -41,7 +44,7 @@ impl RateLimit {
         Ok(taken)
     }
 
-    /// By how much to move the stored number when `expected` units were taken and `used` were used.
+    /// By how much to move the stored number, in nanoseconds, when `expected` units were taken and `used` were used.
     pub fn correction(self, expected: u64, used: u64) -> i64 {
         if self.per_minute == 0 {
             return 0;

@@ -13,7 +13,7 @@ gateway_wire::words! {
         Week = "week",
         /// A calendar month.
         Month = "month",
-        /// For good.
+        /// Without an end.
         Total = "total",
     }
 }
@@ -23,12 +23,12 @@ gateway_wire::words! {
 pub struct Period {
     /// First and last day; `None`: all days.
     pub days: Option<(Date, Date)>,
-    /// When the count starts anew; `None`: never.
+    /// When the count starts again; `None`: never.
     pub resets_at: Option<Timestamp>,
 }
 
 impl Window {
-    /// The period that a moment lies in, in the operator's time zone.
+    /// The period that contains a moment, in the operator's time zone.
     pub fn period(self, at: Timestamp, zone: &TimeZone) -> Period {
         let day = at.to_zoned(zone.clone()).date();
         let first = match self {

@@ -1,7 +1,6 @@
 //! Reads a price file and reports everything that is wrong with it. Decides no price.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use jiff::civil::Date;
 use serde_spanned::Spanned;
@@ -9,43 +8,17 @@ use serde_spanned::Spanned;
 use super::layer::Layer;
 use super::rate::{Rate, RateError, Rates};
 use super::row::{PriceRow, Tier, TierRates};
-use super::spec::{FileSpec, RatesSpec, RowSpec, UnpricedSpec};
+use super::spec::{FileSpec, LongSpec, RatesSpec, RowSpec, UnpricedSpec};
 use crate::lenient_parse;
-use crate::model_id::{ModelId, ModelPattern};
+use crate::model_id::ModelId;
+use crate::model_pattern::ModelPattern;
+use crate::problem::Problem;
 
-/// Something wrong in a price file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceProblem {
-    /// Byte range in the file.
-    pub span: std::ops::Range<usize>,
-    /// What is wrong, lower case, no final dot.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
-#[derive(Default)]
-struct Problems(Vec<PriceProblem>);
-
-impl Problems {
-    fn add(&mut self, span: Range<usize>, message: String, hint: Option<&str>) {
-        self.0.push(PriceProblem {
-            span,
-            message,
-            hint: hint.map(str::to_owned),
-        });
-    }
-}
-
-pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
-    let (spec, unreadable) = lenient_parse::parse::<FileSpec>(text, |_, _| ());
-    let mut problems = Problems::default();
-    for problem in unreadable {
-        let span = problem.span.unwrap_or(0..0);
-        problems.add(span, problem.message, problem.hint.as_deref());
-    }
+/// The layer of a price file, unless it has a problem.
+pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<Problem>) {
+    let (spec, mut problems) = lenient_parse::parse::<FileSpec>(text, |_, _| ());
     let Some(spec) = spec else {
-        return (None, problems.0);
+        return (None, problems);
     };
     let mut layer = Layer::default();
     for row in spec.price {
@@ -54,10 +27,12 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
             continue;
         };
         for model in layer.add_row(row) {
-            problems.add(
-                span.clone(),
-                format!("`{model}` has two prices for the same day"),
-                Some("give the rows `from` and `until` dates that do not overlap"),
+            problems.push(
+                Problem::error(
+                    span.clone(),
+                    format!("`{model}` has two prices for the same day"),
+                )
+                .with_hint("give the rows `from` and `until` dates that do not overlap".to_owned()),
             );
         }
     }
@@ -67,15 +42,11 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<PriceProblem>) {
     for (alias, target) in spec.aliases {
         add_alias(&alias, &target, &mut layer, &mut problems);
     }
-    if problems.0.is_empty() {
-        layer.finish();
-        (Some(layer), Vec::new())
-    } else {
-        (None, problems.0)
-    }
+    layer.finish();
+    (problems.is_empty().then_some(layer), problems)
 }
 
-fn add_unpriced(spec: UnpricedSpec, layer: &mut Layer, problems: &mut Problems) {
+fn add_unpriced(spec: UnpricedSpec, layer: &mut Layer, problems: &mut Vec<Problem>) {
     for model in spec.models {
         let Some(id) = model_id(&model, problems) else {
             continue;
@@ -83,9 +54,14 @@ fn add_unpriced(spec: UnpricedSpec, layer: &mut Layer, problems: &mut Problems) 
         let folded = id.folded().to_owned();
         if layer.exact.contains_key(&folded) {
             let message = format!("`{id}` has a price and is listed as unpriced");
-            problems.add(model.span(), message, Some("keep one of the two"));
+            problems.push(
+                Problem::error(model.span(), message).with_hint("keep one of the two".to_owned()),
+            );
         } else if layer.unpriced.insert(folded, spec.why.clone()).is_some() {
-            problems.add(model.span(), format!("`{id}` is listed twice"), None);
+            problems.push(Problem::error(
+                model.span(),
+                format!("`{id}` is listed twice"),
+            ));
         }
     }
 }
@@ -94,43 +70,43 @@ fn add_alias(
     alias: &Spanned<String>,
     target: &Spanned<String>,
     layer: &mut Layer,
-    problems: &mut Problems,
+    problems: &mut Vec<Problem>,
 ) {
     let (Some(from), Some(to)) = (model_id(alias, problems), model_id(target, problems)) else {
         return;
     };
     if layer.exact.contains_key(from.folded()) {
         let message = format!("`{from}` is an alias and has a price");
-        problems.add(alias.span(), message, Some("keep one of the two"));
+        problems.push(
+            Problem::error(alias.span(), message).with_hint("keep one of the two".to_owned()),
+        );
     }
     let (from, to) = (from.folded().to_owned(), to.folded().to_owned());
     layer.aliases.insert(from, to);
 }
 
-fn compile_row(spec: RowSpec, problems: &mut Problems) -> Option<PriceRow> {
-    let before = problems.0.len();
+fn compile_row(spec: RowSpec, problems: &mut Vec<Problem>) -> Option<PriceRow> {
+    let before = problems.len();
     let mut patterns = Vec::new();
     for text in std::iter::once(&spec.model).chain(&spec.snapshots) {
         match ModelPattern::new(text.get_ref()) {
             Ok(_) if text.get_ref().trim() != text.get_ref() || text.get_ref().is_empty() => {
-                problems.add(
+                problems.push(Problem::error(
                     text.span(),
-                    "the model is empty or has outer white space".to_owned(),
-                    None,
-                );
+                    "the model is empty or has outer white space",
+                ));
             }
             Ok(pattern) => patterns.push(pattern),
             Err(error) => {
                 let message = format!("`{}` is not a glob: {}", text.get_ref(), error.kind());
-                problems.add(text.span(), message, None);
+                problems.push(Problem::error(text.span(), message));
             }
         }
     }
     if spec.source.get_ref().trim().is_empty() {
-        problems.add(
-            spec.source.span(),
-            "`source` is empty".to_owned(),
-            Some("say where the figures come from"),
+        problems.push(
+            Problem::error(spec.source.span(), "`source` is empty")
+                .with_hint("say where the figures come from".to_owned()),
         );
     }
     let from = date(spec.from.as_ref(), problems);
@@ -139,11 +115,11 @@ fn compile_row(spec: RowSpec, problems: &mut Problems) -> Option<PriceRow> {
     if let (Some(first), Some(last), Some(text)) = (from, until, &spec.until)
         && last < first
     {
-        problems.add(text.span(), "`until` is before `from`".to_owned(), None);
+        problems.push(Problem::error(text.span(), "`until` is before `from`"));
     }
     let long_context_above = spec.long_context.as_ref().map(|long| *long.above.get_ref());
     let tiers = compile_tiers(&spec, problems);
-    (problems.0.len() == before).then(|| PriceRow {
+    (problems.len() == before).then(|| PriceRow {
         model: spec.model.into_inner(),
         snapshots: spec
             .snapshots
@@ -162,68 +138,50 @@ fn compile_row(spec: RowSpec, problems: &mut Problems) -> Option<PriceRow> {
     })
 }
 
-fn compile_tiers(spec: &RowSpec, problems: &mut Problems) -> BTreeMap<Tier, TierRates> {
-    let base = [
-        (Tier::Standard, Some(&spec.standard)),
-        (Tier::Priority, spec.priority.as_ref()),
-        (Tier::Flex, spec.flex.as_ref()),
-        (Tier::Batch, spec.batch.as_ref()),
-        (Tier::Ultrafast, spec.ultrafast.as_ref()),
-    ];
-    let mut tiers: BTreeMap<Tier, TierRates> = base
-        .into_iter()
-        .filter_map(|(tier, spec)| {
-            Some((
-                tier,
-                TierRates {
-                    base: compile_rates(spec?, problems)?,
-                    long: None,
-                },
-            ))
-        })
-        .collect();
-    let Some(long) = &spec.long_context else {
-        return tiers;
-    };
-    let long = [
-        (Tier::Standard, long.standard.as_ref()),
-        (Tier::Priority, long.priority.as_ref()),
-        (Tier::Flex, long.flex.as_ref()),
-        (Tier::Batch, long.batch.as_ref()),
-        (Tier::Ultrafast, long.ultrafast.as_ref()),
-    ];
+fn compile_tiers(spec: &RowSpec, problems: &mut Vec<Problem>) -> BTreeMap<Tier, TierRates> {
+    let mut tiers = BTreeMap::new();
+    for (tier, spec) in spec.tiers() {
+        if let Some(base) = spec.and_then(|spec| compile_rates(spec, problems)) {
+            tiers.insert(tier, TierRates { base, long: None });
+        }
+    }
+    let long = spec.long_context.iter().flat_map(LongSpec::tiers);
     for (tier, spec) in long {
-        let Some(spec) = spec else { continue };
-        let Some(rates) = compile_rates(spec, problems) else {
-            continue;
-        };
-        match tiers.get_mut(&tier) {
-            Some(own) if own.base.highest(rates) != rates.highest(rates) => {
-                let message = format!(
-                    "the long-context rates of `{}` are below its other rates",
-                    tier.as_str()
-                );
-                problems.add(
-                    spec.span(),
-                    message,
-                    Some("check which figure belongs above the threshold"),
-                );
-            }
-            Some(own) => own.long = Some(rates),
-            None => {
-                let message = format!("`{}` has long-context rates only", tier.as_str());
-                problems.add(
-                    spec.span(),
-                    message,
-                    Some("give the tier its rates below the threshold too"),
-                );
-            }
+        if let Some(spec) = spec {
+            add_long_rates(tier, spec, &mut tiers, problems);
         }
     }
     tiers
 }
 
-fn compile_rates(spec: &Spanned<RatesSpec>, problems: &mut Problems) -> Option<Rates> {
+/// Adds the rates of a tier above the threshold.
+fn add_long_rates(
+    tier: Tier,
+    spec: &Spanned<RatesSpec>,
+    tiers: &mut BTreeMap<Tier, TierRates>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(rates) = compile_rates(spec, problems) else {
+        return;
+    };
+    let (message, hint) = match tiers.get_mut(&tier) {
+        Some(own) if own.base.highest(rates) != rates.highest(rates) => (
+            format!("the long-context rates of `{tier}` are below its other rates"),
+            "check which figure belongs above the threshold",
+        ),
+        Some(own) => {
+            own.long = Some(rates);
+            return;
+        }
+        None => (
+            format!("`{tier}` has long-context rates only"),
+            "give the tier its rates below the threshold too",
+        ),
+    };
+    problems.push(Problem::error(spec.span(), message).with_hint(hint.to_owned()));
+}
+
+fn compile_rates(spec: &Spanned<RatesSpec>, problems: &mut Vec<Problem>) -> Option<Rates> {
     let rates = spec.get_ref();
     let input = rate(&rates.input, problems);
     let output = rate(&rates.output, problems);
@@ -236,17 +194,16 @@ fn compile_rates(spec: &Spanned<RatesSpec>, problems: &mut Problems) -> Option<R
         cache_write: cache_write.map_or(Some(None), |rate| rate.map(Some))?,
     };
     if rates.cached_input() > rates.input {
-        problems.add(
-            spec.span(),
-            "cached input costs more than input".to_owned(),
-            Some("swap the two"),
+        problems.push(
+            Problem::error(spec.span(), "cached input costs more than input")
+                .with_hint("swap the two".to_owned()),
         );
         return None;
     }
     Some(rates)
 }
 
-fn rate(text: &Spanned<String>, problems: &mut Problems) -> Option<Rate> {
+fn rate(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Rate> {
     match Rate::parse(text.get_ref()) {
         Ok(rate) => Some(rate),
         Err(error) => {
@@ -261,31 +218,32 @@ fn rate(text: &Spanned<String>, problems: &mut Problems) -> Option<Rate> {
                     "prices are USD per million tokens; is this one per token, or per thousand?"
                 }
             };
-            problems.add(
-                text.span(),
-                format!("`{}`: {error}", text.get_ref()),
-                Some(hint),
+            problems.push(
+                Problem::error(text.span(), format!("`{}`: {error}", text.get_ref()))
+                    .with_hint(hint.to_owned()),
             );
             None
         }
     }
 }
 
-fn date(text: Option<&Spanned<String>>, problems: &mut Problems) -> Option<Date> {
+fn date(text: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Option<Date> {
     let text = text?;
     let date = text.get_ref().parse().ok();
     if date.is_none() {
         let message = format!("`{}` is not a date", text.get_ref());
-        problems.add(text.span(), message, Some("write it as \"2026-11-20\""));
+        problems.push(
+            Problem::error(text.span(), message).with_hint("write it as \"2026-11-20\"".to_owned()),
+        );
     }
     date
 }
 
-fn model_id(text: &Spanned<String>, problems: &mut Problems) -> Option<ModelId> {
+fn model_id(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelId> {
     match ModelId::new(text.get_ref()) {
         Ok(id) => Some(id),
         Err(error) => {
-            problems.add(text.span(), error.to_string(), None);
+            problems.push(Problem::error(text.span(), error.to_string()));
             None
         }
     }

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::rate::Rates;
-use crate::model_id::ModelPattern;
+use crate::model_pattern::ModelPattern;
 
 gateway_wire::words! {
     /// A service tier that has rates of its own.

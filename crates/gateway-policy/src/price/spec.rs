@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
+use super::row::Tier;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSpec {
@@ -63,4 +65,31 @@ pub(super) struct RatesSpec {
 pub(super) struct UnpricedSpec {
     pub(super) models: Vec<Spanned<String>>,
     pub(super) why: String,
+}
+
+/// What a file says of each tier.
+pub(super) type TierSpecs<'a> = [(Tier, Option<&'a Spanned<RatesSpec>>); Tier::ALL.len()];
+
+impl RowSpec {
+    pub(super) fn tiers(&self) -> TierSpecs<'_> {
+        [
+            (Tier::Standard, Some(&self.standard)),
+            (Tier::Priority, self.priority.as_ref()),
+            (Tier::Flex, self.flex.as_ref()),
+            (Tier::Batch, self.batch.as_ref()),
+            (Tier::Ultrafast, self.ultrafast.as_ref()),
+        ]
+    }
+}
+
+impl LongSpec {
+    pub(super) fn tiers(&self) -> TierSpecs<'_> {
+        [
+            (Tier::Standard, self.standard.as_ref()),
+            (Tier::Priority, self.priority.as_ref()),
+            (Tier::Flex, self.flex.as_ref()),
+            (Tier::Batch, self.batch.as_ref()),
+            (Tier::Ultrafast, self.ultrafast.as_ref()),
+        ]
+    }
 }

@@ -78,9 +78,6 @@ fn read(
 ) -> Option<PriceTable> {
     let file = OtherFile::read(spec, context.base, "price file", problems)?;
     let (parsed, found) = PriceTable::parse(&file.text);
-    problems.extend(found.into_iter().map(|found| {
-        let problem = Problem::error(found.span, found.message);
-        file.locate(problem.with_hint(found.hint))
-    }));
+    problems.extend(found.into_iter().map(|problem| file.locate(problem)));
     parsed
 }
