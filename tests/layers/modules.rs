@@ -162,6 +162,11 @@ impl Crate {
         found
     }
 
+    /// Whether the crate's root declares this module.
+    pub(crate) fn has_module(&self, name: &str) -> bool {
+        self.modules[&Vec::new()].children.contains(name)
+    }
+
     /// The file of a module, below the crate's source folder.
     pub(crate) fn file(&self, module: &ModulePath) -> String {
         let file = &self.modules[module].file;

@@ -1,0 +1,180 @@
+//! The layers of each crate, from the bottom to the top. A module may import from the layers below
+//! its own, and from nothing else; what a folder does inside itself is left to the test of circles.
+
+/// Modules that stand at one height, and why they stand there.
+pub(crate) struct Layer {
+    pub(crate) modules: &'static [&'static str],
+    pub(crate) reason: &'static str,
+}
+
+const fn layer(reason: &'static str, modules: &'static [&'static str]) -> Layer {
+    Layer { modules, reason }
+}
+
+/// The crates, each with its layers.
+pub(crate) const ORDER: [(&str, &[Layer]); 4] = [
+    ("gateway-wire", &WIRE),
+    ("gateway-policy", &POLICY),
+    ("gateway-ledger", &LEDGER),
+    ("codex-gateway", &GATEWAY),
+];
+
+const WIRE: [Layer; 5] = [
+    layer(
+        "the vocabulary: JSON text, token counts, enums of words",
+        &["json", "usage", "words"],
+    ),
+    layer(
+        "one thing of a wire each: the protocols, what upstreams do differently, a request, an event",
+        &[
+            "chat",
+            "dialect",
+            "failure",
+            "request",
+            "responses",
+            "splice",
+            "stream",
+            "wire_api",
+        ],
+    ),
+    layer(
+        "read or write whole messages of one wire",
+        &["codex", "reply", "sse", "stream_usage", "synthesize"],
+    ),
+    layer(
+        "carry an answer from one side to the other",
+        &["relay", "translate"],
+    ),
+    layer("the names that other crates use", &["lib"]),
+];
+
+const POLICY: [Layer; 9] = [
+    layer(
+        "the vocabulary: ids, units, problems of a configuration",
+        &[
+            "auth_route",
+            "degrees",
+            "lenient_parse",
+            "model_id",
+            "money",
+            "problem",
+            "string_list",
+            "units",
+        ],
+    ),
+    layer(
+        "one table of the configuration each, or the question",
+        &["error_pattern", "price", "request", "upstream"],
+    ),
+    layer(
+        "speak of prices, requests and upstreams",
+        &["attempt", "limit", "rule"],
+    ),
+    layer("speak of rules and attempts", &["catalog", "memory"]),
+    layer(
+        "puts attempts in an order, by what the catalogue says",
+        &["attempt_plan"],
+    ),
+    layer(
+        "what comes out: a plan or a refusal; chains of plans",
+        &["decision", "fallback"],
+    ),
+    layer("decides, from all of these", &["policy"]),
+    layer("tells the same decision in words", &["explain"]),
+    layer("the names that other crates use", &["lib"]),
+];
+
+const LEDGER: [Layer; 11] = [
+    layer("errors are everybody's", &["error"]),
+    layer(
+        "the vocabulary, and the two databases",
+        &["db", "group_commit", "ids", "secret", "time"],
+    ),
+    layer(
+        "plain data, and the place that writers share",
+        &["entry", "filter", "options", "revision", "shared"],
+    ),
+    layer("one table or file each", &["entries", "in_flight", "spool"]),
+    layer(
+        "write entries, and settle what a dead process left",
+        &["recovery", "writer"],
+    ),
+    layer(
+        "renews leases and sweeps, in the background",
+        &["maintenance"],
+    ),
+    layer("runs the background work", &["driver"]),
+    layer("the handle that everything is asked through", &["ledger"]),
+    layer(
+        "one kind of question each, asked through the handle",
+        &[
+            "account_limits",
+            "audit",
+            "budget_status",
+            "directory",
+            "exchanges",
+            "reprice",
+            "usage",
+        ],
+    ),
+    layer(
+        "changes that are written to the audit log",
+        &["change", "keys", "model_refusals", "sessions"],
+    ),
+    layer("the names that other crates use", &["lib"]),
+];
+
+const GATEWAY: [Layer; 11] = [
+    layer(
+        "the vocabulary and the machine: errors, endpoints, time, tasks, files",
+        &[
+            "administration",
+            "bounded_map",
+            "clock",
+            "concurrency",
+            "endpoint",
+            "error",
+            "model_labels",
+            "secret",
+            "tasks",
+            "telemetry",
+            "tls",
+        ],
+    ),
+    layer(
+        "one thing of a request or of the machine each",
+        &[
+            "access",
+            "codex_catalog",
+            "data_dir",
+            "ids",
+            "reasoning",
+            "request_body",
+        ],
+    ),
+    layer(
+        "the two sides, who is asking, and the configuration",
+        &["config", "identity", "server", "upstream"],
+    ),
+    layer(
+        "what an exchange is made of; reports from the store",
+        &["record", "reports"],
+    ),
+    layer("counters, which name what a record holds", &["metrics"]),
+    layer(
+        "watch records, or know something about callers",
+        &[
+            "admin_auth",
+            "learned",
+            "model_visibility",
+            "plan_limits",
+            "recorder",
+            "traces",
+        ],
+    ),
+    layer("the walk of a request", &["exchange"]),
+    layer("the handlers", &["http"]),
+    layer("composes the process", &["app"]),
+    layer("the command line, which starts it", &["cli"]),
+    layer("the list of modules", &["lib"]),
+];
