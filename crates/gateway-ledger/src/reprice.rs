@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use gateway_policy::price::billed_tier;
 use gateway_policy::{Billing, ModelId, PriceTable, Pricing};
+use gateway_wire::Usage;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -120,25 +121,10 @@ impl Ledger {
         rows: &mut BTreeMap<(String, Billing), RepriceRow>,
     ) -> Option<EntryRow> {
         let entry = &known.entry;
-        let (intent, result) = (&entry.intent, &entry.result);
-        let usage = result.usage?;
-        let model = intent.dispatch.model_served.as_deref()?;
-        let billing = intent.dispatch.billing;
-        let tier = billed_tier(
-            billing,
-            intent.service_tier_requested.as_deref(),
-            result.service_tier.as_deref(),
-        );
-        let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
-        let pricing = ModelId::new(model)
-            .ok()
-            .map(|model| prices.cost(&model, usage, tier, day));
-        let (price, is_estimated) = match pricing {
-            Some(Pricing::Priced {
-                nanos, estimated, ..
-            }) => (Some(nanos), estimated),
-            Some(Pricing::Unpriced { .. }) | None => (None, false),
-        };
+        let usage = entry.result.usage?;
+        let model = entry.intent.dispatch.model_served.as_deref()?;
+        let billing = entry.intent.dispatch.billing;
+        let (price, is_estimated) = self.price(entry, usage, model, prices);
         let row = rows
             .entry((model.to_owned(), billing))
             .or_insert_with(|| RepriceRow {
@@ -174,6 +160,31 @@ impl Ledger {
             number,
             known.cost.is_none(),
         ))
+    }
+
+    /// What the usage of an entry costs, and whether a substitute rate was used; `None`: the table
+    /// has no price.
+    fn price(
+        &self,
+        entry: &LedgerEntry,
+        usage: Usage,
+        model: &str,
+        prices: &PriceTable,
+    ) -> (Option<i64>, bool) {
+        let (intent, result) = (&entry.intent, &entry.result);
+        let tier = billed_tier(
+            intent.dispatch.billing,
+            intent.service_tier_requested.as_deref(),
+            result.service_tier.as_deref(),
+        );
+        let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
+        let model = ModelId::new(model).ok();
+        match model.map(|model| prices.cost(&model, usage, tier, day)) {
+            Some(Pricing::Priced {
+                nanos, estimated, ..
+            }) => (Some(nanos), estimated),
+            Some(Pricing::Unpriced { .. }) | None => (None, false),
+        }
     }
 
     fn correcting(&self, entry: &LedgerEntry, cost: Cost) -> LedgerEntry {

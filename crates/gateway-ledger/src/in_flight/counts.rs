@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_policy::limit::{Estimate, Position, Refusal, ScopeLimits, ScopeState};
+use gateway_policy::limit::{Admitted, Estimate, Position, Refusal, ScopeLimits, ScopeState};
 use jiff::Timestamp;
 
 use crate::db::Link;
@@ -108,26 +108,27 @@ impl<'s> Counts<'s> {
         }
         let mut soft_crossed = Vec::new();
         for (limits, admitted) in granted {
-            let scope = limits.scope.as_text();
-            self.reserve(claim, limits, &scope);
-            if let Some(rate) = self.rates.get_mut(&scope)
-                && !is_repriced
-            {
-                *rate = RateState {
-                    in_flight: rate.in_flight + 1,
-                    requests: admitted.requests,
-                    tokens: admitted.tokens,
-                    is_changed: true,
-                };
-            }
-            soft_crossed.extend(
-                admitted
-                    .soft_crossed
-                    .into_iter()
-                    .map(|budget| (limits.scope.clone(), budget)),
-            );
+            self.grant(pending, limits, &admitted);
+            let budgets = admitted.soft_crossed.into_iter();
+            soft_crossed.extend(budgets.map(|budget| (limits.scope.clone(), budget)));
         }
         Admission::Granted { soft_crossed }
+    }
+
+    /// Reserves what a claim asks of one scope, and moves the scope's buckets.
+    fn grant(&mut self, pending: &PendingClaim, limits: &ScopeLimits, admitted: &Admitted) {
+        let scope = limits.scope.as_text();
+        self.reserve(&pending.claim, limits, &scope);
+        if let Some(rate) = self.rates.get_mut(&scope)
+            && !pending.is_repriced
+        {
+            *rate = RateState {
+                in_flight: rate.in_flight + 1,
+                requests: admitted.requests,
+                tokens: admitted.tokens,
+                is_changed: true,
+            };
+        }
     }
 
     /// The counts that a scope's limits are checked against.

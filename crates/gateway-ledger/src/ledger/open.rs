@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{Inner, Lanes, Ledger};
-use crate::db::{Lane, Storage};
+use crate::db::{Lane, Pool, Storage, Target};
 use crate::driver::Driver;
 use crate::entry::LedgerEntry;
 use crate::error::LedgerError;
@@ -77,77 +77,30 @@ impl Ledger {
     /// [`LedgerErrorKind::Unavailable`] when the store or the data directory cannot be used;
     /// [`LedgerErrorKind::Corrupt`] when the schema is not one of this program's.
     pub async fn open(options: OpenOptions) -> Result<Opened, LedgerError> {
-        let OpenOptions {
-            url,
-            data_dir,
-            instance,
-            durability,
-            retention,
-            lease,
-            time_zone,
-            clock,
-        } = options;
-        std::fs::create_dir_all(&data_dir)
-            .map_err(|error| LedgerError::io("a directory cannot be made", error).at(&data_dir))?;
-        let storage = Storage::parse(&url, &data_dir)?;
+        std::fs::create_dir_all(&options.data_dir).map_err(|error| {
+            LedgerError::io("a directory cannot be made", error).at(&options.data_dir)
+        })?;
+        let storage = Storage::parse(&options.url, &options.data_dir)?;
         storage.migrate().await?;
-        let shared = Arc::new(Shared::new(instance, time_zone, clock));
-        let spool = Spool::open(&data_dir.join("spool"))?;
         let mut own = OwnLanes {
             writer: Lane::connect(storage.writer()).await?,
             in_flight: Lane::connect(storage.in_flight()).await?,
             sweep: Lane::connect(storage.in_flight()).await?,
         };
-        let interrupted = recover(&mut own, &spool, &shared).await?;
-        let until = shared.now().saturating_add(micros(lease));
-        leases::renew(&mut own.sweep.link().await?, &shared.instance, until).await?;
-
-        let pool = storage.pool();
-        let revision = watch::Sender::new(revision(&pool).await?);
-        let (writer, writer_queue) = mpsc::channel(WRITER_QUEUE);
-        let (in_flight, in_flight_queue) = mpsc::channel(IN_FLIGHT_QUEUE);
-        let (closing, is_closing) = watch::channel(false);
-        let (close, closed) = watch::channel(false);
-        let driver = Driver {
-            writer: EntryWriter::new(
-                own.writer,
-                writer_queue,
-                in_flight.clone(),
-                spool.clone(),
-                Arc::clone(&shared),
-            ),
-            in_flight: InFlightStore::new(own.in_flight, in_flight_queue, Arc::clone(&shared)),
-            maintenance: Maintenance {
-                writer: writer.clone(),
-                in_flight: in_flight.clone(),
-                spool: spool.clone(),
-                shared: Arc::clone(&shared),
-                pool: pool.clone(),
-                revision: revision.clone(),
-                lease,
-                retention,
-            },
-            sweep_lane: own.sweep,
-            closing: is_closing,
-            closed: close,
+        let opening = Opening {
+            spool: Spool::open(&options.data_dir.join("spool"))?,
+            shared: Arc::new(Shared::new(
+                options.instance.clone(),
+                options.time_zone.clone(),
+                Arc::clone(&options.clock),
+            )),
+            pool: storage.pool(),
+            in_flight_target: storage.in_flight(),
+            options,
         };
-        let lanes = Lanes {
-            writer,
-            in_flight,
-            spool,
-            durability,
-            closing,
-            closed,
-        };
-        let ledger = Self {
-            inner: Arc::new(Inner {
-                pool,
-                in_flight_target: storage.in_flight(),
-                shared,
-                revision,
-                lanes: Some(lanes),
-            }),
-        };
+        let interrupted = opening.recover(&mut own).await?;
+        let revision = revision(&opening.pool).await?;
+        let (ledger, driver) = opening.start(own, revision);
         Ok(Opened {
             ledger,
             driver,
@@ -177,13 +130,76 @@ impl Ledger {
     }
 }
 
-/// The spool first: an entry in it is the truth about an intent that would else become
-/// `interrupted`.
-async fn recover(
-    own: &mut OwnLanes,
-    spool: &Spool,
-    shared: &Shared,
-) -> Result<Vec<LedgerEntry>, LedgerError> {
-    recovery::empty_spool(spool, &mut own.writer, shared).await?;
-    recovery::settle_own(&mut own.sweep, &mut own.writer, shared).await
+/// A ledger between the first connection and its handle.
+struct Opening {
+    options: OpenOptions,
+    pool: Pool,
+    in_flight_target: Target,
+    shared: Arc<Shared>,
+    spool: Spool,
+}
+
+impl Opening {
+    /// Settles what an earlier life of this instance left, and takes its lease.
+    async fn recover(&self, own: &mut OwnLanes) -> Result<Vec<LedgerEntry>, LedgerError> {
+        let shared = &self.shared;
+        // The spool first: an entry in it is the truth about an intent that would else become
+        // `interrupted`.
+        recovery::empty_spool(&self.spool, &mut own.writer, shared).await?;
+        let left = recovery::settle_own(&mut own.sweep, &mut own.writer, shared).await?;
+        let until = shared.now().saturating_add(micros(self.options.lease));
+        leases::renew(&mut own.sweep.link().await?, &shared.instance, until).await?;
+        Ok(left)
+    }
+
+    fn start(self, own: OwnLanes, revision: i64) -> (Ledger, Driver) {
+        let (writer, writer_queue) = mpsc::channel(WRITER_QUEUE);
+        let (in_flight, in_flight_queue) = mpsc::channel(IN_FLIGHT_QUEUE);
+        let (closing, is_closing) = watch::channel(false);
+        let (close, closed) = watch::channel(false);
+        let revision = watch::Sender::new(revision);
+        let shared = || Arc::clone(&self.shared);
+        let driver = Driver {
+            writer: EntryWriter::new(
+                own.writer,
+                writer_queue,
+                in_flight.clone(),
+                self.spool.clone(),
+                shared(),
+            ),
+            in_flight: InFlightStore::new(own.in_flight, in_flight_queue, shared()),
+            maintenance: Maintenance {
+                writer: writer.clone(),
+                in_flight: in_flight.clone(),
+                spool: self.spool.clone(),
+                shared: shared(),
+                pool: self.pool.clone(),
+                revision: revision.clone(),
+                lease: self.options.lease,
+                retention: self.options.retention,
+            },
+            sweep_lane: own.sweep,
+            closing: is_closing,
+            closed: close,
+        };
+        let lanes = Lanes {
+            writer,
+            in_flight,
+            spool: self.spool,
+            durability: self.options.durability,
+            closing,
+            closed,
+        };
+        let inner = Inner {
+            pool: self.pool,
+            in_flight_target: self.in_flight_target,
+            shared: self.shared,
+            revision,
+            lanes: Some(lanes),
+        };
+        let ledger = Ledger {
+            inner: Arc::new(inner),
+        };
+        (ledger, driver)
+    }
 }
