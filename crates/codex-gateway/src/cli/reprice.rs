@@ -27,7 +27,7 @@ pub(super) struct RepriceArgs {
     json: bool,
 }
 
-/// Compares, and corrects when told to.
+/// Runs `reprice`.
 pub(super) fn run(overrides: &Overrides, args: &RepriceArgs) -> ExitCode {
     answer(overrides, args).unwrap_or_else(|code| code)
 }

@@ -40,7 +40,7 @@ enum Format {
     Csv,
 }
 
-/// Sums up.
+/// Runs `usage`.
 pub(super) fn run(overrides: &Overrides, args: &UsageArgs) -> ExitCode {
     answer(overrides, args).unwrap_or_else(|code| code)
 }
@@ -59,7 +59,7 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// A flag that cannot be read.
+/// A flag whose value is not valid.
 fn refuse(message: &str) -> ExitCode {
     print_error(&format!("error: {message}"));
     ExitCode::from(EXIT_CONFIG)

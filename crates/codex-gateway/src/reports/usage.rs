@@ -2,13 +2,13 @@
 
 use gateway_ledger::GroupBy;
 
-/// What usage is grouped by where nobody says: the question most people have.
+/// What usage is grouped by unless the query says otherwise.
 pub const DEFAULT_BY: &str = "model";
 
 /// Reads `model,day`; an empty list asks for the total only.
 ///
 /// # Errors
-/// A sentence that names the words there are.
+/// A sentence that lists the valid words.
 pub fn group_by(list: &str) -> Result<Vec<GroupBy>, String> {
     let mut by = Vec::new();
     let words = list
@@ -19,7 +19,7 @@ pub fn group_by(list: &str) -> Result<Vec<GroupBy>, String> {
         let Some(found) = GroupBy::parse(word) else {
             let known: Vec<&str> = GroupBy::ALL.iter().map(|by| by.as_str()).collect();
             return Err(format!(
-                "`{word}` is nothing to group by; there are {}",
+                "`{word}` is not a valid grouping; valid are {}",
                 known.join(", ")
             ));
         };
