@@ -34,7 +34,10 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Creates the directory where it is missing (mode 0700) and takes its lock.
+    /// Creates the directory if it is missing (mode 0700) and takes its lock.
+    ///
+    /// # Errors
+    /// When another process holds the lock, or the directory cannot be used.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let io = |source| DataDirError::Io {
             path: path.to_owned(),
@@ -63,6 +66,9 @@ impl DataDir {
     }
 
     /// The id of this instance: made once, kept, since leftovers of a crash are recognised by it.
+    ///
+    /// # Errors
+    /// When the file that keeps it cannot be read or written.
     pub fn instance(&self) -> Result<String, DataDirError> {
         self.kept("instance-id", || {
             Ok(uuid::Uuid::now_v7().simple().to_string())
@@ -70,6 +76,9 @@ impl DataDir {
     }
 
     /// The admin token: made at the first start, readable by this user alone, never logged.
+    ///
+    /// # Errors
+    /// When the file that keeps it cannot be read or written, or the system gives no random numbers.
     pub fn admin_token(&self) -> Result<Secret, DataDirError> {
         self.kept(ADMIN_TOKEN, random_token).map(Secret::new)
     }
@@ -116,7 +125,7 @@ pub fn ensure(path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes one line to a file for this user alone. It is written beside and renamed: a crash leaves
-/// the old file or the new one, and nobody reads a half.
+/// the old file or the new one, never a part of it.
 ///
 /// # Errors
 /// When it cannot be written.

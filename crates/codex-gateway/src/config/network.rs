@@ -92,7 +92,7 @@ pub fn share_keys(
         );
         problems.push(written_in.problem(message).with_hint(
             "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
-             `require_gateway_key = false` if everybody who reaches this address may use it"
+             `require_gateway_key = false` if anyone who can reach this address may use it"
                 .to_owned(),
         ));
     }

@@ -31,7 +31,7 @@ pub struct ModelsSpec {
 pub struct ModelsSettings {
     /// What becomes of encrypted reasoning that the next upstream cannot read.
     pub encrypted_reasoning: EncryptedReasoning,
-    /// How long an upstream's refusal of a model is believed.
+    /// How long an upstream's refusal of a model is remembered.
     pub learned_ttl: Duration,
 }
 

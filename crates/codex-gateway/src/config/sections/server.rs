@@ -101,7 +101,7 @@ pub struct TlsSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDisconnect {
-    /// Close it at once: the user pressed Esc and should not pay for what nobody reads.
+    /// Close it at once: the user pressed Esc and should not pay for output that is not read.
     Cancel,
     /// Read on, bounded, for exact usage.
     Drain,
@@ -129,7 +129,7 @@ pub struct ServerSettings {
     pub hold_timeout: Duration,
     /// How many bytes of a stream are held back while a fallback is possible.
     pub hold_bytes: usize,
-    /// Reverse proxies whose forwarding headers are believed.
+    /// Reverse proxies whose forwarding headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// The certificate to serve with.
     pub tls: Option<TlsFiles>,
