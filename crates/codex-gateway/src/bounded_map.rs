@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
+use crate::clock::Clock;
+
 /// Records of overwritten entries that the write order may hold beyond one for each entry, before
 /// they are dropped.
 const STALE_RECORDS: usize = 64;
@@ -51,7 +53,7 @@ struct Slot<V> {
 
 struct Expiry {
     ttl: Duration,
-    now: Box<dyn Fn() -> Instant + Send + Sync>,
+    clock: Clock,
 }
 
 impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
@@ -74,18 +76,10 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         }
     }
 
-    /// The same map whose entries are forgotten `ttl` after they were last written, by the clock
-    /// `now`.
+    /// The same map whose entries are forgotten `ttl` after they were last written.
     #[must_use]
-    pub fn with_ttl(
-        mut self,
-        ttl: Duration,
-        now: impl Fn() -> Instant + Send + Sync + 'static,
-    ) -> Self {
-        self.expiry = Some(Expiry {
-            ttl,
-            now: Box::new(now),
-        });
+    pub fn with_ttl(mut self, ttl: Duration, clock: Clock) -> Self {
+        self.expiry = Some(Expiry { ttl, clock });
         self
     }
 
@@ -123,7 +117,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     pub fn update<R>(&self, key: K, change: impl FnOnce(&mut Option<V>) -> R) -> R {
         let stamp = Stamp {
             number: self.next_stamp.fetch_add(1, Ordering::Relaxed),
-            written_at: self.expiry.as_ref().map(|expiry| (expiry.now)()),
+            written_at: self.expiry.as_ref().map(|expiry| expiry.clock.instant()),
         };
         let (result, is_kept) = self.change_entry(key.clone(), stamp, change);
         self.make_room(is_kept.then_some((key, stamp)));
@@ -220,8 +214,8 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     fn is_expired(&self, stamp: Stamp) -> bool {
         match (&self.expiry, stamp.written_at) {
-            (Some(Expiry { ttl, now }), Some(written_at)) => {
-                now().saturating_duration_since(written_at) >= *ttl
+            (Some(Expiry { ttl, clock }), Some(written_at)) => {
+                clock.instant().saturating_duration_since(written_at) >= *ttl
             }
             (_, _) => false,
         }

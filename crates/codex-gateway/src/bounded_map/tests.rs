@@ -1,37 +1,11 @@
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A clock that stands still until it is moved.
-#[derive(Clone)]
-struct Hand {
-    start: Instant,
-    seconds: Arc<AtomicU64>,
-}
-
-impl Hand {
-    fn new() -> Self {
-        Self {
-            start: crate::clock::Clock::system().instant(),
-            seconds: Arc::default(),
-        }
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.seconds.fetch_add(seconds, Ordering::Relaxed);
-    }
-
-    fn reader(&self) -> impl Fn() -> Instant + Send + Sync + 'static {
-        let Self { start, seconds } = self.clone();
-        move || start + Duration::from_secs(seconds.load(Ordering::Relaxed))
-    }
-}
-
+/// Seconds.
 const TTL: u64 = 10;
 
 #[test]
@@ -68,19 +42,19 @@ fn values_count_by_their_weight() {
 
 #[test]
 fn entries_are_forgotten_after_their_time() {
-    let clock = Hand::new();
-    let map = BoundedMap::new(10).with_ttl(Duration::from_secs(TTL), clock.reader());
+    let clock = Clock::manual("2026-11-20T12:00:00Z");
+    let map = BoundedMap::new(10).with_ttl(Duration::from_secs(TTL), clock.clone());
     map.insert("a", 1);
-    clock.advance(TTL - 1);
+    clock.advance(Duration::from_secs(TTL - 1));
     map.insert("b", 1);
     assert_eq!(map.get("a"), Some(1));
-    clock.advance(1);
+    clock.advance(Duration::from_secs(1));
     assert_eq!((map.get("a"), map.get("b")), (None, Some(1)));
     // The next write drops it.
     map.insert("c", 1);
     assert_eq!(map.len(), 2);
     // A change of an expired entry finds nothing.
-    clock.advance(TTL);
+    clock.advance(Duration::from_secs(TTL));
     let seen = map.update("b", |value| value.replace(5));
     assert_eq!((seen, map.get("b")), (None, Some(5)));
 }
@@ -183,9 +157,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn it_holds_what_a_plain_list_would_hold(steps in steps(), max in 1..30usize) {
-        let clock = Hand::new();
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
         let map = BoundedMap::weighted(max, |value: &usize| *value)
-            .with_ttl(Duration::from_secs(TTL), clock.reader());
+            .with_ttl(Duration::from_secs(TTL), clock.clone());
         let (mut model, mut now) = (Model::default(), 0);
         for step in steps {
             match step {
@@ -204,7 +178,7 @@ proptest! {
                     model.0.retain(|(known, ..)| *known != key);
                 }
                 Step::Wait(seconds) => {
-                    clock.advance(seconds);
+                    clock.advance(Duration::from_secs(seconds));
                     now += seconds;
                 }
             }
