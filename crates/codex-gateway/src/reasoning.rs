@@ -3,13 +3,14 @@
 //! unreadable or private in another. Losing an entry costs quality, never an answer, so nothing
 //! here is written down.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_policy::UpstreamName;
 use gateway_wire::translate::{ReasoningBlob, ReasoningLookup};
 
+use crate::bounded_map::BoundedMap;
 use crate::clock::Clock;
 
 /// Most calls of one caller at one upstream; the oldest goes first.
@@ -26,13 +27,7 @@ const MAX_BYTES_OVERALL: usize = 32 << 20;
 #[derive(Debug)]
 pub struct ReasoningMemory {
     clock: Clock,
-    shelves: Mutex<Shelves>,
-}
-
-#[derive(Debug, Default)]
-struct Shelves {
-    by_owner: HashMap<Owner, Shelf>,
-    bytes: usize,
+    buckets: BoundedMap<Owner, Bucket>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,7 +38,7 @@ struct Owner {
 
 /// What is kept for one caller at one upstream, the oldest call first. Never empty.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Bucket {
     calls: VecDeque<Call>,
     bytes: usize,
 }
@@ -65,25 +60,35 @@ impl Call {
 impl ReasoningMemory {
     /// An empty memory.
     pub fn new(clock: Clock) -> Self {
+        let buckets = BoundedMap::weighted(MAX_BYTES_OVERALL, |bucket: &Bucket| bucket.bytes);
         Self {
+            buckets: buckets.with_ttl(KEPT_FOR, clock.clone()),
             clock,
-            shelves: Mutex::default(),
         }
     }
 
-    /// Keeps what came with the calls of an answer.
+    /// Keeps what came with the calls of a response.
     pub fn keep(
         &self,
         caller: &str,
         upstream: &UpstreamName,
         reasoning: Vec<(String, ReasoningBlob)>,
     ) {
-        if !reasoning.is_empty() {
-            let owner = Owner::new(caller, upstream);
-            let now = self.clock.instant();
-            let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-            shelves.keep(&owner, reasoning, now);
+        if reasoning.is_empty() {
+            return;
         }
+        let since = self.clock.instant();
+        self.buckets.update(Owner::new(caller, upstream), |slot| {
+            let mut bucket = slot.take().unwrap_or_default();
+            for (id, blob) in reasoning {
+                bucket.put(Call {
+                    id,
+                    blob: Arc::new(blob),
+                    since,
+                });
+            }
+            *slot = Some(bucket).filter(|bucket| !bucket.calls.is_empty());
+        });
     }
 
     /// What is kept for this caller at this upstream.
@@ -104,47 +109,16 @@ impl Owner {
     }
 }
 
-impl Shelves {
-    fn keep(&mut self, owner: &Owner, reasoning: Vec<(String, ReasoningBlob)>, now: Instant) {
-        let shelf = self.by_owner.entry(owner.clone()).or_default();
-        self.bytes -= shelf.bytes;
-        for (id, blob) in reasoning {
-            let call = Call {
-                id,
-                blob: Arc::new(blob),
-                since: now,
-            };
-            shelf.put(call);
-        }
-        self.bytes += shelf.bytes;
-        if shelf.calls.is_empty() {
-            self.by_owner.remove(owner);
-        }
-        while self.bytes > MAX_BYTES_OVERALL {
-            let quietest = self
-                .by_owner
-                .iter()
-                .min_by_key(|(_, shelf)| shelf.calls.back().map(|call| call.since))
-                .map(|(owner, _)| owner.clone());
-            let Some(gone) = quietest.and_then(|owner| self.by_owner.remove(&owner)) else {
-                return;
-            };
-            self.bytes -= gone.bytes;
-        }
-    }
-
-    fn find(&self, owner: &Owner, id: &str, now: Instant) -> Option<Arc<ReasoningBlob>> {
-        let calls = &self.by_owner.get(owner)?.calls;
-        let call = calls.iter().rev().find(|call| call.id == id)?;
+impl Bucket {
+    fn find(&self, id: &str, now: Instant) -> Option<Arc<ReasoningBlob>> {
+        let call = self.calls.iter().rev().find(|call| call.id == id)?;
         let age = now.saturating_duration_since(call.since);
         (age < KEPT_FOR).then(|| Arc::clone(&call.blob))
     }
-}
 
-impl Shelf {
     fn put(&mut self, call: Call) {
-        if let Some(place) = self.calls.iter().position(|known| known.id == call.id) {
-            self.bytes -= self.calls.remove(place).map_or(0, |old| old.size());
+        if let Some(index) = self.calls.iter().position(|known| known.id == call.id) {
+            self.bytes -= self.calls.remove(index).map_or(0, |old| old.size());
         }
         self.bytes += call.size();
         let now = call.since;
@@ -171,12 +145,9 @@ pub struct View<'a> {
 
 impl ReasoningLookup for View<'_> {
     fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>> {
-        let shelves = self
-            .memory
-            .shelves
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        shelves.find(&self.owner, call_id, self.memory.clock.instant())
+        let now = self.memory.clock.instant();
+        let find = |bucket: &Bucket| bucket.find(call_id, now);
+        self.memory.buckets.read(&self.owner, find).flatten()
     }
 }
 
@@ -184,8 +155,9 @@ impl ReasoningLookup for View<'_> {
 mod tests {
     use super::*;
 
-    fn owner(caller: &str) -> Owner {
-        Owner::new(caller, &UpstreamName::new("deepseek"))
+    fn memory() -> (ReasoningMemory, Clock) {
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
+        (ReasoningMemory::new(clock.clone()), clock)
     }
 
     fn blob(bytes: usize) -> ReasoningBlob {
@@ -195,68 +167,72 @@ mod tests {
         }
     }
 
-    fn total(shelves: &Shelves) -> usize {
-        let calls = shelves.by_owner.values().flat_map(|shelf| &shelf.calls);
-        calls.map(Call::size).sum()
+    fn keep(memory: &ReasoningMemory, caller: &str, id: &str, bytes: usize) {
+        let reasoning = vec![(id.to_owned(), blob(bytes))];
+        memory.keep(caller, &UpstreamName::new("deepseek"), reasoning);
+    }
+
+    fn find(memory: &ReasoningMemory, caller: &str, id: &str) -> Option<usize> {
+        let view = memory.view(caller, &UpstreamName::new("deepseek"));
+        view.find(id).map(|blob| blob.size())
+    }
+
+    /// Calls of a caller, and all bytes, counted one by one.
+    fn counted(memory: &ReasoningMemory, caller: &str) -> (usize, usize) {
+        let (mut calls, mut bytes) = (0, 0);
+        memory.buckets.for_each(|owner, bucket| {
+            if &*owner.caller == caller {
+                calls += bucket.calls.len();
+            }
+            bytes += bucket.calls.iter().map(Call::size).sum::<usize>();
+        });
+        (calls, bytes)
     }
 
     #[test]
     fn each_caller_finds_its_own_for_an_hour() {
-        let mut shelves = Shelves::default();
-        let start = Clock::system().instant();
-        shelves.keep(&owner("a"), vec![("call_1".to_owned(), blob(3))], start);
-        let find = |shelves: &Shelves, who: &Owner, after: u64| {
-            let then = start + Duration::from_secs(after);
-            shelves.find(who, "call_1", then).map(|blob| blob.size())
-        };
-        assert_eq!(find(&shelves, &owner("a"), 3599), Some(3));
-        assert_eq!(find(&shelves, &owner("a"), 3600), None);
-        assert_eq!(find(&shelves, &owner("b"), 0), None);
-        let elsewhere = Owner::new("a", &UpstreamName::new("other"));
-        assert_eq!(find(&shelves, &elsewhere, 0), None);
-        shelves.keep(&owner("a"), vec![("call_1".to_owned(), blob(5))], start);
-        assert_eq!(find(&shelves, &owner("a"), 0), Some(5));
-        assert_eq!(shelves.bytes, total(&shelves));
+        let (memory, clock) = memory();
+        keep(&memory, "a", "call_1", 3);
+        assert_eq!(find(&memory, "b", "call_1"), None);
+        let elsewhere = memory.view("a", &UpstreamName::new("other"));
+        assert!(elsewhere.find("call_1").is_none());
+        clock.advance(Duration::from_secs(3599));
+        assert_eq!(find(&memory, "a", "call_1"), Some(3));
+        // A later call of the same caller keeps the earlier one no longer.
+        keep(&memory, "a", "call_2", 3);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(find(&memory, "a", "call_1"), None);
+        assert_eq!(find(&memory, "a", "call_2"), Some(3));
+        keep(&memory, "a", "call_2", 5);
+        assert_eq!(find(&memory, "a", "call_2"), Some(5));
+        assert_eq!(memory.buckets.weight(), counted(&memory, "a").1);
     }
 
     #[test]
     fn a_caller_is_bounded_in_calls_and_bytes() {
-        let mut shelves = Shelves::default();
-        let now = Clock::system().instant();
+        let (memory, _) = memory();
         for n in 0..200 {
-            shelves.keep(&owner("a"), vec![(format!("call_{n}"), blob(10))], now);
+            keep(&memory, "a", &format!("call_{n}"), 10);
         }
-        assert_eq!(shelves.by_owner[&owner("a")].calls.len(), MAX_CALLS);
-        assert!(shelves.find(&owner("a"), "call_135", now).is_none());
-        assert!(shelves.find(&owner("a"), "call_136", now).is_some());
-        shelves.keep(
-            &owner("a"),
-            vec![("big".to_owned(), blob(MAX_BYTES - 3))],
-            now,
-        );
-        assert_eq!(shelves.by_owner[&owner("a")].calls.len(), 1);
-        shelves.keep(
-            &owner("a"),
-            vec![("too big".to_owned(), blob(MAX_BYTES))],
-            now,
-        );
-        assert_eq!((shelves.by_owner.len(), shelves.bytes), (0, 0));
+        assert_eq!(counted(&memory, "a").0, MAX_CALLS);
+        assert_eq!(find(&memory, "a", "call_135"), None);
+        assert!(find(&memory, "a", "call_136").is_some());
+        keep(&memory, "a", "big", MAX_BYTES - 3);
+        assert_eq!(counted(&memory, "a").0, 1);
+        keep(&memory, "a", "too big", MAX_BYTES);
+        assert_eq!((memory.buckets.len(), memory.buckets.weight()), (0, 0));
     }
 
     #[test]
     fn all_callers_together_are_bounded_and_the_quietest_goes_first() {
-        let mut shelves = Shelves::default();
-        let start = Clock::system().instant();
+        let (memory, _) = memory();
         let count = MAX_BYTES_OVERALL / (200 << 10) + 10;
         for n in 0..count {
-            let now = start + Duration::from_secs(n as u64);
-            let caller = owner(&n.to_string());
-            shelves.keep(&caller, vec![("call".to_owned(), blob(200 << 10))], now);
+            keep(&memory, &n.to_string(), "call", 200 << 10);
         }
-        assert!(shelves.bytes <= MAX_BYTES_OVERALL && shelves.bytes == total(&shelves));
-        let now = start + Duration::from_secs(count as u64);
-        assert!(shelves.find(&owner("0"), "call", now).is_none());
-        let last = owner(&(count - 1).to_string());
-        assert!(shelves.find(&last, "call", now).is_some());
+        assert!(memory.buckets.weight() <= MAX_BYTES_OVERALL);
+        assert_eq!(memory.buckets.weight(), counted(&memory, "").1);
+        assert_eq!(find(&memory, "0", "call"), None);
+        assert!(find(&memory, &(count - 1).to_string(), "call").is_some());
     }
 }

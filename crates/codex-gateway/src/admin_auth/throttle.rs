@@ -4,10 +4,11 @@
 //! Only failures count, so a check must not consume anything: a program that polls `/api` with the
 //! right token every second is never slowed down.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::bounded_map::BoundedMap;
 
 /// Wrong secrets of one kind that an address may send in a burst; one more is allowed every
 /// [`REFILL`]. Secrets have 192 random bits, so this only keeps guessing from costing anything.
@@ -16,9 +17,8 @@ const REFILL: Duration = Duration::from_secs(6);
 /// The same for all addresses together, for the kinds whose check queries the store.
 const BURST_OVERALL: u32 = 300;
 const REFILL_OVERALL: Duration = Duration::from_millis(200);
-/// Most addresses that are remembered. The next one replaces the address whose failures would
-/// expire first.
-const ADDRESSES: usize = 4096;
+/// Most addresses that are remembered. The next one replaces the address that failed longest ago.
+const MAX_ADDRESSES: usize = 4096;
 
 /// What is guessed at. Each kind is counted separately, so that wrong links do not lock out whoever
 /// has the token.
@@ -41,16 +41,20 @@ impl SecretKind {
 }
 
 /// Counts failures.
-#[derive(Default)]
 pub(super) struct Throttle {
-    failures: Mutex<Failures>,
+    /// When the failures of an address will have expired.
+    by_address: BoundedMap<(IpAddr, SecretKind), Instant>,
+    /// The same for all addresses together.
+    overall: Mutex<Option<Instant>>,
 }
 
-#[derive(Default)]
-struct Failures {
-    /// When the failures of an address will have expired.
-    by_address: HashMap<(IpAddr, SecretKind), Instant>,
-    overall: Option<Instant>,
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            by_address: BoundedMap::new(MAX_ADDRESSES),
+            overall: Mutex::default(),
+        }
+    }
 }
 
 impl Throttle {
@@ -64,34 +68,28 @@ impl Throttle {
         from: Option<IpAddr>,
         now: Instant,
     ) -> Result<(), u32> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = from.and_then(|from| failures.by_address.get(&(network(from), kind)));
-        wait(known.copied(), now, BURST, REFILL)?;
+        let known = from.and_then(|from| self.by_address.get(&(network(from), kind)));
+        wait(known, now, BURST, REFILL)?;
         if kind.queries_store() {
-            wait(failures.overall, now, BURST_OVERALL, REFILL_OVERALL)?;
+            wait(*self.overall(), now, BURST_OVERALL, REFILL_OVERALL)?;
         }
         Ok(())
     }
 
     /// Counts a wrong secret.
     pub(super) fn record_failure(&self, kind: SecretKind, from: Option<IpAddr>, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if kind.queries_store() {
-            failures.overall = Some(later(failures.overall, now, REFILL_OVERALL));
+            let mut overall = self.overall();
+            *overall = Some(later(*overall, now, REFILL_OVERALL));
         }
         let Some(from) = from else { return };
-        let known = &mut failures.by_address;
-        let from = (network(from), kind);
-        if known.len() >= ADDRESSES && !known.contains_key(&from) {
-            known.retain(|_, expires_at| *expires_at > now);
-            if known.len() >= ADDRESSES
-                && let Some(first) = known.iter().min_by_key(|(_, at)| **at).map(|(of, _)| *of)
-            {
-                known.remove(&first);
-            }
-        }
-        let expires_at = later(known.get(&from).copied(), now, REFILL);
-        known.insert(from, expires_at);
+        self.by_address.update((network(from), kind), |expires_at| {
+            *expires_at = Some(later(*expires_at, now, REFILL));
+        });
+    }
+
+    fn overall(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.overall.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,12 +178,12 @@ mod tests {
     fn memory_is_bounded_and_a_network_counts_as_one() {
         let throttle = Throttle::default();
         let now = Clock::system().instant();
-        for index in 0..2 * u32::try_from(ADDRESSES).unwrap() {
+        for index in 0..2 * u32::try_from(MAX_ADDRESSES).unwrap() {
             let from = Some(IpAddr::from(index.to_be_bytes()));
             throttle.record_failure(SecretKind::Token, from, now);
         }
-        let known = throttle.failures.lock().unwrap().by_address.len();
-        assert_eq!(known, ADDRESSES);
+        let known = throttle.by_address.len();
+        assert_eq!(known, MAX_ADDRESSES);
         for index in 0..BURST {
             let one = format!("2001:db8::{index:x}");
             throttle.record_failure(SecretKind::Token, Some(from(&one)), now);

@@ -3,7 +3,6 @@
 
 mod pieces;
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -16,6 +15,7 @@ use gateway_wire::failure::SendState;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
+use crate::bounded_map::BoundedMap;
 use crate::request_body::{TailRefused, Upload};
 use crate::upstream::failure::{TransportFailure, TransportKind};
 pub use pieces::Pieces;
@@ -114,7 +114,7 @@ impl ReplyBody {
 ///
 /// The library knows one time to connect per pool, so upstreams with the same time share one.
 pub struct UpstreamClient {
-    pools: Mutex<HashMap<CallTimes, Pool>>,
+    pools: BoundedMap<CallTimes, Pool>,
 }
 
 #[derive(Clone)]
@@ -139,33 +139,29 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// theirs.
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
-/// Most header fields of an answer. The library's own bound is a hundred, and Codex reads open
+/// Most header fields of a response. The library's own bound is a hundred, and Codex reads open
 /// families of them.
-const HEAD_FIELDS: usize = 512;
+const MAX_HEAD_FIELDS: usize = 512;
+/// Most pools: reloads with ever new times do not make ever more.
+const MAX_POOLS: usize = 64;
 
 impl UpstreamClient {
     /// Builds the first pool. Fails when the TLS roots of the system cannot be loaded.
     pub fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
-        let pool = Pool::new(times)?;
-        Ok(Self {
-            pools: Mutex::new(HashMap::from([(times, pool)])),
-        })
+        let pools = BoundedMap::new(MAX_POOLS);
+        pools.insert(times, Pool::new(times)?);
+        Ok(Self { pools })
     }
 
-    /// The pool of such times, built when it is first needed. Reloads with ever new times do not
-    /// make ever more.
+    /// The pool for these times, built when it is first needed.
     fn pool(&self, times: CallTimes) -> Result<Pool, reqwest::Error> {
-        const MOST: usize = 64;
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&times) {
-            return Ok(pool.clone());
+        if let Some(pool) = self.pools.get(&times) {
+            return Ok(pool);
         }
-        if pools.len() >= MOST {
-            pools.clear();
-        }
-        let pool = Pool::new(times)?;
-        pools.insert(times, pool.clone());
-        Ok(pool)
+        self.pools.update(times, |slot| match slot {
+            Some(pool) => Ok(pool.clone()),
+            None => Ok(slot.insert(Pool::new(times)?).clone()),
+        })
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -290,7 +286,7 @@ impl Pool {
                 .pool_idle_timeout(POOL_IDLE)
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(60))
-                .http1_max_headers(HEAD_FIELDS)
+                .http1_max_headers(MAX_HEAD_FIELDS)
                 .http2_adaptive_window(true)
                 .referer(false)
         };
