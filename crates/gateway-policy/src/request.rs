@@ -13,8 +13,8 @@ use crate::model_id::ModelId;
 
 /// Who sends a request. Alone, it decides which models a caller may see.
 ///
-/// `plan` and `client` are claims that nobody verified: a rule may label and rewrite by them, but
-/// they authorise nothing.
+/// `plan` and `client` are unverified claims: a rule may label and rewrite by them, but they
+/// authorise nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// How the caller authenticates upstream.

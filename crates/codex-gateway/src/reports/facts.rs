@@ -37,7 +37,7 @@ pub fn to_stored(key: &RefusalKey, fact: &LearnedRefusal) -> StoredFact {
     }
 }
 
-/// As policy reads it; `None` for a model id that nobody could have asked for.
+/// As policy reads it; `None` for an invalid model id.
 pub fn from_stored(stored: &StoredFact) -> Option<(RefusalKey, LearnedRefusal)> {
     let key = RefusalKey {
         upstream: UpstreamName::new(&stored.upstream),

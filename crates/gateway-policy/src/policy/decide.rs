@@ -278,8 +278,8 @@ impl Policy {
             .collect()
     }
 
-    /// Whether the rules would let this request through, were it for `model`, and nobody refused it
-    /// recently.
+    /// Whether the rules would let this request through, were it for `model`, and its
+    /// upstream is not known to refuse it.
     fn serves(&self, evaluation: &Evaluation<'_, '_>, model: &ModelId) -> bool {
         let rule = evaluation.first_rule(model);
         let (model, rule) = match rule.map(|rule| &rule.action) {

@@ -20,7 +20,7 @@ impl Policy {
         self.lint_chains(input, problems);
     }
 
-    /// Whether a model of the catalogue is asked as Responses-Lite; nobody can say of others.
+    /// Whether a model is asked as Responses-Lite; `None` when the catalogue does not know it.
     fn is_lite(&self, model: &ModelId) -> Option<bool> {
         self.catalog.entry(model).map(ModelEntry::is_lite)
     }

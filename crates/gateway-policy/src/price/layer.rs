@@ -17,7 +17,7 @@ pub enum UnpricedReason {
     /// Rows cover the id, but none on that day.
     #[error("no price is known for this model on that day")]
     NotOnThatDay,
-    /// The table says that nobody publishes a price.
+    /// The table says that no price is published.
     #[error("{0}")]
     NoPublishedPrice(String),
     /// The sum does not fit a 64-bit count of nano-dollars.
@@ -34,7 +34,7 @@ pub(super) struct Layer {
     pub(super) globs: Vec<usize>,
     /// Folded id → folded id.
     pub(super) aliases: BTreeMap<String, String>,
-    /// Folded id → why nobody publishes a price.
+    /// Folded id → why no price is published.
     pub(super) unpriced: BTreeMap<String, String>,
     pub(super) digest: String,
 }

@@ -9,7 +9,7 @@ use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 use serde::{Deserialize, Deserializer};
 
-/// A request that nobody sends.
+/// A request that is not sent.
 #[derive(Debug, Clone, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
