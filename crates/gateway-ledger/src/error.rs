@@ -92,12 +92,10 @@ impl LedgerError {
     }
 
     pub(crate) fn migration(context: &'static str, source: MigrateError) -> Self {
-        match source {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                Self::caused(LedgerErrorKind::Unavailable, context, database_words(error))
-            }
-            error => Self::caused(LedgerErrorKind::Corrupt, context, error),
+        if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = source {
+            return Self::caused(LedgerErrorKind::Unavailable, context, database_words(error));
         }
+        Self::caused(LedgerErrorKind::Corrupt, context, source)
     }
 
     /// Names the file or directory that it is about.
