@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use gateway_wire::request::{HeadScanner, RequestErrorKind, features, scan};
-use gateway_wire::splice::{Edit, splice_all};
+use gateway_wire::splice::{Edit, splice};
 use gateway_wire::{adjust, stream_usage};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
@@ -53,7 +53,7 @@ fuzz_target!(|data: &[u8]| {
         }
         (Err(_), Err(_)) => return,
     };
-    let _ = features(body);
+    let _ = features(body, &head);
     let _ = adjust::adjust(
         body,
         &adjust::Adjustments {
@@ -78,7 +78,7 @@ fuzz_target!(|data: &[u8]| {
         edits.push(edit);
     }
     let body = Bytes::copy_from_slice(body);
-    let sent = splice_all(&body, edits)
+    let sent = splice(&body, edits)
         .expect("both places lie in the body")
         .concat();
     let sent: Value = serde_json::from_slice(&sent).expect("what is sent is JSON");

@@ -2,6 +2,7 @@
 //! body is played by the upstream.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gateway_tests::client::Reply;
 use gateway_tests::gateway::{Config, Gateway};
@@ -416,4 +417,42 @@ async fn a_request_is_made_to_fit_and_the_answer_says_how() {
         None,
         "nothing was changed"
     );
+}
+
+#[tokio::test]
+async fn a_gateway_killed_during_a_fallback_records_the_model_that_was_asked_last() {
+    let first = Upstream::with(only("gpt-5.5", refusing(400, CHATGPT_REFUSAL))).await;
+    let second = Upstream::with(Script::steps(vec![Step::Stall])).await;
+    let tables = format!(
+        "[upstreams.second]\nbase_url = \"{}\"\nwire_api = \"responses\"\ncredential = \"none\"\n\n\
+         [[rules]]\nname = \"elsewhere\"\nwhen = {{ model = \"gpt-5.4\" }}\nthen = {{ send = \"second\" }}\n\n\
+         [fallback]\n\"gpt-5.5\" = [\"gpt-5.4\"]\n",
+        second.base_url()
+    );
+    let mut gateway = Gateway::start(&Config::to(&first).rest(&tables)).await;
+    let waiting = tokio::spawn(by_key(&gateway.client()).try_open());
+    second
+        .wait_until("the fallback", |requests| requests.len() == 1)
+        .await;
+    gateway.signal("KILL");
+    gateway.wait_for_exit(Duration::from_secs(5)).await;
+    drop(waiting);
+    gateway.start_again().await;
+    let entries = gateway.entries().await;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let entry = &entries[0];
+    let attempts = entry["attempts"].as_array().unwrap();
+    assert_eq!(
+        json!([
+            entry["outcome"],
+            entry["decision"],
+            entry["model_requested"],
+            entry["model_served"],
+            entry["upstream"],
+        ]),
+        json!(["interrupted", "fell-back", "gpt-5.5", "gpt-5.4", "second"])
+    );
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0]["model"], "gpt-5.5");
+    assert_eq!(attempts[0]["failure"], "unsupported_model");
 }

@@ -1,91 +1,97 @@
-//! THE WALK of one request, in the order of `docs/ARCHITECTURE.md`: accept → who → what → decide →
-//! admit → intent → attempt(s) → commit → pump → settle. Each step is one call here; what it does
-//! is in its own file.
+//! THE WALK of one request, in the order of `docs/ARCHITECTURE.md`: accept → authenticate → read →
+//! decide → reserve → send → commit → pump → settle. Each step is one call here; what it does is in
+//! its own file, and what it finds out is added to the [`Exchange`].
 
-pub mod answer;
 pub mod attempt;
+pub mod authenticate;
+pub mod client_response;
+pub mod decide;
 pub mod deliver;
+pub mod forwarding;
 pub mod head;
 pub mod limiter;
-pub mod machine;
-pub mod prepare;
+pub mod proxy;
 pub mod pump;
+pub mod read;
+pub mod reply;
 pub mod settle;
+pub mod stream_processor;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::HeaderValue;
-use http::Request;
+use gateway_policy::{AttemptPlan, PolicyRequest};
 use http::request::Parts;
+use http::{HeaderValue, Request};
 
-use crate::app::App;
 use crate::config::OnDisconnect;
 use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
+use crate::identity::caller::Caller;
+use crate::identity::grant::Grant;
 use crate::ids::RequestId;
-use crate::record::Exchange;
-use answer::Answer;
-use attempt::Reached;
-use gateway_ledger::Outcome;
+use crate::record::{Arrival, AttemptFacts, End, Exchange, RequestFacts};
+use crate::request_body::RequestBody;
+use attempt::{Attempts, PlannedRequest};
+use authenticate::{Keyless, authenticate};
+use client_response::ResponseSender;
+use deliver::Delivery;
+use forwarding::Forwarding;
+use proxy::Proxy;
+use read::Content;
+use reply::UpstreamReply;
 
 /// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client
 /// does.
 ///
 /// Dropping this future tells the exchange that the client has gone.
-pub async fn run(app: Arc<App>, endpoint: Endpoint, request: Request<Body>) -> Response {
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .cloned()
-        .unwrap_or_else(RequestId::generate);
-    let limit = app.live.load().settings.server.max_concurrent;
-    let Some(permit) = app.concurrency.try_acquire(limit) else {
-        return overloaded(&app, endpoint, &id);
+pub async fn run(proxy: Arc<Proxy>, endpoint: Endpoint, request: Request<Body>) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let arrival = Arrival {
+        id: id.unwrap_or_else(RequestId::generate),
+        endpoint,
+        at: proxy.clock.now(),
+        instant: proxy.clock.instant(),
+        trace_parent: proxy.recorder.trace_parent(request.headers()),
     };
-    let (answer, answered) = Answer::channel(app.deadline.clone());
-    let told_id = id.clone();
-    let mut exchange = Exchange::new(id.clone(), endpoint, app.clock.now(), app.clock.instant());
-    exchange.trace_parent = app.traces.parent(request.headers());
-    let tasks = app.tasks.clone();
+    let config = proxy.config.load_full();
+    let limit = config.settings.server.max_concurrent;
+    let Some(permit) = proxy.concurrency.try_acquire(limit) else {
+        return overloaded(&proxy, &arrival);
+    };
+    let (sender, response) = ResponseSender::channel(proxy.shutdown.clone());
+    let tasks = proxy.tasks.clone();
     tasks.spawn_exchange(async move {
-        let in_flight = app
+        let in_flight = proxy
             .metrics
             .in_flight
             .with_label_values(&[endpoint.as_str()]);
         in_flight.inc();
-        let sent = Sent::default();
-        let walk = AssertUnwindSafe(walk(&app, exchange, request, answer, &sent)).catch_unwind();
+        let mut exchange = Exchange::new(arrival);
+        let walk = walk(&proxy, &config, &mut exchange, request, sender);
         // A panic stays inside one request, and what was sent still ends in the ledger.
-        if walk.await.is_err() {
+        if AssertUnwindSafe(walk).catch_unwind().await.is_err() {
+            let id = &exchange.arrival.id;
             tracing::error!(request.id = %id, "the exchange panicked; please report this");
-            let sent = sent.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match sent {
-                Some(exchange) => settle::panicked(&app, *exchange).await,
-                // Nothing was sent; what was set aside is given back.
-                None => app.books.withdraw(&id),
-            }
+            settle::panicked(&proxy.recorder, &config, &mut exchange).await;
         }
         in_flight.dec();
         drop(permit);
     });
-    answered.await.unwrap_or_else(|_| {
-        GatewayError::new(
-            ErrorCode::InternalError,
-            format!("internal error; the gateway's log has more under request id {told_id}"),
-        )
-        .into_response()
-    })
+    response
+        .await
+        .unwrap_or_else(|_| GatewayError::internal().into_response())
 }
 
-/// No place is free. Nothing was looked at, so that a flood costs little: no caller is known, and
-/// nothing goes into the ledger.
-fn overloaded(app: &App, endpoint: Endpoint, id: &RequestId) -> Response {
-    app.metrics
+/// As many exchanges run as may. Nothing was looked at, so that a flood costs little: no caller is
+/// known, and nothing goes into the ledger.
+fn overloaded(proxy: &Proxy, arrival: &Arrival) -> Response {
+    proxy
+        .metrics
         .limit_rejections
         .with_label_values(&["max_concurrent"])
         .inc();
@@ -95,75 +101,174 @@ fn overloaded(app: &App, endpoint: Endpoint, id: &RequestId) -> Response {
          [server]); try again in a moment",
     );
     tracing::info!(
-        request.id = %id,
-        endpoint = endpoint.as_str(),
+        request.id = %arrival.id,
+        endpoint = arrival.endpoint.as_str(),
         status = error.status().as_u16(),
         error = error.code.as_str(),
         "refused: `max_concurrent` requests are running"
     );
     let mut response = error.into_response();
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+    if let Ok(id) = HeaderValue::from_str(arrival.id.as_str()) {
         response.headers_mut().insert("x-gateway-request-id", id);
     }
     response
 }
 
-/// The exchange as it was when its intent was written: what a panic leaves behind.
-type Sent = Mutex<Option<Box<Exchange>>>;
-
 async fn walk(
-    app: &Arc<App>,
-    mut exchange: Exchange,
+    proxy: &Proxy,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
     request: Request<Body>,
-    mut answer: Answer,
-    sent: &Sent,
+    mut sender: ResponseSender,
 ) {
-    let live = app.live.load_full();
     let (parts, body) = request.into_parts();
-    let cancels = live.settings.server.on_disconnect == OnDisconnect::Cancel;
-    let reached = tokio::select! {
-        reached = toward_upstream(app, &live, &mut exchange, &parts, body, sent) => reached,
-        () = answer.client_gone(), if cancels => {
+    let delivery = Delivery {
+        recorder: &proxy.recorder,
+        reasoning: &proxy.reasoning,
+        config,
+        shutdown: &proxy.shutdown,
+        parts: &parts,
+    };
+    let cancels = config.settings.server.on_disconnect == OnDisconnect::Cancel;
+    let reply = tokio::select! {
+        reply = toward_upstream(proxy, config, exchange, &parts, body) => reply,
+        () = sender.client_gone(), if cancels => {
             // Dropping the attempt closed the upstream's connection.
-            exchange.outcome = Outcome::ClientGone;
-            return settle::cut_off(app, &live, exchange).await;
+            return settle::cut_off(&proxy.recorder, config, exchange, End::ClientGone).await;
         }
-        () = app.deadline.cancelled() => {
-            exchange.outcome = Outcome::Interrupted;
-            settle::note_open_call(&mut exchange);
-            Err(GatewayError::new(
+        () = proxy.shutdown.cancelled() => {
+            exchange.note_open_call();
+            let stopping = GatewayError::new(
                 ErrorCode::GatewayStopping,
                 "the gateway is being stopped; try again in a moment",
-            ))
+            );
+            return delivery.refuse(exchange, End::Stopped, stopping, sender).await;
         }
     };
-    match reached {
-        Ok(reached) => deliver::deliver(app, &live, exchange, &parts, reached, answer).await,
-        Err(error) => deliver::refuse(app, &live, exchange, &parts, error, answer).await,
+    // 7 to 9. Commit, pump, settle.
+    match reply {
+        Ok(reply) => delivery.deliver(exchange, reply, sender).await,
+        Err(error) => delivery.refuse(exchange, End::Refused, error, sender).await,
     }
 }
 
 /// Steps 2 to 6: everything before the client hears anything.
 async fn toward_upstream(
-    app: &Arc<App>,
-    live: &Arc<ActiveConfig>,
+    proxy: &Proxy,
+    config: &ActiveConfig,
     exchange: &mut Exchange,
     parts: &Parts,
     body: Body,
-    sent: &Sent,
-) -> Result<Reached, GatewayError> {
-    // 2. Who.
-    let caller = prepare::who(app, live, exchange, parts)?;
-    // 3. What.
-    let content = prepare::what(live, exchange, parts, body).await?;
-    // 4. Decide.
-    let route = prepare::decide(app, live, exchange, parts, &caller, content)?;
-    let grant = app.limiter.grant(&caller);
-    let route = prepare::weigh(&grant, exchange, route).await?;
-    // 5. Admit, and write down what is about to be sent.
-    app.limiter.reserve(live, &grant, exchange).await?;
-    prepare::intent(app, exchange).await?;
-    *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(exchange.clone()));
-    // 6. Attempt(s).
-    attempt::attempts(app, live, exchange, parts, (&caller, &grant), route).await
+) -> Result<UpstreamReply, GatewayError> {
+    let endpoint = exchange.arrival.endpoint;
+    // 2. Authenticate.
+    let settings = &config.settings;
+    let caller = authenticate(
+        &proxy.keys,
+        settings,
+        &proxy.instance,
+        parts,
+        Keyless::Refused,
+    )?;
+    authenticate::check_route(&caller)?;
+    let caller = Arc::new(caller);
+    exchange.caller = Some(Arc::clone(&caller));
+    exchange.request = RequestFacts::of_headers(&parts.headers);
+    // 3. Read.
+    let content = read::read_body(config, endpoint, parts, body).await?;
+    let grant = proxy.limiter.grant(&caller);
+    let attempts = Attempts {
+        upstream: &proxy.upstream,
+        learned: &proxy.learned,
+        catalogs: &proxy.catalogs,
+        reasoning: &proxy.reasoning,
+        limiter: &proxy.limiter,
+        recorder: &proxy.recorder,
+        metrics: &proxy.metrics,
+        clock: &proxy.clock,
+        config,
+        grant: &grant,
+        request: Forwarding {
+            parts,
+            caller: &caller,
+            settings,
+            instance: &proxy.instance,
+        },
+    };
+    match content {
+        Content::Json(body) => {
+            exchange.request.add_turn(&parts.headers, &body.head);
+            exchange.request.add_body(&body);
+            // 4. Decide.
+            let plan = decide(proxy, config, exchange, &caller, &body)?;
+            let is_limited = !grant.limits().is_empty();
+            let headers = &parts.headers;
+            let planned = PlannedRequest::new(plan, *body, endpoint, headers, is_limited).await?;
+            exchange.request.add_body(&planned.body);
+            exchange.attempt = Some(AttemptFacts::of(&planned.plan, &planned.attempt, &caller));
+            limiter::check_background(&grant, &planned.body.head)?;
+            // 5. Reserve.
+            reserve(proxy, config, exchange, &grant).await?;
+            // 6. Send.
+            attempts.by_plan(exchange, planned).await
+        }
+        Content::Opaque(body) => {
+            exchange.request.bytes = body.len() as u64;
+            // 4. Decide.
+            let upstream = decide::route_upstream(config, &caller)?;
+            exchange.attempt = Some(AttemptFacts::at(upstream, &caller));
+            decide::check_credential(config, endpoint, &caller, upstream)?;
+            // 5. Reserve.
+            reserve(proxy, config, exchange, &grant).await?;
+            // 6. Send.
+            attempts.pass_on(exchange, upstream, body).await
+        }
+    }
+}
+
+/// Step 4 of a request that names a model.
+fn decide(
+    proxy: &Proxy,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
+    caller: &Caller,
+    body: &RequestBody,
+) -> Result<AttemptPlan, GatewayError> {
+    let endpoint = exchange.arrival.endpoint;
+    let model = read::requested_model(&body.head)?;
+    exchange.request.model = Some(model.clone());
+    let request = &exchange.request;
+    let memory = proxy
+        .learned
+        .view(caller, request.turn.session_id.as_deref());
+    let asked = PolicyRequest {
+        client_wire: endpoint.wire(),
+        effort: body.head.effort.as_deref(),
+        kind: request.kind(),
+        has_previous_response: body.head.previous_response_id.is_some(),
+        ..caller.subject(request.client.as_deref()).request(&model)
+    };
+    let policy = &config.settings.policy;
+    let (decided, plan) = decide::decide(policy, &asked, &memory, caller.key.as_ref());
+    exchange.decided = decided;
+    let plan = plan?;
+    exchange.attempt = Some(AttemptFacts::of(&plan, &plan.first, caller));
+    for attempt in std::iter::once(&plan.first).chain(&plan.rest) {
+        decide::check_credential(config, endpoint, caller, &attempt.upstream)?;
+    }
+    Ok(plan)
+}
+
+/// Step 5: limits and budgets, at the decided model's price; then what is about to be sent is
+/// written, so that a crash loses nothing.
+async fn reserve(
+    proxy: &Proxy,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
+    grant: &Grant,
+) -> Result<(), GatewayError> {
+    proxy.limiter.reserve(config, grant, exchange).await?;
+    proxy.recorder.begin(exchange).await?;
+    exchange.is_dispatched = true;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! HTTP: what is served where, who asks, and the errors this gateway makes itself.
 
 pub mod admin;
+pub mod conditional;
 pub mod dashboard;
 pub mod listener;
 pub mod models;

@@ -4,12 +4,13 @@
 //!
 //! 1. **Accept** (`http/router.rs`, `server.rs`): header limits, Host, Origin, request id. A
 //!    concurrency slot is taken and held until the last byte.
-//! 2. **Authenticate** (`identity/credentials.rs`): the credential becomes a caller with auth
+//! 2. **Authenticate** (`exchange/authenticate.rs`): the credential becomes a caller with auth
 //!    route, label, plan claim, gateway key and team.
-//! 3. **Read** (`request_body.rs`): the head of the body (model, stream and what the rules match),
+//! 3. **Read** (`exchange/read.rs`): the head of the body (model, stream and what the rules match),
 //!    plus the rest, which is buffered or still arriving.
-//! 4. **Decide** (`gateway_policy`): a plan or a refusal. Pure; `explain` makes the same call.
-//! 5. **Reserve** (`exchange/prepare.rs`): limits reserve the estimated cost at the decided model's
+//! 4. **Decide** (`exchange/decide.rs`): a plan or a refusal. Pure; `explain` makes the same call.
+//!    If the plan needs the whole body, the rest of it is read now.
+//! 5. **Reserve** (`exchange/limiter.rs`): limits reserve the estimated cost at the decided model's
 //!    price; the intent is written.
 //! 6. **Send** (`exchange/attempt.rs`): rewrite the model, send, classify the response. Another
 //!    attempt follows only on "unsupported model" and before the first byte.

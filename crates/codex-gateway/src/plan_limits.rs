@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::identity::caller::Caller;
 use crate::metrics::Metrics;
-use crate::record::Exchange;
+use crate::record::AnswerFacts;
 use crate::secret::digest;
 
 /// The limit that Codex itself spends.
@@ -96,20 +97,15 @@ impl PlanWatch {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what an exchange was told, if its caller has a ChatGPT plan.
-    pub fn note(&self, exchange: &Exchange, now: Timestamp) {
-        let Some(caller) = &exchange.caller else {
-            return;
-        };
+    /// Reads what an answer tells its caller, if that one has a ChatGPT plan.
+    pub fn note(&self, caller: &Caller, answer: &AnswerFacts, now: Timestamp) {
         if caller.route != AuthRoute::Chatgpt {
             return;
         }
-        let events = exchange.plan_limits.iter();
         // Events come later than the head and are newer.
-        let told: Vec<PlanLimits> = exchange
-            .plan_head
-            .as_deref()
-            .cloned()
+        let head = answer.plan_limits.as_deref().cloned();
+        let events = answer.summary.plan_limits.iter();
+        let told: Vec<PlanLimits> = head
             .into_iter()
             .chain(events.filter_map(|event| PlanLimits::from_event(event)))
             .collect();

@@ -1,14 +1,19 @@
-//! One client request and everything that happened to it: plain data, gathered along the walk.
+//! One exchange as plain data, in the order in which it becomes known: the request, the attempt that
+//! serves it, and how it ended. Decides nothing.
 
+mod ending;
+mod losses;
+mod request_facts;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use gateway_ledger::{AttemptRecord, Outcome};
-use gateway_policy::{Attempt, AttemptPlan, AuthRoute, Billing, DecisionKind, ModelId, Upstream};
-use gateway_wire::Usage;
-use gateway_wire::codex::{PlanLimits, RequestKind, TurnMetadata};
-use gateway_wire::stream::Repairs;
-use gateway_wire::translate::{Loss, LossKind};
+use gateway_ledger::{AttemptRecord, EntryResult};
+use gateway_policy::{
+    Attempt, AttemptPlan, AuthRoute, Billing, DecisionKind, ModelId, RuleRef, Upstream,
+};
+use gateway_wire::SendState;
+use gateway_wire::translate::Loss;
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
@@ -16,187 +21,227 @@ use crate::endpoint::Endpoint;
 use crate::identity::caller::Caller;
 use crate::ids::RequestId;
 use crate::request_body::TailWatch;
+pub use ending::{AnswerFacts, End, Ending, is_cut_short};
+pub use losses::{count_losses, describe_losses};
+pub use request_facts::RequestFacts;
 
-/// Where the token counts come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// The upstream said so.
-    Reported(Usage),
-    /// Worked out from what was sent and seen, because the exchange was cut off.
-    Estimated(Usage),
-    /// Nobody knows. Never zero.
-    Unknown,
-}
-
-impl Counted {
-    /// The counts, however they were found.
-    pub const fn usage(self) -> Option<Usage> {
-        match self {
-            Self::Reported(usage) | Self::Estimated(usage) => Some(usage),
-            Self::Unknown => None,
-        }
-    }
-}
-
-/// The exchange.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what was found out along the walk, each by itself; no states of one machine"
-)]
-#[derive(Debug, Clone)]
+/// An exchange on its way. Each step of the walk adds what it found out, so that whatever cuts the
+/// exchange off finds it here.
+#[derive(Debug)]
 pub struct Exchange {
-    pub id: RequestId,
-    pub endpoint: Endpoint,
-    pub started_at: Timestamp,
-    pub started: Instant,
-    pub caller: Option<Caller>,
-    /// What the client calls itself.
-    pub client: Option<String>,
-    pub turn: TurnMetadata,
-    /// The client's own span, where it sent one and spans are made.
-    pub trace_parent: Option<SpanContext>,
-    pub model_requested: Option<ModelId>,
-    pub model_served: Option<ModelId>,
-    pub upstream: Option<String>,
-    /// Which kind of money it costs.
-    pub billing: Billing,
-    /// Whether a budget or a limit counts what it uses.
-    pub is_limited: bool,
-    pub decision: Option<DecisionKind>,
-    pub rule: Option<String>,
-    /// The request's own bound on its output.
-    pub max_output_tokens: Option<u64>,
-    pub attempts: Vec<AttemptRecord>,
-    /// Status that the client got.
-    pub status: Option<u16>,
-    pub outcome: Outcome,
-    /// The failure class or error code behind an outcome that is no success.
-    pub error: Option<String>,
-    pub counted: Counted,
-    pub provider_cost_nanos: Option<i64>,
-    pub service_tier_requested: Option<String>,
-    pub service_tier: Option<String>,
-    pub upstream_response_id: Option<String>,
-    /// From accepting the request to the first generated event.
-    pub first_token: Option<Duration>,
-    /// Bytes of the plain request body, for estimates.
-    pub request_bytes: u64,
-    /// Tells how many they really are, where the body was sent on while it came.
-    pub tail: Option<TailWatch>,
-    /// Characters of generated text that were seen, for estimates.
-    pub output_chars: u64,
+    pub arrival: Arrival,
+    pub caller: Option<Arc<Caller>>,
+    pub request: RequestFacts,
+    pub decided: Decided,
+    /// Who serves; `None` before that is decided. Replaced as a whole by each attempt.
+    pub attempt: Option<AttemptFacts>,
+    /// Every call to an upstream, in order.
+    pub calls: Vec<AttemptRecord>,
     /// Whether an intent was written, so that the ledger expects an entry.
     pub is_dispatched: bool,
-    /// Whether the client asked for a stream.
-    pub is_stream: bool,
-    /// Whether the upstream's token counts could not be true.
-    pub is_usage_refused: bool,
-    /// What had to be mended on the way.
-    pub mended: Repairs,
-    /// Plan limits that the answer's head told.
-    pub plan_head: Option<Box<PlanLimits>>,
-    /// Plan-limit events that passed.
-    pub plan_limits: Vec<Bytes>,
-    /// What translation could not carry, of the request that was answered and of its answer.
+    /// Whether it has ended and is recorded.
+    pub is_settled: bool,
+}
+
+/// What is known when a request is accepted.
+#[derive(Debug)]
+pub struct Arrival {
+    pub id: RequestId,
+    pub endpoint: Endpoint,
+    pub at: Timestamp,
+    /// The same moment, for measuring durations.
+    pub instant: Instant,
+    /// The client's own span, where it sent one and spans are made.
+    pub trace_parent: Option<SpanContext>,
+}
+
+/// What the rules decided.
+#[derive(Debug, Default)]
+pub struct Decided {
+    pub rule: Option<RuleRef>,
+    /// Whether they, or the limits of a gateway key, refuse the model.
+    pub is_rejected: bool,
+}
+
+/// What belongs to one attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptFacts {
+    pub upstream: Arc<Upstream>,
+    /// `None` at an endpoint whose requests name none.
+    pub model: Option<ModelId>,
+    pub decision: Option<DecisionKind>,
+    /// Which kind of money it costs.
+    pub billing: Billing,
+    /// What the translation of the request could not carry.
     pub losses: Vec<Loss>,
-    /// What was changed in the request beside its model, in words; `None` when nothing was.
+    /// What was changed in the request beside its model, in words.
     pub adjusted: Option<String>,
+    /// The class of the upstream's refusal.
+    pub failure: Option<&'static str>,
+    /// Follows a body that is sent on while it arrives.
+    pub upload: Option<TailWatch>,
+}
+
+/// A settled exchange: what the ledger, the metrics, the traces and the log are made of.
+#[derive(Debug)]
+pub struct ExchangeRecord<'a> {
+    pub exchange: &'a Exchange,
+    pub answer: AnswerFacts,
+    /// The error code or failure class behind an outcome that is not a success.
+    pub error: Option<String>,
+    pub result: EntryResult,
+    /// From accepting the request to its end.
+    pub duration: Duration,
 }
 
 impl Exchange {
     /// A request that was just accepted.
-    pub fn new(id: RequestId, endpoint: Endpoint, started_at: Timestamp, started: Instant) -> Self {
+    pub fn new(arrival: Arrival) -> Self {
         Self {
-            id,
-            endpoint,
-            started_at,
-            started,
+            arrival,
             caller: None,
-            client: None,
-            turn: TurnMetadata::default(),
-            trace_parent: None,
-            model_requested: None,
-            model_served: None,
-            upstream: None,
-            billing: Billing::Metered,
-            is_limited: false,
-            decision: None,
-            rule: None,
-            max_output_tokens: None,
-            attempts: Vec::new(),
-            status: None,
-            outcome: Outcome::Failed,
-            error: None,
-            counted: Counted::Unknown,
-            provider_cost_nanos: None,
-            service_tier_requested: None,
-            service_tier: None,
-            upstream_response_id: None,
-            first_token: None,
-            request_bytes: 0,
-            tail: None,
-            output_chars: 0,
+            request: RequestFacts::default(),
+            decided: Decided::default(),
+            attempt: None,
+            calls: Vec::new(),
             is_dispatched: false,
-            is_stream: false,
-            is_usage_refused: false,
-            mended: Repairs::default(),
-            plan_head: None,
-            plan_limits: Vec::new(),
-            losses: Vec::new(),
-            adjusted: None,
+            is_settled: false,
         }
     }
 
-    /// Takes over who asks.
-    pub fn ask_by(&mut self, caller: Caller) {
-        self.billing = match caller.route {
-            AuthRoute::Chatgpt => Billing::Plan,
-            AuthRoute::ApiKey | AuthRoute::GatewayKey | AuthRoute::Anonymous => Billing::Metered,
-        };
-        self.caller = Some(caller);
+    /// The auth route, once the caller is known.
+    pub fn route(&self) -> Option<AuthRoute> {
+        self.caller.as_ref().map(|caller| caller.route)
     }
 
-    /// Takes over where it goes. A plan pays for what its own sign-in is sent to; where a rule
-    /// sends the request on with another credential, that one's owner gets a bill.
-    pub fn send_to(&mut self, upstream: &Upstream) {
-        self.upstream = Some(upstream.name.to_string());
-        let is_signed_in = self
-            .caller
-            .as_ref()
-            .is_some_and(|caller| caller.route == AuthRoute::Chatgpt);
-        self.billing = if is_signed_in && upstream.credential.is_callers() {
-            Billing::Plan
-        } else {
-            Billing::Metered
-        };
+    /// The upstream's name.
+    pub fn upstream(&self) -> Option<&str> {
+        let attempt = self.attempt.as_ref()?;
+        Some(attempt.upstream.name.as_str())
     }
 
-    /// Takes over who serves.
-    pub fn serve_by(&mut self, plan: &AttemptPlan, attempt: &Attempt) {
-        self.model_served = Some(attempt.model.clone());
-        self.send_to(&attempt.upstream);
-        self.decision = Some(plan.decision(attempt));
+    /// The model that serves.
+    pub fn model_served(&self) -> Option<&ModelId> {
+        self.attempt.as_ref()?.model.as_ref()
     }
 
-    /// How often each kind of loss happened, in the order of the documentation.
-    pub fn loss_counts(&self) -> impl Iterator<Item = (LossKind, u64)> {
-        LossKind::ALL.iter().filter_map(|kind| {
-            let count = self.losses.iter().filter(|loss| loss.kind == *kind).count();
-            (count > 0).then_some((*kind, count as u64))
-        })
+    /// Whether another model serves than the one that was asked for.
+    pub fn is_model_changed(&self) -> bool {
+        let served = self.model_served();
+        served.is_some() && served != self.request.model.as_ref()
     }
 
-    /// The losses as a header and a log field say them: `kind=count,…`; `None` when there are none.
-    pub fn losses_text(&self) -> Option<String> {
-        let words: Vec<String> = self
-            .loss_counts()
-            .map(|(kind, count)| format!("{}={count}", kind.as_str()))
-            .collect();
-        (!words.is_empty()).then(|| words.join(","))
+    /// What became of the requested model.
+    pub fn decision(&self) -> Option<DecisionKind> {
+        if self.decided.is_rejected {
+            return Some(DecisionKind::Rejected);
+        }
+        self.attempt.as_ref()?.decision
     }
 
-    /// What the request is for, in the words of policy.
-    pub fn kind(&self) -> RequestKind {
-        self.turn.request_kind.unwrap_or_default()
+    /// The name of the rule that decided.
+    pub fn rule(&self) -> Option<&str> {
+        self.decided.rule.as_ref().map(|rule| &*rule.name)
+    }
+
+    /// Which kind of money it costs; before an attempt, that of the caller's route.
+    pub fn billing(&self) -> Billing {
+        match &self.attempt {
+            Some(attempt) => attempt.billing,
+            None if self.route() == Some(AuthRoute::Chatgpt) => Billing::Plan,
+            None => Billing::Metered,
+        }
+    }
+
+    /// Bytes of the plain request body, as far as they have come.
+    pub fn request_bytes(&self) -> u64 {
+        let upload = self.attempt.as_ref().and_then(|it| it.upload.as_ref());
+        let sent = upload.map_or(0, TailWatch::bytes);
+        self.request.bytes.max(sent)
+    }
+
+    /// Whether an upstream began to answer with anything but a refusal.
+    pub fn was_answered(&self) -> bool {
+        self.calls.iter().any(is_answer)
+    }
+
+    /// A call is noted when its answer begins. One that was cut off before that may have reached
+    /// the upstream all the same.
+    pub fn note_open_call(&mut self) {
+        if !self.is_dispatched || self.calls.last().is_some_and(is_answer) {
+            return;
+        }
+        let Some(attempt) = &self.attempt else { return };
+        self.calls
+            .push(attempt.call(None, None, SendState::Ambiguous));
+    }
+}
+
+fn is_answer(call: &AttemptRecord) -> bool {
+    call.status.is_some_and(|status| status < 400)
+}
+
+impl AttemptFacts {
+    /// An attempt of a plan.
+    pub fn of(plan: &AttemptPlan, attempt: &Attempt, caller: &Caller) -> Self {
+        Self {
+            model: Some(attempt.model.clone()),
+            decision: Some(plan.decision(attempt)),
+            ..Self::at(&attempt.upstream, caller)
+        }
+    }
+
+    /// A request that names no model.
+    pub fn at(upstream: &Arc<Upstream>, caller: &Caller) -> Self {
+        // A plan pays for what its own sign-in is sent to; where a rule sends the request on with
+        // another credential, that one's owner gets a bill.
+        let is_by_plan = caller.route == AuthRoute::Chatgpt && upstream.credential.is_callers();
+        Self {
+            upstream: Arc::clone(upstream),
+            model: None,
+            decision: None,
+            billing: if is_by_plan {
+                Billing::Plan
+            } else {
+                Billing::Metered
+            },
+            losses: Vec::new(),
+            adjusted: None,
+            failure: None,
+            upload: None,
+        }
+    }
+
+    /// Whether both ask the same model at the same upstream.
+    pub fn is_same_target(&self, other: &Self) -> bool {
+        self.model == other.model && self.upstream.name == other.upstream.name
+    }
+
+    /// The record of a call of this attempt.
+    pub fn call(
+        &self,
+        status: Option<u16>,
+        failure: Option<String>,
+        sent: SendState,
+    ) -> AttemptRecord {
+        AttemptRecord {
+            model: self
+                .model
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            upstream: self.upstream.name.to_string(),
+            status,
+            failure,
+            sent,
+        }
+    }
+}
+
+impl ExchangeRecord<'_> {
+    /// Everything that translation could not carry, in both directions.
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> + Clone {
+        let of_request = self.exchange.attempt.iter().flat_map(|it| &it.losses);
+        of_request.chain(&self.answer.losses)
     }
 }

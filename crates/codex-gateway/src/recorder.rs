@@ -1,49 +1,89 @@
-//! The ledger as the request path sees it: an intent before, an entry after.
+//! Where exchanges are recorded: an intent before a request leaves, and at its end the ledger entry,
+//! the metrics, a span and one log line. Computes nothing.
+
+use std::sync::Arc;
 
 use gateway_ledger::{
     Attribution, DispatchRecord, InstanceId, Intent, Ledger, LedgerEntry, Settled, TurnRecord,
 };
-use gateway_policy::DecisionKind;
+use gateway_policy::{DecisionKind, ModelId};
+use gateway_wire::Usage;
+use http::HeaderMap;
+use opentelemetry::trace::SpanContext;
 
+use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::ids::RequestId;
 use crate::metrics::Metrics;
-use crate::record::Exchange;
+use crate::model_labels::ModelLabels;
+use crate::plan_limits::PlanWatch;
+use crate::record::{Exchange, ExchangeRecord, describe_losses};
+use crate::traces::Traces;
 
-/// The books of this process.
-pub struct Books {
-    ledger: Ledger,
-    instance: InstanceId,
+/// Records the exchanges of this process.
+pub struct Recorder {
+    pub ledger: Ledger,
+    pub instance: InstanceId,
+    pub metrics: Arc<Metrics>,
+    pub traces: Arc<Traces>,
+    pub plan_limits: Arc<PlanWatch>,
+    pub clock: Clock,
 }
 
-impl Books {
-    /// Over an opened ledger.
-    pub fn new(ledger: Ledger, instance: InstanceId) -> Self {
-        Self { ledger, instance }
+impl Recorder {
+    /// The client's span of which a request is a part.
+    pub fn trace_parent(&self, headers: &HeaderMap) -> Option<SpanContext> {
+        self.traces.parent(headers)
     }
 
-    /// The ledger itself, for reports.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Whose entries these are.
-    pub fn instance(&self) -> &InstanceId {
-        &self.instance
-    }
-
-    /// Writes down what is about to be sent.
+    /// Writes what is about to be sent, so that a crash leaves a trace of it.
     ///
     /// # Errors
-    /// As the conversion from `LedgerError` has it; nothing was spent.
-    pub async fn begin(&self, intent: &Intent) -> Result<(), GatewayError> {
-        Ok(self.ledger.begin(intent).await?)
+    /// When the store does not take it; nothing was sent.
+    pub async fn begin(&self, exchange: &Exchange) -> Result<(), GatewayError> {
+        match intent(exchange) {
+            Some(intent) => Ok(self.ledger.begin(&intent).await?),
+            None => Ok(()),
+        }
     }
 
-    /// Books an entry. Returns when it is as durable as configured.
-    pub async fn settle(&self, entry: LedgerEntry) {
+    /// Writes that another model or upstream is about to be asked.
+    ///
+    /// # Errors
+    /// When the store does not take it; nothing more was sent.
+    pub async fn update(&self, exchange: &Exchange) -> Result<(), GatewayError> {
+        match intent(exchange) {
+            Some(intent) => Ok(self.ledger.update_intent(&intent).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Records an exchange that has ended. Returns when the ledger has its entry as durably as
+    /// configured. Cannot fail the exchange.
+    pub async fn record(&self, record: &ExchangeRecord<'_>, labels: &ModelLabels) {
+        let mut is_unknown = false;
+        // Without a caller there is nobody to attribute an entry to.
+        if let Some(intent) = intent(record.exchange) {
+            let result = record.result.clone();
+            let entry = LedgerEntry { intent, result };
+            is_unknown = entry.is_unknown();
+            self.settle(entry).await;
+        }
+        self.metrics.observe(labels, record, is_unknown);
+        if let Some(caller) = &record.exchange.caller {
+            let at = record.result.finished_at;
+            self.plan_limits.note(caller, &record.answer, at);
+        }
+        self.traces.record(record);
+        log(record);
+    }
+
+    async fn settle(&self, entry: LedgerEntry) {
         let id = entry.id().clone();
-        match self.ledger.settle(entry).await {
+        let began = self.clock.instant();
+        let settled = self.ledger.settle(entry).await;
+        let took = self.clock.instant().saturating_duration_since(began);
+        self.metrics.ledger_commit.observe(took.as_secs_f64());
+        match settled {
             Settled::Committed | Settled::Queued => {}
             Settled::Spooled => {
                 tracing::warn!(request.id = %id, "the store does not answer; the entry is safe in the spool");
@@ -53,55 +93,79 @@ impl Books {
             }
         }
     }
+}
 
-    /// Gives back what was set aside for an exchange that ends without an entry.
-    pub fn withdraw(&self, id: &RequestId) {
-        self.ledger.withdraw(id.entry());
-    }
+/// What the ledger knows of an exchange before it ends; `None` without a caller.
+fn intent(exchange: &Exchange) -> Option<Intent> {
+    let caller = exchange.caller.as_ref()?;
+    let arrival = &exchange.arrival;
+    let request = &exchange.request;
+    let key = caller.key.as_ref();
+    Some(Intent {
+        id: arrival.id.entry().clone(),
+        started_at: arrival.at,
+        attribution: Attribution {
+            route: caller.route,
+            caller: Some(caller.label.clone()),
+            key: key.map(|key| key.id.clone()),
+            team: key.and_then(|key| key.team.clone()),
+        },
+        turn: TurnRecord {
+            session_id: request.turn.session_id.clone(),
+            thread_id: request.turn.thread_id.clone(),
+            turn_id: request.turn.turn_id.clone(),
+            request_kind: Some(request.kind().as_str().to_owned()),
+        },
+        endpoint: arrival.endpoint.as_str().to_owned(),
+        is_free: arrival.endpoint.is_free(),
+        model_requested: request.model.as_ref().map(ToString::to_string),
+        service_tier_requested: request.service_tier.clone(),
+        dispatch: dispatch(exchange),
+    })
+}
 
-    /// The intent of an exchange; `None` where nobody is known whom it could be booked on.
-    pub fn intent(&self, exchange: &Exchange) -> Option<Intent> {
-        let caller = exchange.caller.as_ref()?;
-        Some(Intent {
-            id: exchange.id.entry().clone(),
-            started_at: exchange.started_at,
-            attribution: Attribution {
-                route: caller.route,
-                caller: Some(caller.label.clone()),
-                key: caller.key.as_ref().map(|key| key.id.clone()),
-                team: caller.key.as_ref().and_then(|key| key.team.clone()),
-            },
-            turn: TurnRecord {
-                session_id: exchange.turn.session_id.clone(),
-                thread_id: exchange.turn.thread_id.clone(),
-                turn_id: exchange.turn.turn_id.clone(),
-                request_kind: Some(exchange.kind().as_str().to_owned()),
-            },
-            endpoint: exchange.endpoint.as_str().to_owned(),
-            is_free: exchange.endpoint.is_free(),
-            model_requested: exchange.model_requested.as_ref().map(ToString::to_string),
-            service_tier_requested: exchange.service_tier_requested.clone(),
-            dispatch: DispatchRecord {
-                upstream: exchange.upstream.clone(),
-                model_served: exchange.model_served.as_ref().map(ToString::to_string),
-                decision: exchange.decision.unwrap_or(DecisionKind::Passed),
-                rule: exchange.rule.clone(),
-                attempts: exchange.attempts.clone(),
-                billing: exchange.billing,
-            },
-        })
+/// Where it goes, and why.
+fn dispatch(exchange: &Exchange) -> DispatchRecord {
+    DispatchRecord {
+        upstream: exchange.upstream().map(str::to_owned),
+        model_served: exchange.model_served().map(ToString::to_string),
+        decision: exchange.decision().unwrap_or(DecisionKind::Passed),
+        rule: exchange.rule().map(str::to_owned),
+        attempts: exchange.calls.clone(),
+        billing: exchange.billing(),
     }
+}
 
-    /// Whether the store takes entries.
-    pub fn is_healthy(&self) -> bool {
-        self.ledger.health().ok
-    }
-
-    /// Sets the gauges that are read at each scrape.
-    pub fn observe(&self, metrics: &Metrics) {
-        let health = self.ledger.health();
-        metrics
-            .ledger_queue_depth
-            .set(i64::try_from(health.queue_depth + health.spool_depth).unwrap_or(i64::MAX));
-    }
+/// The one line of an exchange.
+fn log(record: &ExchangeRecord<'_>) {
+    let ExchangeRecord {
+        exchange, result, ..
+    } = record;
+    let usage = result.usage;
+    let adjusted = exchange.attempt.as_ref().map(|it| it.adjusted.as_deref());
+    tracing::info!(
+        request.id = %exchange.arrival.id,
+        endpoint = exchange.arrival.endpoint.as_str(),
+        route = exchange.route().map(gateway_policy::AuthRoute::as_str),
+        caller = exchange.caller.as_ref().map(|caller| caller.label.as_str()),
+        upstream = exchange.upstream(),
+        model.requested = exchange.request.model.as_ref().map(ModelId::as_str),
+        model.served = exchange.model_served().map(ModelId::as_str),
+        decision = exchange.decision().map(DecisionKind::as_str),
+        rule = exchange.rule(),
+        attempts = exchange.calls.len(),
+        status = result.status,
+        outcome = result.outcome.as_str(),
+        error = record.error.as_deref(),
+        usage.input_tokens = usage.map(Usage::input),
+        usage.cached_input_tokens = usage.map(Usage::cached_input),
+        usage.output_tokens = usage.map(Usage::output),
+        cost_nanos = result.cost.nanos,
+        billing = exchange.billing().as_str(),
+        translation.losses = describe_losses(record.losses()),
+        adjusted = adjusted.flatten(),
+        ttft_ms = result.ttft_ms,
+        duration_ms = result.duration_ms,
+        "exchange {}", result.outcome.as_str()
+    );
 }

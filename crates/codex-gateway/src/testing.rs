@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::FromRef;
 use axum::response::Response;
 use gateway_ledger::{
-    Attribution, CostSource, DispatchRecord, EntryId, InstanceId, Intent, LedgerEntry, TurnRecord,
+    Attribution, CostSource, DispatchRecord, EntryId, InstanceId, Intent, Ledger, LedgerEntry,
+    TurnRecord,
 };
 use gateway_ledger::{Outcome, UsageSource};
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
@@ -19,16 +21,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::admin_auth::AdminAuth;
 use crate::app::App;
-use crate::cli::serve;
 use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
 use crate::config::{self, Overrides, Settings, SourceMap};
 use crate::data_dir::DataDir;
+use crate::endpoint::Endpoint;
 use crate::http::listener::ListenerRole;
 use crate::http::router::router;
 use crate::http::state::HttpState;
 use crate::identity::caller::Caller;
+use crate::ids::RequestId;
+use crate::record::{Arrival, Exchange};
 
 /// The day whose prices hold in tests.
 pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 20);
@@ -50,7 +55,7 @@ pub(crate) fn configured(text: &str) -> (Settings, SourceMap) {
 
 /// A whole process without a socket.
 pub(crate) struct Process {
-    pub(crate) app: Arc<App>,
+    pub(crate) app: App,
     pub(crate) dir: TempDir,
 }
 
@@ -61,26 +66,25 @@ impl Process {
         let data_dir = DataDir::open(dir.path()).unwrap();
         let (settings, places) = configured(config);
         let live = ActiveConfig::new(settings, places).unwrap();
-        let app = serve::assemble(live, &data_dir, Clock::system())
-            .await
-            .unwrap();
+        let app = App::open(live, &data_dir, Clock::system()).await.unwrap();
         Self { app, dir }
+    }
+
+    /// A part that handlers are given.
+    pub(crate) fn part<T: FromRef<HttpState>>(&self) -> T {
+        T::from_ref(self.app.state())
     }
 
     /// Sends a request through the router.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = router(
-            HttpState::new(Arc::clone(&self.app)),
-            ListenerRole::Everything,
-        )
-        .oneshot(request)
-        .await;
+        let router = router(self.app.state().clone(), ListenerRole::Everything);
+        let response = router.oneshot(request).await;
         Answer::read(response.unwrap()).await
     }
 
     /// A request of an administrator.
     pub(crate) async fn api(&self, method: &str, path: &str) -> Answer {
-        let token = self.app.admin.token();
+        let token = self.part::<Arc<AdminAuth>>().token();
         let token = token.expose();
         let request = Request::builder()
             .method(method)
@@ -99,8 +103,8 @@ impl Process {
 
     /// Ends the background work.
     pub(crate) async fn stop(self) {
-        self.app.tasks.stop().await;
-        self.app.books.ledger().close().await;
+        self.app.tasks().stop().await;
+        self.part::<Ledger>().close().await;
     }
 }
 
@@ -178,6 +182,17 @@ pub(crate) fn entry(started_at: Timestamp, route: AuthRoute, model: &str) -> Led
     result.cost.source = CostSource::Calculated;
     result.cost.nanos = Some(1000);
     entry
+}
+
+/// An exchange that was just accepted.
+pub(crate) fn exchange(clock: &Clock) -> Exchange {
+    Exchange::new(Arrival {
+        id: RequestId::generate(),
+        endpoint: Endpoint::Responses,
+        at: clock.now(),
+        instant: clock.instant(),
+        trace_parent: None,
+    })
 }
 
 /// Somebody signed in with ChatGPT.

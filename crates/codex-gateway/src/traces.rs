@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use gateway_ledger::Outcome;
+use gateway_policy::{AuthRoute, DecisionKind, ModelId};
+use gateway_wire::Usage;
 use http::HeaderMap;
-use jiff::Timestamp;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -27,8 +28,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use crate::config;
-use crate::config::active::ActiveConfig;
-use crate::record::Exchange;
+use crate::record::{Exchange, ExchangeRecord};
 
 /// Longest wait for a collector, at each batch and at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,11 +86,13 @@ impl Traces {
     }
 
     /// Hands over the span of an exchange that has ended. Does not wait.
-    pub fn record(&self, live: &ActiveConfig, exchange: &Exchange, now: Timestamp) {
+    pub fn record(&self, record: &ExchangeRecord<'_>) {
         let Some((_, tracer)) = &self.to else {
             return;
         };
+        let exchange = record.exchange;
         let parent = exchange
+            .arrival
             .trace_parent
             .clone()
             .map_or_else(Context::new, |parent| {
@@ -99,13 +101,13 @@ impl Traces {
         let builder = tracer
             .span_builder(name(exchange))
             .with_kind(SpanKind::Client)
-            .with_start_time(SystemTime::from(exchange.started_at))
-            .with_attributes(attributes(live, exchange));
+            .with_start_time(SystemTime::from(exchange.arrival.at))
+            .with_attributes(attributes(record));
         let mut span = builder.start_with_context(tracer, &parent);
-        if error_type(exchange).is_some() {
+        if error_type(record).is_some() {
             span.set_status(Status::error(""));
         }
-        span.end_with_timestamp(SystemTime::from(now));
+        span.end_with_timestamp(SystemTime::from(record.result.finished_at));
     }
 
     /// Sends what waits, for a few seconds at most. Blocks: not for a task of the runtime.
@@ -120,110 +122,83 @@ impl Traces {
 
 /// What is done, in the words of the semantic conventions; their word for both protocols is `chat`.
 fn operation(exchange: &Exchange) -> &'static str {
-    if exchange.endpoint.names_a_model() {
+    let endpoint = exchange.arrival.endpoint;
+    if endpoint.names_a_model() {
         "chat"
     } else {
-        exchange.endpoint.as_str()
+        endpoint.as_str()
     }
 }
 
 fn name(exchange: &Exchange) -> String {
-    match &exchange.model_requested {
+    match &exchange.request.model {
         Some(model) => format!("{} {model}", operation(exchange)),
         None => operation(exchange).to_owned(),
     }
 }
 
 /// What went wrong, where the gateway or the upstream is to blame.
-fn error_type(exchange: &Exchange) -> Option<&str> {
-    match exchange.outcome {
+fn error_type<'a>(record: &'a ExchangeRecord<'_>) -> Option<&'a str> {
+    let outcome = record.result.outcome;
+    match outcome {
         Outcome::Completed | Outcome::ClientGone => None,
         Outcome::Failed | Outcome::Rejected | Outcome::UpstreamTruncated | Outcome::Interrupted => {
-            Some(
-                exchange
-                    .error
-                    .as_deref()
-                    .unwrap_or_else(|| exchange.outcome.as_str()),
-            )
+            Some(record.error.as_deref().unwrap_or_else(|| outcome.as_str()))
         }
     }
 }
 
-fn attributes(live: &ActiveConfig, exchange: &Exchange) -> Vec<KeyValue> {
+fn attributes(record: &ExchangeRecord<'_>) -> Vec<KeyValue> {
+    let ExchangeRecord {
+        exchange, result, ..
+    } = record;
+    let request = &exchange.request;
     let mut list = List(Vec::with_capacity(24));
     list.add("gen_ai.operation.name", Some(operation(exchange)));
-    list.text("gen_ai.provider.name", exchange.upstream.as_deref());
-    list.text(
-        "gen_ai.request.model",
-        model(exchange.model_requested.as_ref()),
-    );
-    list.text(
-        "gen_ai.response.model",
-        model(exchange.model_served.as_ref()),
-    );
-    list.text(
-        "gen_ai.response.id",
-        exchange.upstream_response_id.as_deref(),
-    );
-    list.text(
-        "gen_ai.conversation.id",
-        exchange.turn.session_id.as_deref(),
-    );
+    list.text("gen_ai.provider.name", exchange.upstream());
+    list.text("gen_ai.request.model", model(request.model.as_ref()));
+    list.text("gen_ai.response.model", model(exchange.model_served()));
+    list.text("gen_ai.response.id", result.upstream_response_id.as_deref());
+    list.text("gen_ai.conversation.id", request.turn.session_id.as_deref());
     list.text(
         "openai.request.service_tier",
-        exchange.service_tier_requested.as_deref(),
+        request.service_tier.as_deref(),
     );
     list.text(
         "openai.response.service_tier",
-        exchange.service_tier.as_deref(),
+        result.service_tier.as_deref(),
     );
-    if let Some(usage) = exchange.counted.usage() {
-        for (name, count) in [
-            ("gen_ai.usage.input_tokens", usage.input()),
-            ("gen_ai.usage.cache_read.input_tokens", usage.cached_input()),
-            (
-                "gen_ai.usage.cache_creation.input_tokens",
-                usage.cache_write(),
-            ),
-            ("gen_ai.usage.output_tokens", usage.output()),
-            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning()),
-        ] {
-            list.add(name, i64::try_from(count).ok());
-        }
+    if let Some(usage) = result.usage {
+        list.usage(usage);
     }
-    let upstream = exchange
-        .upstream
-        .as_deref()
-        .and_then(|name| live.settings.policy.upstream(name))
-        .and_then(|upstream| upstream.base_url.parse::<http::Uri>().ok());
-    if let Some(address) = upstream {
-        list.text("server.address", address.host());
-        let is_tls = address.scheme_str() == Some("https");
-        let port = address.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        list.add("server.port", Some(i64::from(port)));
+    if let Some(attempt) = &exchange.attempt {
+        list.server(&attempt.upstream.base_url);
     }
-    list.text("error.type", error_type(exchange));
-    list.add("http.response.status_code", exchange.status.map(i64::from));
-    list.text("codex_gateway.request_id", Some(exchange.id.as_str()));
-    list.add("codex_gateway.outcome", Some(exchange.outcome.as_str()));
+    list.text("error.type", error_type(record));
+    list.add("http.response.status_code", result.status.map(i64::from));
+    list.text(
+        "codex_gateway.request_id",
+        Some(exchange.arrival.id.as_str()),
+    );
+    list.add("codex_gateway.outcome", Some(result.outcome.as_str()));
     list.add(
         "codex_gateway.route",
-        exchange.caller.as_ref().map(|caller| caller.route.as_str()),
+        exchange.route().map(AuthRoute::as_str),
     );
     list.add(
         "codex_gateway.decision",
-        exchange.decision.map(gateway_policy::DecisionKind::as_str),
+        exchange.decision().map(DecisionKind::as_str),
     );
-    list.text("codex_gateway.rule", exchange.rule.as_deref());
+    list.text("codex_gateway.rule", exchange.rule());
     list.add(
         "codex_gateway.attempts",
-        i64::try_from(exchange.attempts.len()).ok(),
+        i64::try_from(exchange.calls.len()).ok(),
     );
     list.0
 }
 
-fn model(id: Option<&gateway_policy::ModelId>) -> Option<&str> {
-    id.map(gateway_policy::ModelId::as_str)
+fn model(id: Option<&ModelId>) -> Option<&str> {
+    id.map(ModelId::as_str)
 }
 
 /// Attributes, of which the unknown ones are left out.
@@ -236,6 +211,31 @@ impl List {
 
     fn text(&mut self, name: &'static str, value: Option<&str>) {
         self.add(name, value.map(str::to_owned));
+    }
+
+    fn usage(&mut self, usage: Usage) {
+        for (name, count) in [
+            ("gen_ai.usage.input_tokens", usage.input()),
+            ("gen_ai.usage.cache_read.input_tokens", usage.cached_input()),
+            (
+                "gen_ai.usage.cache_creation.input_tokens",
+                usage.cache_write(),
+            ),
+            ("gen_ai.usage.output_tokens", usage.output()),
+            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning()),
+        ] {
+            self.add(name, i64::try_from(count).ok());
+        }
+    }
+
+    fn server(&mut self, base_url: &str) {
+        let Ok(address) = base_url.parse::<http::Uri>() else {
+            return;
+        };
+        self.text("server.address", address.host());
+        let is_tls = address.scheme_str() == Some("https");
+        let port = address.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        self.add("server.port", Some(i64::from(port)));
     }
 }
 

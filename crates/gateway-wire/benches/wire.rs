@@ -7,7 +7,7 @@ use divan::{Bencher, black_box};
 use gateway_wire::WireApi;
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::request::{features, scan};
-use gateway_wire::splice::splice;
+use gateway_wire::splice::{Edit, splice};
 use gateway_wire::sse::Splitter;
 
 fn main() {
@@ -82,16 +82,17 @@ fn scan_and_splice(bencher: Bencher<'_, '_>, size: usize) {
     let body = Bytes::from(body(size));
     bencher.counter(BytesCount::new(body.len())).bench(|| {
         let model = scan(black_box(&body)).ok()?.model?;
-        splice(&body, model.span, "gpt-5.4").ok()
+        splice(&body, vec![Edit::string(model.span, "gpt-5.4")]).ok()
     });
 }
 
 #[divan::bench(args = SIZES)]
 fn features_of_body(bencher: Bencher<'_, '_>, size: usize) {
     let body = body(size);
+    let head = scan(&body).unwrap_or_default();
     bencher
         .counter(BytesCount::new(body.len()))
-        .bench(|| features(black_box(&body)));
+        .bench(|| features(black_box(&body), &head));
 }
 
 #[divan::bench]

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 /// What to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adjustments {
+    /// `model` becomes this.
+    pub model: Option<String>,
     /// `reasoning.effort` (or `reasoning_effort`) becomes this.
     pub effort: Option<String>,
     /// `text.verbosity` (or `verbosity`) becomes this.
@@ -36,6 +38,9 @@ const LITE_METADATA: &str = "ws_request_header_x_openai_internal_codex_responses
 /// When the body is no JSON object, or `input` no list where its items are to be changed.
 pub fn adjust(body: &[u8], wanted: &Adjustments) -> Result<Vec<u8>, AdjustError> {
     let mut object: Object<'_> = serde_json::from_slice(body)?;
+    if let Some(model) = &wanted.model {
+        object.set_text("model", model)?;
+    }
     if let Some(effort) = &wanted.effort {
         object.set_text_in("reasoning", "effort", effort)?;
         object.set_text("reasoning_effort", effort)?;
@@ -254,6 +259,7 @@ mod tests {
     #[test]
     fn only_the_members_that_are_there_change_and_all_else_keeps_its_bytes() {
         let wanted = Adjustments {
+            model: Some("n\"2".into()),
             effort: Some("high".into()),
             verbosity: Some("medium".into()),
             ..Adjustments::default()

@@ -38,21 +38,11 @@ impl Edit {
     }
 }
 
-/// The body with `value` as a JSON string in the place of `span`: what stands before, the new
-/// value, what follows.
+/// The body with all edits made, in pieces.
 ///
-/// `body` may be the first part of a streamed body, if it holds the whole value.
-pub fn splice(body: &Bytes, span: Range<usize>, value: &str) -> Result<[Bytes; 3], SpliceError> {
-    is_within(body, 0, &span)?;
-    Ok([
-        body.slice(..span.start),
-        Bytes::from(span::quote(value)),
-        body.slice(span.end..),
-    ])
-}
-
-/// The body with all edits made, in pieces. Edits that overlap are refused.
-pub fn splice_all(body: &Bytes, mut edits: Vec<Edit>) -> Result<Vec<Bytes>, SpliceError> {
+/// # Errors
+/// When an edit lies outside the body, or over another one.
+pub fn splice(body: &Bytes, mut edits: Vec<Edit>) -> Result<Vec<Bytes>, SpliceError> {
     edits.sort_by_key(|edit| edit.span.start);
     let mut pieces = Vec::with_capacity(edits.len() * 2 + 1);
     let mut at = 0;
@@ -85,7 +75,8 @@ mod tests {
 
     fn spliced(body: &str, id: &str) -> String {
         let span = scan(body.as_bytes()).unwrap().model.unwrap().span;
-        let pieces = splice(&Bytes::copy_from_slice(body.as_bytes()), span, id).unwrap();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let pieces = splice(&body, vec![Edit::string(span, id)]).unwrap();
         String::from_utf8(pieces.concat()).unwrap()
     }
 
@@ -113,20 +104,22 @@ mod tests {
             "x".repeat(1 << 20)
         ));
         let span = scan(&body).unwrap().model.unwrap().span;
-        let [before, value, after] = splice(&body, span, "other").unwrap();
+        let pieces = splice(&body, vec![Edit::string(span, "other")]).unwrap();
+        assert_eq!(pieces.len(), 3);
         assert_eq!(
-            (before.as_ptr(), &value[..]),
+            (pieces[0].as_ptr(), &pieces[1][..]),
             (body.as_ptr(), &b"\"other\""[..])
         );
-        assert_eq!(after.as_ptr(), body.slice(12..).as_ptr());
+        assert_eq!(pieces[2].as_ptr(), body.slice(12..).as_ptr());
     }
 
     #[test]
     fn a_range_outside_the_body_is_refused() {
         let body = Bytes::from_static(b"{}");
-        assert!(splice(&body, 1..3, "x").is_err());
+        let insert = |span| splice(&body, vec![Edit::string(span, "x")]);
+        assert!(insert(1..3).is_err());
         assert_eq!(
-            splice(&body, Range { start: 2, end: 1 }, "x"),
+            insert(Range { start: 2, end: 1 }),
             Err(SpliceError {
                 start: 2,
                 end: 1,
@@ -142,10 +135,10 @@ mod tests {
             span,
             text: Bytes::from_static(text),
         };
-        let all = splice_all(&body, vec![edit(8..8, b"x"), edit(1..3, b"--")]).unwrap();
+        let all = splice(&body, vec![edit(8..8, b"x"), edit(1..3, b"--")]).unwrap();
         assert_eq!(all.concat(), b"0--34567x89");
-        assert!(splice_all(&body, vec![edit(1..3, b""), edit(2..4, b"")]).is_err());
-        assert!(splice_all(&body, vec![edit(9..11, b"")]).is_err());
+        assert!(splice(&body, vec![edit(1..3, b""), edit(2..4, b"")]).is_err());
+        assert!(splice(&body, vec![edit(9..11, b"")]).is_err());
     }
 
     fn json_value() -> impl Strategy<Value = serde_json::Value> {

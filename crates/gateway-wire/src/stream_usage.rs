@@ -69,12 +69,12 @@ fn ask_within(body: &[u8], at: usize) -> Edit {
 mod tests {
     use super::*;
     use crate::request::scan;
-    use crate::splice::splice_all;
+    use crate::splice::splice;
     use proptest::prelude::*;
 
     fn asked(body: &str) -> Option<String> {
         let edit = ask(body.as_bytes())?;
-        let pieces = splice_all(&Bytes::copy_from_slice(body.as_bytes()), vec![edit]).unwrap();
+        let pieces = splice(&Bytes::copy_from_slice(body.as_bytes()), vec![edit]).unwrap();
         Some(String::from_utf8(pieces.concat()).unwrap())
     }
 

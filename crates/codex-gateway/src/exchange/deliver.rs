@@ -1,378 +1,325 @@
 //! Steps 7 to 9 as the client sees them: the head once, the bytes as they come, the terminal event
 //! after the ledger has the entry.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod large;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use gateway_ledger::Outcome;
 use gateway_policy::UpstreamName;
 use gateway_wire::codex::PlanLimits;
-use gateway_wire::stream::{Step, Terminal};
+use gateway_wire::reply::read_reply;
+use gateway_wire::stream::ReplySummary;
 use gateway_wire::translate::ReasoningBlob;
-use gateway_wire::{WireApi, reply, synthesize};
+use gateway_wire::{WireApi, synthesize};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
 use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
-use crate::exchange::answer::{Answer, Outlet};
-use crate::exchange::attempt::{Reached, WholeReply, WholeTranslation};
-use crate::exchange::machine::{self, Machine};
-use crate::exchange::pump::{self, Pump, PumpTimes, StreamEnd};
-use crate::exchange::{head, settle};
-use crate::record::Exchange;
-use crate::upstream::client::ReplyBody;
+use crate::exchange::client_response::{BodySender, ResponseSender};
+use crate::exchange::head;
+use crate::exchange::pump::{Pump, StreamEnd, drain_after_terminal};
+use crate::exchange::reply::{BufferedReply, OpenStream, ReplyContent, UpstreamReply};
+use crate::exchange::settle::settle;
+use crate::identity::client;
+use crate::reasoning::ReasoningMemory;
+use crate::record::{AnswerFacts, End, Ending, Exchange};
+use crate::recorder::Recorder;
+use large::{LargeBody, LargeEnd};
 
-/// A stream that has begun.
-pub struct OpenStream {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub machine: Machine,
-    pub wire: WireApi,
-    pub body: ReplyBody,
-    /// What was read while a fallback was possible.
-    pub held: Vec<Step>,
-    pub times: PumpTimes,
-    /// The upstream has already ended, cleanly or not.
-    pub ended: Option<StreamEnd>,
+/// Delivers the answer of one exchange.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    pub recorder: &'a Recorder,
+    pub reasoning: &'a ReasoningMemory,
+    pub config: &'a ActiveConfig,
+    /// Cancelled when running streams may not go on.
+    pub shutdown: &'a CancellationToken,
+    /// The client's request.
+    pub parts: &'a Parts,
 }
 
-/// Answers with an error of our own. In a shape that costs a Codex user six tries and not thirty
-/// where waiting may help.
-pub async fn refuse(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    mut exchange: Exchange,
-    parts: &Parts,
-    error: GatewayError,
-    answer: Answer,
-) {
-    exchange.error = Some(error.code.as_str().to_owned());
-    // An intent may be written, but nobody was asked for anything.
-    if exchange.attempts.is_empty() {
-        exchange.outcome = Outcome::Rejected;
+impl Delivery<'_> {
+    /// Answers with an error of our own. In a shape that costs a Codex user six tries and not
+    /// thirty where waiting may help.
+    pub async fn refuse(
+        self,
+        exchange: &mut Exchange,
+        end: End,
+        error: GatewayError,
+        sender: ResponseSender,
+    ) {
+        let code = error.code;
+        let mut response = if self.is_refused_in_stream(exchange, code) {
+            let event = synthesize::response_failed(None, code.as_str(), &error.message);
+            let mut response = (StatusCode::OK, event).into_response();
+            set_event_stream(response.headers_mut());
+            response
+        } else {
+            error.into_response()
+        };
+        head::describe(response.headers_mut(), exchange, &[]);
+        let ending = Ending {
+            status: Some(response.status().as_u16()),
+            error: Some(code.as_str()),
+            ..Ending::without_answer(end)
+        };
+        settle(self.recorder, self.config, exchange, ending).await;
+        sender.send(response);
     }
-    let in_stream = head::is_codex(&parts.headers)
-        && head::wants_stream(&exchange, &parts.headers)
-        && matches!(
-            error.code,
-            ErrorCode::UpstreamUnreachable
-                | ErrorCode::UpstreamTimeout
-                | ErrorCode::UpstreamTruncated
-                | ErrorCode::UpstreamUnreadable
-        );
-    let mut response = if in_stream {
-        let event = synthesize::response_failed(None, error.code.as_str(), &error.message);
-        let mut response = (StatusCode::OK, event).into_response();
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        );
-        response
-    } else {
-        error.into_response()
-    };
-    exchange.status = Some(response.status().as_u16());
-    head::describe(&mut response, &exchange);
-    settle::settle(app, live, exchange).await;
-    answer.send(response);
-}
 
-/// Passes on what the upstream answered.
-pub async fn deliver(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    exchange: Exchange,
-    parts: &Parts,
-    reached: Reached,
-    answer: Answer,
-) {
-    match reached {
-        Reached::Stream(stream) => {
-            deliver_stream(app, live, exchange, parts, *stream, answer).await;
+    /// Whether an error is told as an event: by a Codex that waits for a stream, of an upstream
+    /// that failed.
+    fn is_refused_in_stream(self, exchange: &Exchange, code: ErrorCode) -> bool {
+        let headers = &self.parts.headers;
+        client::names_itself(headers)
+            && head::wants_stream(exchange, headers)
+            && matches!(
+                code,
+                ErrorCode::UpstreamUnreachable
+                    | ErrorCode::UpstreamTimeout
+                    | ErrorCode::UpstreamTruncated
+                    | ErrorCode::UpstreamUnreadable
+            )
+    }
+
+    /// Passes on what the upstream answered.
+    pub async fn deliver(
+        self,
+        exchange: &mut Exchange,
+        reply: UpstreamReply,
+        sender: ResponseSender,
+    ) {
+        let UpstreamReply {
+            status,
+            headers,
+            models_etag,
+            content,
+        } = reply;
+        let facts = AnswerFacts {
+            plan_limits: PlanLimits::from_headers(&headers).map(Box::new),
+            ..AnswerFacts::default()
+        };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        *response.headers_mut() = head::toward_client(exchange, &headers, models_etag);
+        match content {
+            ReplyContent::Stream(stream) => {
+                self.deliver_stream(exchange, response, *stream, facts, sender)
+                    .await;
+            }
+            ReplyContent::Whole(reply) => {
+                self.deliver_whole(exchange, response, *reply, facts, sender)
+                    .await;
+            }
         }
-        Reached::Whole(reply) => {
-            deliver_whole(app, live, exchange, *reply, answer).await;
+    }
+
+    async fn deliver_stream(
+        self,
+        exchange: &mut Exchange,
+        mut response: Response,
+        mut stream: OpenStream,
+        mut facts: AnswerFacts,
+        sender: ResponseSender,
+    ) {
+        set_event_stream(response.headers_mut());
+        head::describe(response.headers_mut(), exchange, &[]);
+        let status = response.status();
+        let body = sender.open(response);
+        let (clock, started) = (&self.recorder.clock, exchange.arrival.instant);
+        let mut pump = Pump {
+            processor: &mut stream.processor,
+            upstream: &mut stream.body,
+            client: &body,
+            wire: stream.wire,
+            times: stream.times,
+            on_disconnect: self.config.settings.server.on_disconnect,
+            shutdown: self.shutdown,
+            keepalive_first: !self.parts.headers.contains_key("x-stainless-lang"),
+        };
+        let (held, ended) = (std::mem::take(&mut stream.held), stream.ended.take());
+        let end = pump
+            .run(held, ended, || {
+                let first = &mut facts.first_token;
+                first.get_or_insert_with(|| clock.instant().saturating_duration_since(started));
+            })
+            .await;
+        self.finish_stream(exchange, (status, facts), stream, end, body)
+            .await;
+    }
+
+    /// Settles, then lets the last event go.
+    async fn finish_stream(
+        self,
+        exchange: &mut Exchange,
+        (status, mut facts): (StatusCode, AnswerFacts),
+        mut stream: OpenStream,
+        end: StreamEnd,
+        body: BodySender,
+    ) {
+        facts.summary = stream.processor.summary().clone();
+        let error = end.error();
+        let (end, mut last) = match end {
+            StreamEnd::Terminal(pieces) => (End::Answered, pieces),
+            StreamEnd::ClientGone => (End::ClientGone, Vec::new()),
+            StreamEnd::Interrupted => (End::Stopped, Vec::new()),
+            StreamEnd::Truncated(_) | StreamEnd::Silent | StreamEnd::EventTooLarge => {
+                (End::Truncated, Vec::new())
+            }
+        };
+        if let Some((code, message)) = &error {
+            last = vec![stream.processor.fail(stream.wire, code.as_str(), message)];
+        }
+        self.keep_reasoning(exchange, stream.processor.take_reasoning());
+        facts.losses = stream.processor.losses().to_vec();
+        let ending = Ending {
+            end,
+            status: Some(status.as_u16()),
+            error: error.map(|(code, _)| code.as_str()),
+            answer: facts,
+        };
+        // Codex of old overlooks an error among chunks and takes a proper end for success.
+        let is_overlooked = stream.wire == WireApi::Chat
+            && !ending.is_success(&exchange.calls)
+            && client::names_itself(&self.parts.headers);
+        settle(self.recorder, self.config, exchange, ending).await;
+        for piece in last {
+            // A client that left now had everything before; the entry is settled either way.
+            drop(body.send(piece).await);
+        }
+        if is_overlooked {
+            body.break_off().await;
+        } else if end == End::Answered {
+            let OpenStream {
+                processor,
+                body: rest,
+                ..
+            } = &mut stream;
+            drain_after_terminal(processor, rest, body, self.shutdown).await;
+        }
+    }
+
+    /// Keeps what this caller has to give back to this upstream with its next request.
+    fn keep_reasoning(self, exchange: &Exchange, reasoning: Vec<(String, ReasoningBlob)>) {
+        if let (Some(caller), Some(upstream)) = (&exchange.caller, exchange.upstream()) {
+            self.reasoning
+                .keep(&caller.label, &UpstreamName::new(upstream), reasoning);
+        }
+    }
+
+    async fn deliver_whole(
+        self,
+        exchange: &mut Exchange,
+        mut response: Response,
+        reply: BufferedReply,
+        mut facts: AnswerFacts,
+        sender: ResponseSender,
+    ) {
+        let status = response.status();
+        let is_translated = reply.translation.is_some();
+        if let Some(translation) = reply.translation {
+            facts.summary = translation.summary;
+            facts.losses = translation.losses;
+            self.keep_reasoning(exchange, translation.reasoning);
+        }
+        if let Some(coding) = reply.unknown_coding {
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, coding);
+        }
+        head::describe(response.headers_mut(), exchange, &facts.losses);
+        let Some(rest) = reply.rest else {
+            if !is_translated {
+                facts.summary = read(exchange, status, &reply.pieces);
+            }
+            let ending = Ending {
+                end: End::Answered,
+                status: Some(status.as_u16()),
+                error: None,
+                answer: facts,
+            };
+            settle(self.recorder, self.config, exchange, ending).await;
+            *response.body_mut() = Body::from(joined(&reply.pieces));
+            return sender.send(response);
+        };
+        let large = LargeBody {
+            pieces: reply.pieces,
+            rest,
+            idle: reply.idle,
+        };
+        let body = sender.open(response);
+        self.deliver_large(exchange, (status, facts), large, body)
+            .await;
+    }
+
+    /// Passes a large answer on as it comes, one piece behind, so that the last one leaves after
+    /// the ledger has the entry.
+    async fn deliver_large(
+        self,
+        exchange: &mut Exchange,
+        (status, mut facts): (StatusCode, AnswerFacts),
+        large: LargeBody,
+        body: BodySender,
+    ) {
+        let (end, last) = large.pass_on(&body, self.shutdown).await;
+        let mut error = None;
+        let ended = match end {
+            LargeEnd::Whole(kept) => {
+                // One that is too large to be read for its usage did not go wrong.
+                if let Some(kept) = kept {
+                    facts.summary = read(exchange, status, &kept);
+                }
+                End::Answered
+            }
+            LargeEnd::Truncated => {
+                error = Some(ErrorCode::UpstreamTruncated.as_str());
+                End::Truncated
+            }
+            LargeEnd::ClientGone => End::ClientGone,
+            LargeEnd::Stopped => End::Stopped,
+        };
+        let ending = Ending {
+            end: ended,
+            status: Some(status.as_u16()),
+            error,
+            answer: facts,
+        };
+        settle(self.recorder, self.config, exchange, ending).await;
+        for piece in last {
+            // A client that left now misses the end of an answer that is settled.
+            drop(body.send(piece).await);
+        }
+        if matches!(ended, End::Truncated | End::Stopped) {
+            body.break_off().await;
         }
     }
 }
 
-async fn deliver_stream(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    mut exchange: Exchange,
-    parts: &Parts,
-    mut stream: OpenStream,
-    answer: Answer,
-) {
-    exchange.status = Some(stream.status.as_u16());
-    let mut response = Response::new(());
-    *response.status_mut() = stream.status;
-    exchange.plan_head = PlanLimits::from_headers(&stream.headers).map(Box::new);
-    *response.headers_mut() = head::toward_client(app, live, &exchange, &stream.headers);
-    response.headers_mut().insert(
+/// What a whole answer in the client's protocol says about itself.
+fn read(exchange: &Exchange, status: StatusCode, pieces: &[Bytes]) -> ReplySummary {
+    if !status.is_success() {
+        return ReplySummary::default();
+    }
+    let wire = exchange.arrival.endpoint.wire();
+    match pieces {
+        [one] => read_reply(wire, one),
+        many => read_reply(wire, &many.concat()),
+    }
+}
+
+fn set_event_stream(headers: &mut HeaderMap) {
+    headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/event-stream"),
     );
-    head::describe(&mut response, &exchange);
-    let (response, ()) = response.into_parts();
-    let mut builder = Response::builder().status(response.status);
-    if let Some(headers) = builder.headers_mut() {
-        *headers = response.headers;
-    }
-    let outlet = answer.open(builder);
-
-    let started = exchange.started;
-    let clock = app.clock.clone();
-    let mut first_token = exchange.first_token;
-    let end = {
-        let mut pump = Pump {
-            machine: &mut stream.machine,
-            body: &mut stream.body,
-            outlet: &outlet,
-            wire: stream.wire,
-            times: stream.times,
-            on_disconnect: live.settings.server.on_disconnect,
-            deadline: &app.deadline,
-            keepalive_first: !parts.headers.contains_key("x-stainless-lang"),
-        };
-        let ended = stream.ended.take();
-        let held = std::mem::take(&mut stream.held);
-        pump.run(held, ended, |_| {
-            first_token.get_or_insert_with(|| clock.instant().saturating_duration_since(started));
-        })
-        .await
-    };
-    exchange.first_token = first_token;
-    settle::read_summary(&mut exchange, stream.machine.summary());
-    finish_stream(app, live, exchange, parts, stream, end, outlet).await;
 }
 
-/// Settles, then lets the last event go.
-async fn finish_stream(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    mut exchange: Exchange,
-    parts: &Parts,
-    mut stream: OpenStream,
-    end: StreamEnd,
-    outlet: Outlet,
-) {
-    let mut last = Vec::new();
-    let is_whole = matches!(end, StreamEnd::Terminal(_));
-    let error = end.error();
-    match end {
-        StreamEnd::Terminal(pieces) => {
-            exchange.outcome = match &stream.machine.summary().terminal {
-                Some(Terminal::Failed(failure)) if machine::is_cut_short(failure) => {
-                    Outcome::UpstreamTruncated
-                }
-                Some(Terminal::Failed(_)) => Outcome::Failed,
-                Some(Terminal::Completed | Terminal::Incomplete { .. }) | None => {
-                    Outcome::Completed
-                }
-            };
-            last = pieces;
-        }
-        StreamEnd::ClientGone => exchange.outcome = Outcome::ClientGone,
-        StreamEnd::Interrupted => exchange.outcome = Outcome::Interrupted,
-        StreamEnd::Truncated(_) | StreamEnd::Silent | StreamEnd::EventTooLarge => {
-            exchange.outcome = Outcome::UpstreamTruncated;
-        }
+fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [one] => one.clone(),
+        many => Bytes::from(many.concat()),
     }
-    if let Some((code, message)) = error {
-        exchange.error = Some(code.as_str().to_owned());
-        last = vec![stream.machine.fail(stream.wire, code.as_str(), &message)];
-    }
-    keep_reasoning(app, &exchange, stream.machine.take_reasoning());
-    exchange.losses.extend_from_slice(stream.machine.losses());
-    // Codex of old overlooks an error among chunks and takes a proper end for success.
-    let is_overlooked = stream.wire == WireApi::Chat
-        && exchange.outcome != Outcome::Completed
-        && head::is_codex(&parts.headers);
-    settle::settle(app, live, exchange).await;
-    for piece in last {
-        // A client that left now had everything before; the entry is settled either way.
-        drop(outlet.send(piece).await);
-    }
-    if is_overlooked {
-        outlet.break_off().await;
-    } else if is_whole {
-        pump::see_out(&mut stream.machine, &mut stream.body, outlet, &app.deadline).await;
-    }
-}
-
-/// Keeps what this caller has to give back to this upstream with its next request.
-fn keep_reasoning(app: &App, exchange: &Exchange, reasoning: Vec<(String, ReasoningBlob)>) {
-    if let (Some(caller), Some(upstream)) = (&exchange.caller, exchange.upstream.as_deref()) {
-        app.reasoning
-            .keep(&caller.label, &UpstreamName::new(upstream), reasoning);
-    }
-}
-
-/// Bytes of a plain answer that are kept for reading its usage.
-const KEPT_FOR_USAGE: usize = 32 << 20;
-
-/// Takes over what the translation of a whole answer found in it.
-fn take_over(app: &App, exchange: &mut Exchange, translation: WholeTranslation) {
-    settle::read_summary(exchange, &translation.summary);
-    exchange.outcome = match &translation.summary.terminal {
-        Some(Terminal::Failed(_)) => Outcome::Failed,
-        Some(Terminal::Completed | Terminal::Incomplete { .. }) | None => Outcome::Completed,
-    };
-    exchange.losses.extend(translation.losses);
-    keep_reasoning(app, exchange, translation.reasoning);
-}
-
-async fn deliver_whole(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    mut exchange: Exchange,
-    reply: WholeReply,
-    answer: Answer,
-) {
-    exchange.status = Some(reply.status.as_u16());
-    let is_translated = reply.translation.is_some();
-    if let Some(translation) = reply.translation {
-        take_over(app, &mut exchange, *translation);
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = reply.status;
-    exchange.plan_head = PlanLimits::from_headers(&reply.headers).map(Box::new);
-    *response.headers_mut() = head::toward_client(app, live, &exchange, &reply.headers);
-    if let Some(coding) = reply.unknown_coding {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, coding);
-    }
-    head::describe(&mut response, &exchange);
-    let Some(rest) = reply.rest else {
-        if !is_translated {
-            read_whole(&mut exchange, reply.status, &reply.pieces);
-        }
-        settle::settle(app, live, exchange).await;
-        let total: usize = reply.pieces.iter().map(Bytes::len).sum();
-        let mut joined = bytes::BytesMut::with_capacity(total);
-        reply
-            .pieces
-            .iter()
-            .for_each(|piece| joined.extend_from_slice(piece));
-        *response.body_mut() = Body::from(joined.freeze());
-        return answer.send(response);
-    };
-    let large = Large {
-        pieces: reply.pieces,
-        rest,
-        idle: reply.idle,
-        status: reply.status,
-    };
-    deliver_large(app, live, exchange, response, large, answer).await;
-}
-
-/// A plain answer of which only the beginning is here.
-struct Large {
-    pieces: Vec<Bytes>,
-    rest: ReplyBody,
-    idle: Duration,
-    status: StatusCode,
-}
-
-/// Passes a large answer on as it comes, one piece behind, so that the last one leaves after the
-/// ledger has the entry.
-async fn deliver_large(
-    app: &Arc<App>,
-    live: &ActiveConfig,
-    mut exchange: Exchange,
-    response: Response<Body>,
-    large: Large,
-    answer: Answer,
-) {
-    let (head, _) = response.into_parts();
-    let mut builder = Response::builder().status(head.status);
-    if let Some(headers) = builder.headers_mut() {
-        *headers = head.headers;
-    }
-    let outlet = answer.open(builder);
-    let mut kept = large.pieces.clone();
-    let mut kept_bytes: usize = kept.iter().map(Bytes::len).sum();
-    let mut waiting = large.pieces;
-    let mut rest = large.rest;
-    let end = loop {
-        for piece in waiting.drain(..waiting.len().saturating_sub(1)) {
-            if outlet.send(piece).await.is_err() {
-                exchange.outcome = Outcome::ClientGone;
-                return settle::settle(app, live, exchange).await;
-            }
-        }
-        let next = tokio::select! {
-            next = tokio::time::timeout(large.idle, rest.next()) => next,
-            () = outlet.client_gone() => {
-                exchange.outcome = Outcome::ClientGone;
-                return settle::settle(app, live, exchange).await;
-            }
-            () = app.deadline.cancelled() => {
-                exchange.outcome = Outcome::Interrupted;
-                settle::settle(app, live, exchange).await;
-                return outlet.break_off().await;
-            }
-        };
-        match next {
-            Ok(Some(Ok(piece))) => {
-                kept_bytes += piece.len();
-                if kept_bytes <= KEPT_FOR_USAGE {
-                    kept.push(piece.clone());
-                }
-                waiting.push(piece);
-            }
-            Ok(Some(Err(_))) | Err(_) => break Err(()),
-            Ok(None) => break Ok(()),
-        }
-    };
-    if end.is_ok() && kept_bytes <= KEPT_FOR_USAGE {
-        read_whole(&mut exchange, large.status, &kept);
-    } else if end.is_ok() {
-        // Too large to be read for its usage, which is not to say that it went wrong.
-        exchange.outcome = if large.status.is_success() {
-            Outcome::Completed
-        } else {
-            Outcome::Failed
-        };
-    } else {
-        exchange.outcome = Outcome::UpstreamTruncated;
-        exchange.error = Some(ErrorCode::UpstreamTruncated.as_str().to_owned());
-    }
-    settle::settle(app, live, exchange).await;
-    for piece in waiting {
-        // A client that left now misses the end of an answer that is settled.
-        drop(outlet.send(piece).await);
-    }
-    if end.is_err() {
-        outlet.break_off().await;
-    }
-}
-
-fn read_whole(exchange: &mut Exchange, status: StatusCode, pieces: &[Bytes]) {
-    if !status.is_success() {
-        exchange.outcome = Outcome::Failed;
-        return;
-    }
-    let summary = match pieces {
-        [one] => reply::read_reply(exchange.endpoint.wire(), one),
-        many => {
-            let joined: Vec<u8> = many
-                .iter()
-                .flat_map(|piece| piece.iter().copied())
-                .collect();
-            reply::read_reply(exchange.endpoint.wire(), &joined)
-        }
-    };
-    exchange.outcome = match &summary.terminal {
-        Some(Terminal::Failed(_)) => Outcome::Failed,
-        Some(Terminal::Completed | Terminal::Incomplete { .. }) | None => Outcome::Completed,
-    };
-    settle::read_summary(exchange, &summary);
 }

@@ -1,92 +1,73 @@
 //! The head of an answer: what crosses from the upstream, and what the gateway says about itself.
 
-use axum::response::Response;
-use gateway_policy::DecisionKind;
+use gateway_policy::{AuthRoute, DecisionKind, ModelId};
+use gateway_wire::translate::Loss;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::app::App;
-use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
-use crate::model_visibility;
-use crate::record::Exchange;
+use crate::model_visibility::ETAG_HEADER;
+use crate::record::{Exchange, describe_losses};
 use crate::upstream::headers;
 
-/// The upstream's headers as the client shall see them.
+/// The upstream's headers as the client shall see them. `models_etag`: that of the catalogue that
+/// this caller would get.
 pub fn toward_client(
-    app: &App,
-    live: &ActiveConfig,
     exchange: &Exchange,
     upstream: &HeaderMap,
+    models_etag: Option<HeaderValue>,
 ) -> HeaderMap {
     let mut out = headers::toward_client(upstream);
-    if is_model_changed(exchange)
+    let requested = exchange.request.model.as_ref();
+    if exchange.is_model_changed()
         && out.contains_key("openai-model")
-        && let Some(requested) = exchange
-            .model_requested
-            .as_ref()
-            .and_then(|id| HeaderValue::from_str(id.as_str()).ok())
+        && let Some(requested) = requested.and_then(|id| HeaderValue::from_str(id.as_str()).ok())
     {
         // Codex shows any difference as a warning about high-risk activity, whatever the reason.
         out.insert("openai-model", requested);
     }
     // Codex asks for the catalogue again when this differs from the etag it got, so it is always
     // that of our own answer.
-    let told = out.remove(model_visibility::ETAG_HEADER);
-    if let Some(tag) = model_visibility::etag_now(app, live, exchange, told.as_ref()) {
-        out.insert(model_visibility::ETAG_HEADER, tag);
+    out.remove(ETAG_HEADER);
+    if let Some(etag) = models_etag {
+        out.insert(ETAG_HEADER, etag);
     }
     out
 }
 
-/// Whether another model serves than the one that was asked for.
-pub fn is_model_changed(exchange: &Exchange) -> bool {
-    exchange.model_served.is_some() && exchange.model_served != exchange.model_requested
-}
-
-/// Adds what the contract promises on every proxied answer.
-pub fn describe<B>(response: &mut Response<B>, exchange: &Exchange) {
-    let headers = response.headers_mut();
+/// Adds what the contract promises on every proxied answer. `answer_losses`: what the translation of
+/// the answer could not carry, as far as it is known.
+pub fn describe(headers: &mut HeaderMap, exchange: &Exchange, answer_losses: &[Loss]) {
     let mut put = |name: &'static str, value: Option<&str>| {
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
             headers.insert(HeaderName::from_static(name), value);
         }
     };
-    put("x-gateway-request-id", Some(exchange.id.as_str()));
-    put(
-        "x-gateway-route",
-        exchange.caller.as_ref().map(|caller| caller.route.as_str()),
-    );
-    put("x-gateway-upstream", exchange.upstream.as_deref());
-    put(
-        "x-gateway-model-requested",
-        exchange
-            .model_requested
-            .as_ref()
-            .map(gateway_policy::ModelId::as_str),
-    );
+    let id = exchange.arrival.id.as_str();
+    let requested = exchange.request.model.as_ref();
+    let attempt = exchange.attempt.as_ref();
+    let request_losses = attempt.map_or(&[][..], |it| &it.losses);
+    let losses = describe_losses(request_losses.iter().chain(answer_losses));
+    put("x-gateway-request-id", Some(id));
+    put("x-gateway-route", exchange.route().map(AuthRoute::as_str));
+    put("x-gateway-upstream", exchange.upstream());
+    put("x-gateway-model-requested", requested.map(ModelId::as_str));
     put(
         "x-gateway-model-served",
-        exchange
-            .model_served
-            .as_ref()
-            .map(gateway_policy::ModelId::as_str),
+        exchange.model_served().map(ModelId::as_str),
     );
     put(
         "x-gateway-decision",
-        exchange.decision.map(DecisionKind::as_str),
+        exchange.decision().map(DecisionKind::as_str),
     );
+    put("x-gateway-rule", exchange.rule().map(ascii).as_deref());
+    put("x-gateway-translation-losses", losses.as_deref());
     put(
-        "x-gateway-rule",
-        exchange.rule.as_deref().map(ascii).as_deref(),
+        "x-gateway-adjusted",
+        attempt.and_then(|it| it.adjusted.as_deref()),
     );
-    put(
-        "x-gateway-translation-losses",
-        exchange.losses_text().as_deref(),
-    );
-    put("x-gateway-adjusted", exchange.adjusted.as_deref());
     if !headers.contains_key("x-request-id")
-        && let Ok(id) = HeaderValue::from_str(exchange.id.as_str())
+        && let Ok(id) = HeaderValue::from_str(id)
     {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
@@ -98,11 +79,6 @@ fn ascii(name: &str) -> String {
     utf8_percent_encode(name, NOT_PRINTABLE).to_string()
 }
 
-/// Codex names itself in `originator` on every request.
-pub fn is_codex(headers: &HeaderMap) -> bool {
-    headers.contains_key("originator")
-}
-
 /// Whether the client asked for events on the Responses wire.
 pub fn wants_stream(exchange: &Exchange, headers: &HeaderMap) -> bool {
     // A large body says `stream` behind its input, which nobody may have read yet; the header says
@@ -110,5 +86,5 @@ pub fn wants_stream(exchange: &Exchange, headers: &HeaderMap) -> bool {
     let accepts = headers
         .get(header::ACCEPT)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    exchange.endpoint == Endpoint::Responses && (exchange.is_stream || accepts)
+    exchange.arrival.endpoint == Endpoint::Responses && (exchange.request.is_stream || accepts)
 }

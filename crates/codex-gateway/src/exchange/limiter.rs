@@ -9,6 +9,7 @@ use gateway_ledger::{Admission, Claim, Ledger};
 use gateway_policy::AuthRoute;
 use gateway_policy::limit::{Budget, Refusal, RefusedBy, Scope};
 use gateway_wire::Usage;
+use gateway_wire::request::RequestHead;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -123,9 +124,9 @@ impl Limiter {
             self.check_unpriced(config, grant, exchange)?;
         }
         let claim = Claim {
-            id: exchange.id.entry().clone(),
-            at: exchange.started_at,
-            billing: exchange.billing,
+            id: exchange.arrival.id.entry().clone(),
+            at: exchange.arrival.at,
+            billing: exchange.billing(),
             nanos: estimate.nanos,
             tokens: estimate.tokens,
             scopes: grant.limits().to_vec(),
@@ -152,14 +153,14 @@ impl Limiter {
         grant: &Grant,
         exchange: &Exchange,
     ) -> Result<(), GatewayError> {
-        let Some(model) = &exchange.model_served else {
+        let Some(model) = exchange.model_served() else {
             return Ok(());
         };
         let counting = grant.limits().iter().find(|limits| {
             let budgets = &limits.budgets;
             budgets
                 .iter()
-                .any(|budget| budget.billing == exchange.billing)
+                .any(|budget| budget.billing == exchange.billing())
         });
         let Some(counting) = counting else {
             return Ok(());
@@ -221,7 +222,7 @@ impl Limiter {
     ) {
         let period = budget
             .window
-            .period(exchange.started_at, &config.settings.storage.time_zone);
+            .period(exchange.arrival.at, &config.settings.storage.time_zone);
         if !self
             .warnings
             .is_first_crossing(&scope.as_text(), budget, period)
@@ -244,13 +245,23 @@ impl Limiter {
     }
 }
 
-/// Whether a budget or a limit on tokens counts what the holder of a grant uses, beyond how many
-/// requests.
-pub fn is_usage_counted(grant: &Grant) -> bool {
-    grant
-        .limits()
-        .iter()
-        .any(|scope| !scope.budgets.is_empty() || scope.limits.tokens_per_minute.is_some())
+/// Refuses a background response where a budget or a limit on tokens counts what it costs.
+///
+/// # Errors
+/// [`ErrorCode::KeyNotPermitted`] for such a request.
+pub fn check_background(grant: &Grant, head: &RequestHead) -> Result<(), GatewayError> {
+    let mut limits = grant.limits().iter();
+    let is_counted =
+        limits.any(|scope| !scope.budgets.is_empty() || scope.limits.tokens_per_minute.is_some());
+    if head.background != Some(true) || !is_counted {
+        return Ok(());
+    }
+    Err(GatewayError::new(
+        ErrorCode::KeyNotPermitted,
+        "a budget or a limit on tokens counts this caller's requests, and what a background \
+         response costs is not known when it is accepted: send the request without `background`",
+    )
+    .param("background"))
 }
 
 /// What a request will probably use.
@@ -266,20 +277,21 @@ impl Estimate {
     /// The input from the size of the body, as if nothing of it were cached; the output from the
     /// request's own bound. A model without a price costs nothing here.
     fn of(exchange: &Exchange, config: &ActiveConfig, today: jiff::civil::Date) -> Self {
-        let input = exchange.request_bytes.div_ceil(BYTES_PER_TOKEN);
+        let input = exchange.request.bytes.div_ceil(BYTES_PER_TOKEN);
         let output = exchange
+            .request
             .max_output_tokens
             .map_or(DEFAULT_OUTPUT_TOKENS, |bound| bound.min(MAX_OUTPUT_TOKENS));
-        let priced = exchange.model_served.as_ref().and_then(|model| {
+        let priced = exchange.model_served().and_then(|model| {
             let usage = Usage::new(input, 0, 0, output, 0).ok()?;
-            let tier = exchange.service_tier_requested.as_deref();
+            let tier = exchange.request.service_tier.as_deref();
             let prices = &config.settings.prices.table;
             prices.cost(model, usage, tier, today).nanos()
         });
         Self {
             nanos: priced.unwrap_or(0),
             tokens: input.saturating_add(output),
-            is_unpriced: exchange.model_served.is_some() && priced.is_none(),
+            is_unpriced: exchange.model_served().is_some() && priced.is_none(),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Moves a stream from the upstream to the client: bytes in, one sans-IO machine, bytes out. Books
-//! nothing; it says how the stream ended.
+//! Moves a stream from the upstream to the client: bytes in, one sans-IO state
+//! machine, bytes out. Records nothing; it says how the stream ended.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::WireApi;
-use gateway_wire::stream::{ReplySummary, Step};
+use gateway_wire::stream::Step;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::OnDisconnect;
 use crate::error::ErrorCode;
-use crate::exchange::answer::Outlet;
-use crate::exchange::machine::Machine;
+use crate::exchange::client_response::BodySender;
+use crate::exchange::stream_processor::StreamProcessor;
 use crate::upstream::client::ReplyBody;
 
 /// Times of one stream.
@@ -28,14 +28,14 @@ pub struct PumpTimes {
 
 /// One stream on its way.
 pub struct Pump<'a> {
-    pub machine: &'a mut Machine,
-    pub body: &'a mut ReplyBody,
-    pub outlet: &'a Outlet,
+    pub processor: &'a mut StreamProcessor,
+    pub upstream: &'a mut ReplyBody,
+    pub client: &'a BodySender,
     pub wire: WireApi,
     pub times: PumpTimes,
     pub on_disconnect: OnDisconnect,
     /// Ends the stream when the process has to go.
-    pub deadline: &'a CancellationToken,
+    pub shutdown: &'a CancellationToken,
     /// Whether a data event may stand before the first event of the stream (client libraries refuse
     /// it, Codex needs it).
     pub keepalive_first: bool,
@@ -45,7 +45,7 @@ pub struct Pump<'a> {
 #[derive(Debug)]
 pub enum StreamEnd {
     /// The terminal event is here and has not been passed on: settle, then send it and what came
-    /// with it, then [`see_out`] the rest.
+    /// with it, then [`drain_after_terminal`] the rest.
     Terminal(Vec<Bytes>),
     /// The upstream ended or broke without one.
     Truncated(Option<String>),
@@ -99,33 +99,33 @@ impl Pump<'_> {
         &mut self,
         held: Vec<Step>,
         mut ended: Option<StreamEnd>,
-        mut first_output: impl FnMut(&ReplySummary),
+        mut first_output: impl FnMut(),
     ) -> StreamEnd {
         let mut steps = held;
         let mut has_client = true;
-        let mut watch = Watch::new(self.times, self.keepalive_first, Instant::now());
-        let outlet = self.outlet.clone();
-        let client_gone = outlet.client_gone();
+        let mut timers = Timers::new(self.times, self.keepalive_first, Instant::now());
+        let client = self.client.clone();
+        let client_gone = client.client_gone();
         tokio::pin!(client_gone);
-        let alarm = sleep_until(watch.next_alarm());
+        let alarm = sleep_until(timers.next_alarm());
         tokio::pin!(alarm);
         loop {
             match self.pass_on(&mut steps, &mut has_client).await {
                 Passed::Terminal(bytes) => return StreamEnd::Terminal(bytes),
-                Passed::Something => watch.told(self.machine.summary().events, Instant::now()),
+                Passed::Something => timers.sent(self.processor.summary().events, Instant::now()),
                 Passed::Nothing => {}
             }
-            if self.machine.summary().has_output {
-                first_output(self.machine.summary());
+            if self.processor.summary().has_output {
+                first_output();
             }
             if !has_client {
                 // A client that is only slow was given up because the process has to go.
-                if self.deadline.is_cancelled() {
+                if self.shutdown.is_cancelled() {
                     return StreamEnd::Interrupted;
                 }
                 match self.on_disconnect {
                     OnDisconnect::Cancel => return StreamEnd::ClientGone,
-                    OnDisconnect::Drain => watch.drain(Instant::now()),
+                    OnDisconnect::Drain => timers.drain(Instant::now()),
                 }
             }
             if let Some(end) = ended.take() {
@@ -133,32 +133,32 @@ impl Pump<'_> {
             }
             tokio::select! {
                 biased;
-                piece = self.body.next() => {
-                    watch.heard = Instant::now();
+                piece = self.upstream.next() => {
+                    timers.last_received = Instant::now();
                     ended = self.take(piece, &mut steps);
                 }
                 () = &mut client_gone, if has_client => has_client = false,
-                () = self.deadline.cancelled() => return StreamEnd::Interrupted,
+                () = self.shutdown.cancelled() => return StreamEnd::Interrupted,
                 () = &mut alarm => {
                     let now = Instant::now();
-                    match watch.due(now) {
+                    match timers.due(now) {
                         Due::Silent => return StreamEnd::Silent,
                         Due::Drained => return StreamEnd::ClientGone,
                         Due::Keepalive => {
                             if has_client {
-                                self.machine.keepalive(self.wire, &mut steps);
+                                self.processor.keepalive(self.wire, &mut steps);
                             }
-                            watch.told = now;
+                            timers.last_sent = now;
                         }
                         Due::Nothing => {}
                     }
-                    alarm.as_mut().reset(watch.next_alarm().max(now + SHORTEST_ALARM));
+                    alarm.as_mut().reset(timers.next_alarm().max(now + SHORTEST_ALARM));
                 }
             }
         }
     }
 
-    /// Feeds the machine; says how the upstream ended, if it did.
+    /// Feeds the processor; says how the upstream ended, if it did.
     fn take(
         &mut self,
         piece: Option<Result<Bytes, String>>,
@@ -166,13 +166,13 @@ impl Pump<'_> {
     ) -> Option<StreamEnd> {
         match piece {
             Some(Ok(piece)) => self
-                .machine
+                .processor
                 .push(piece, steps)
                 .is_err()
                 .then_some(StreamEnd::EventTooLarge),
             Some(Err(detail)) => Some(StreamEnd::Truncated(Some(detail))),
             None => {
-                self.machine.end(steps);
+                self.processor.end(steps);
                 Some(StreamEnd::Truncated(None))
             }
         }
@@ -187,7 +187,7 @@ impl Pump<'_> {
                 Step::Terminal(bytes) => last.push(bytes),
                 Step::Preamble(bytes) | Step::Output(bytes) => {
                     if *has_client {
-                        *has_client = self.outlet.send(bytes).await.is_ok();
+                        *has_client = self.client.send(bytes).await.is_ok();
                         passed = Passed::Something;
                     }
                 }
@@ -203,32 +203,32 @@ impl Pump<'_> {
 
 /// How long an upstream may take to end its stream after the terminal event, while the client still
 /// listens.
-const SEEN_OUT: Duration = Duration::from_secs(2);
+const DRAIN_WITH_CLIENT: Duration = Duration::from_secs(2);
 /// The same when the client has left: reading to the upstream's own end lets the connection serve
 /// the next request.
-const LEFT_ALONE: Duration = Duration::from_millis(300);
+const DRAIN_WITHOUT_CLIENT: Duration = Duration::from_millis(300);
 
 /// After the terminal event has left: what the upstream still says goes to the client as it comes,
-/// until one of them is through. All is booked by then, so nothing that happens here is a failure;
+/// until one of them is through. All is recorded by then, so nothing that happens here is a failure;
 /// a client that leaves now has everything.
-pub async fn see_out(
-    machine: &mut Machine,
-    body: &mut ReplyBody,
-    outlet: Outlet,
-    deadline: &CancellationToken,
+pub async fn drain_after_terminal(
+    processor: &mut StreamProcessor,
+    upstream: &mut ReplyBody,
+    client: BodySender,
+    shutdown: &CancellationToken,
 ) {
-    let is_left = match machine {
+    let is_left = match processor {
         // A translation ends with its own last event.
-        Machine::Translator(_) => true,
-        Machine::Relay(relay) => {
+        StreamProcessor::Translator(_) => true,
+        StreamProcessor::Relay(relay) => {
             let passing_on = async {
                 let mut steps = Vec::new();
-                while let Some(Ok(piece)) = body.next().await {
+                while let Some(Ok(piece)) = upstream.next().await {
                     if relay.push(piece, &mut steps).is_err() {
                         return;
                     }
                     for step in steps.drain(..) {
-                        if outlet.send(step.into_bytes()).await.is_err() {
+                        if client.send(step.into_bytes()).await.is_err() {
                             return;
                         }
                     }
@@ -237,16 +237,16 @@ pub async fn see_out(
             tokio::select! {
                 biased;
                 () = passing_on => false,
-                () = outlet.client_gone() => true,
-                () = tokio::time::sleep(SEEN_OUT) => false,
-                () = deadline.cancelled() => false,
+                () = client.client_gone() => true,
+                () = tokio::time::sleep(DRAIN_WITH_CLIENT) => false,
+                () = shutdown.cancelled() => false,
             }
         }
     };
-    drop(outlet);
+    drop(client);
     if is_left {
-        let rest = async { while let Some(Ok(_)) = body.next().await {} };
-        drop(tokio::time::timeout(LEFT_ALONE, rest).await);
+        let rest = async { while let Some(Ok(_)) = upstream.next().await {} };
+        drop(tokio::time::timeout(DRAIN_WITHOUT_CLIENT, rest).await);
     }
 }
 
@@ -263,16 +263,16 @@ const SHORTEST_ALARM: Duration = Duration::from_millis(20);
 /// Longer than any stream: for times that never come.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The times of one stream: when the upstream was last heard, when the client was last told
-/// something.
-struct Watch {
+/// The timers of one stream: how long the upstream has been silent, and how long the client has got
+/// nothing.
+struct Timers {
     times: PumpTimes,
-    heard: Instant,
-    told: Instant,
-    told_events: u64,
+    last_received: Instant,
+    last_sent: Instant,
+    sent_events: u64,
     drain_until: Option<Instant>,
     /// Whether a keepalive may go out now.
-    may_tell: bool,
+    may_keep_alive: bool,
 }
 
 /// What is due when the alarm rings.
@@ -283,25 +283,25 @@ enum Due {
     Drained,
 }
 
-impl Watch {
-    fn new(times: PumpTimes, may_tell: bool, now: Instant) -> Self {
+impl Timers {
+    fn new(times: PumpTimes, may_keep_alive: bool, now: Instant) -> Self {
         Self {
             times,
-            heard: now,
-            told: now,
-            told_events: 0,
+            last_received: now,
+            last_sent: now,
+            sent_events: 0,
             drain_until: None,
-            may_tell,
+            may_keep_alive,
         }
     }
 
     /// Something went to the client. Comments do not count: Codex ignores them, and its patience
     /// runs on.
-    fn told(&mut self, events: u64, now: Instant) {
-        if events > self.told_events {
-            self.told_events = events;
-            self.told = now;
-            self.may_tell = true;
+    fn sent(&mut self, events: u64, now: Instant) {
+        if events > self.sent_events {
+            self.sent_events = events;
+            self.last_sent = now;
+            self.may_keep_alive = true;
         }
     }
 
@@ -310,23 +310,23 @@ impl Watch {
     }
 
     fn next_alarm(&self) -> Instant {
-        let pause = self.times.keepalive.filter(|_| self.may_tell);
-        let keepalive = self.told + pause.unwrap_or(NEVER);
-        let silence = self.heard + self.times.idle.min(NEVER);
+        let pause = self.times.keepalive.filter(|_| self.may_keep_alive);
+        let keepalive = self.last_sent + pause.unwrap_or(NEVER);
+        let silence = self.last_received + self.times.idle.min(NEVER);
         let next = keepalive.min(silence);
         self.drain_until.map_or(next, |until| next.min(until))
     }
 
     fn due(&self, now: Instant) -> Due {
-        if now >= self.heard + self.times.idle.min(NEVER) {
+        if now >= self.last_received + self.times.idle.min(NEVER) {
             Due::Silent
         } else if self.drain_until.is_some_and(|until| now >= until) {
             Due::Drained
-        } else if self.may_tell
+        } else if self.may_keep_alive
             && self
                 .times
                 .keepalive
-                .is_some_and(|keepalive| now >= self.told + keepalive)
+                .is_some_and(|keepalive| now >= self.last_sent + keepalive)
         {
             Due::Keepalive
         } else {

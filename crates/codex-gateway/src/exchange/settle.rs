@@ -1,287 +1,238 @@
-//! Step 9: an exchange becomes exactly four things: a ledger entry, metrics, one span, one log
-//! line. Nothing here can fail the exchange.
+//! Step 9: the record of an exchange is put together, once, and recorded. Nothing here can fail the
+//! exchange.
 
 use std::time::Duration;
 
-use gateway_ledger::{
-    AttemptRecord, Cost, CostSource, EntryResult, LedgerEntry, Outcome, UsageSource,
-};
-use gateway_policy::Billing;
+use gateway_ledger::{Cost, CostSource, EntryResult, Outcome, UsageSource};
 use gateway_policy::price::{Pricing, billed_tier};
-use gateway_wire::stream::{ReplySummary, Terminal};
+use gateway_wire::Usage;
 use gateway_wire::translate::LossKind;
 use gateway_wire::usage::UsageReading;
-use gateway_wire::{SendState, Usage};
 
-use crate::app::App;
 use crate::config::active::ActiveConfig;
-use crate::record::{Counted, Exchange};
+use crate::record::{AnswerFacts, End, Ending, Exchange, ExchangeRecord};
+use crate::recorder::Recorder;
 
 /// Bytes of JSON or characters of text per token, for estimates.
-const PER_TOKEN: u64 = 4;
+const BYTES_PER_TOKEN: u64 = 4;
 
-/// Takes over what an answer said about itself.
-pub fn read_summary(exchange: &mut Exchange, summary: &ReplySummary) {
-    exchange.output_chars = summary.output_chars;
-    read_usage(exchange, summary.usage, summary.provider_cost_nanos);
-    exchange
-        .upstream_response_id
-        .clone_from(&summary.response_id);
-    exchange.service_tier.clone_from(&summary.service_tier);
-    exchange.plan_limits.clone_from(&summary.plan_limits);
-    exchange.mended = summary.repairs;
-    read_terminal(exchange, summary.terminal.as_ref());
+/// Records how an exchange ended. Returns when the ledger has the entry as durably as configured.
+pub async fn settle(
+    recorder: &Recorder,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
+    ending: Ending,
+) {
+    let record = assemble(recorder, config, exchange, ending);
+    recorder.record(&record, &config.labels).await;
+    exchange.is_settled = true;
 }
 
-fn read_usage(exchange: &mut Exchange, reading: UsageReading, provider_cost: Option<i64>) {
-    if exchange.endpoint.is_free() {
+/// Settles an exchange that was cut off before it had an answer.
+pub async fn cut_off(
+    recorder: &Recorder,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
+    end: End,
+) {
+    exchange.note_open_call();
+    settle(recorder, config, exchange, Ending::without_answer(end)).await;
+}
+
+/// Settles an exchange that panicked, as far as it had come.
+pub async fn panicked(recorder: &Recorder, config: &ActiveConfig, exchange: &mut Exchange) {
+    if exchange.is_settled {
         return;
     }
-    exchange.provider_cost_nanos = provider_cost;
-    match reading {
-        UsageReading::Reported(usage) => exchange.counted = Counted::Reported(usage),
-        UsageReading::Missing => {}
-        UsageReading::Refused(error) => {
-            tracing::warn!(request.id = %exchange.id, %error, "the upstream's token counts cannot be true and were not booked");
-            exchange.is_usage_refused = true;
-        }
-    }
+    exchange.note_open_call();
+    let ending = Ending {
+        status: Some(500),
+        error: Some("panic"),
+        ..Ending::without_answer(End::Panicked)
+    };
+    settle(recorder, config, exchange, ending).await;
 }
 
-fn read_terminal(exchange: &mut Exchange, terminal: Option<&Terminal>) {
-    if let Some(Terminal::Failed(failure)) = terminal {
-        exchange.error = failure
-            .code
-            .clone()
-            .or_else(|| failure.kind.clone())
-            .or_else(|| Some("failed".to_owned()));
-    }
-}
-
-/// An exchange that was cut off before an upstream answered.
-pub async fn cut_off(app: &App, live: &ActiveConfig, mut exchange: Exchange) {
-    note_open_call(&mut exchange);
-    settle(app, live, exchange).await;
-}
-
-/// A call is put down when its answer begins. One that was cut off before that may have reached the
-/// upstream all the same.
-pub fn note_open_call(exchange: &mut Exchange) {
-    let is_answered = exchange
-        .attempts
-        .last()
-        .is_some_and(|last| last.status.is_some_and(|status| status < 400));
-    if let (true, false, Some(upstream)) = (exchange.is_dispatched, is_answered, &exchange.upstream)
-    {
-        exchange.attempts.push(AttemptRecord {
-            model: exchange
-                .model_served
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            upstream: upstream.clone(),
-            status: None,
-            failure: None,
-            sent: SendState::Ambiguous,
-        });
-    }
-}
-
-/// An exchange that panicked: what was known when it was sent is all there is.
-pub async fn panicked(app: &App, mut exchange: Exchange) {
-    exchange.outcome = Outcome::Failed;
-    exchange.error = Some("panic".to_owned());
-    exchange.status = Some(500);
-    note_open_call(&mut exchange);
-    let live = app.live.load_full();
-    settle(app, &live, exchange).await;
-}
-
-/// Books the exchange. Returns when the ledger has the entry as durably as configured.
-pub async fn settle(app: &App, live: &ActiveConfig, mut exchange: Exchange) {
-    if let Some(tail) = &exchange.tail {
-        exchange.request_bytes = exchange.request_bytes.max(tail.bytes());
-    }
-    estimate(&mut exchange);
-    note_untold_tier(&mut exchange);
-    if exchange.outcome == Outcome::Completed {
-        // What an attempt before the last one said is in its record.
-        exchange.error = None;
-    }
-    let duration = app
+fn assemble<'a>(
+    recorder: &Recorder,
+    config: &ActiveConfig,
+    exchange: &'a Exchange,
+    ending: Ending,
+) -> ExchangeRecord<'a> {
+    let outcome = ending.outcome(&exchange.calls);
+    let refusal = exchange.attempt.as_ref().and_then(|it| it.failure);
+    let error = ending.failure(refusal).map(str::to_owned);
+    let answer = ending.answer;
+    let (usage_source, usage) = usage(exchange, outcome, &answer);
+    let service_tier = served_tier(exchange, &answer);
+    let cost = cost(config, exchange, &answer, usage, service_tier.as_deref());
+    let duration = recorder
         .clock
         .instant()
-        .saturating_duration_since(exchange.started);
-    let mut money = price(live, &exchange);
-    if let Some(entry) = entry(app, &exchange, &money, duration) {
-        money.is_unknown = entry.is_unknown();
-        let began = app.clock.instant();
-        app.books.settle(entry).await;
-        app.metrics.ledger_commit.observe(
-            app.clock
-                .instant()
-                .saturating_duration_since(began)
-                .as_secs_f64(),
-        );
-    }
-    app.metrics
-        .observe(&live.labels, &exchange, &money, duration);
-    app.plan_limits.note(&exchange, app.clock.now());
-    app.traces.record(live, &exchange, app.clock.now());
-    log(&exchange, &money, duration);
-}
-
-/// A tier that translation left out was never asked for at the upstream: what it served is its
-/// default, and is priced so.
-fn note_untold_tier(exchange: &mut Exchange) {
-    let is_left_out = exchange
-        .losses
-        .iter()
-        .any(|loss| loss.kind == LossKind::ServiceTier);
-    if is_left_out && !exchange.attempts.is_empty() {
-        exchange
-            .service_tier
-            .get_or_insert_with(|| "default".to_owned());
+        .saturating_duration_since(exchange.arrival.instant);
+    ExchangeRecord {
+        exchange,
+        // What an attempt before the last one said is in the record of its call.
+        error: error.filter(|_| outcome != Outcome::Completed),
+        result: EntryResult {
+            finished_at: recorder.clock.now(),
+            status: ending.status,
+            outcome,
+            usage_source,
+            usage,
+            service_tier,
+            cost,
+            ttft_ms: answer.first_token.map(millis),
+            duration_ms: millis(duration),
+            upstream_response_id: answer.summary.response_id.clone(),
+            instance: recorder.instance.clone(),
+            corrects: None,
+        },
+        duration,
+        answer,
     }
 }
 
-/// Where an exchange was cut off, its usage is worked out from what was sent and seen, and marked
-/// so.
-fn estimate(exchange: &mut Exchange) {
-    let is_cut_off = match exchange.outcome {
+/// The token counts: the upstream's own, else an estimate where the exchange was cut off after the
+/// upstream had begun to answer.
+fn usage(
+    exchange: &Exchange,
+    outcome: Outcome,
+    answer: &AnswerFacts,
+) -> (UsageSource, Option<Usage>) {
+    let unknown = (UsageSource::Unknown, None);
+    if exchange.arrival.endpoint.is_free() {
+        return unknown;
+    }
+    let is_refused = match answer.summary.usage {
+        UsageReading::Reported(usage) => return (UsageSource::Reported, Some(usage)),
+        UsageReading::Missing => false,
+        UsageReading::Refused(error) => {
+            tracing::warn!(
+                request.id = %exchange.arrival.id, %error,
+                "the upstream's token counts cannot be true and were not recorded"
+            );
+            true
+        }
+    };
+    let is_cut_off = match outcome {
         Outcome::ClientGone | Outcome::UpstreamTruncated | Outcome::Interrupted => true,
-        Outcome::Completed => exchange.is_usage_refused,
+        Outcome::Completed => is_refused,
         Outcome::Failed | Outcome::Rejected => false,
     };
-    let has_begun = exchange
-        .attempts
-        .iter()
-        .any(|attempt| attempt.status.is_some_and(|status| status < 400));
-    let is_open = exchange.counted == Counted::Unknown && !exchange.endpoint.is_free();
-    if is_open && is_cut_off && has_begun {
-        let input = exchange.request_bytes / PER_TOKEN;
-        let output = exchange.output_chars.div_ceil(PER_TOKEN);
-        if let Ok(usage) = Usage::new(input, 0, 0, output, 0) {
-            exchange.counted = Counted::Estimated(usage);
-        }
+    if !is_cut_off || !exchange.was_answered() {
+        return unknown;
+    }
+    let input = exchange.request_bytes() / BYTES_PER_TOKEN;
+    let output = answer.summary.output_chars.div_ceil(BYTES_PER_TOKEN);
+    match Usage::new(input, 0, 0, output, 0) {
+        Ok(usage) => (UsageSource::Estimated, Some(usage)),
+        Err(_) => unknown,
     }
 }
 
-/// What an exchange cost.
-pub struct Money {
-    pub billing: Billing,
-    pub source: CostSource,
-    pub nanos: Option<i64>,
-    pub is_estimated: bool,
-    /// Work was or may have been done, and nothing is known of it.
-    pub is_unknown: bool,
-    pub price_version: Option<String>,
+/// The service tier that served. One that translation left out was never asked for at the upstream:
+/// what it served is its default, and is priced so.
+fn served_tier(exchange: &Exchange, answer: &AnswerFacts) -> Option<String> {
+    let of_request = exchange.attempt.iter().flat_map(|it| &it.losses);
+    let mut losses = of_request.chain(&answer.losses);
+    let is_left_out = losses.any(|loss| loss.kind == LossKind::ServiceTier);
+    let told = answer.summary.service_tier.clone();
+    let is_default = told.is_none() && is_left_out && !exchange.calls.is_empty();
+    told.or_else(|| is_default.then(|| "default".to_owned()))
 }
 
-fn price(live: &ActiveConfig, exchange: &Exchange) -> Money {
-    let unpriced = Money {
-        billing: exchange.billing,
-        source: CostSource::Unpriced,
-        nanos: None,
-        is_estimated: false,
-        is_unknown: false,
-        price_version: None,
-    };
-    if let Some(nanos) = exchange.provider_cost_nanos {
-        return Money {
+/// What it cost: the upstream's own figure, else its usage by the price table.
+fn cost(
+    config: &ActiveConfig,
+    exchange: &Exchange,
+    answer: &AnswerFacts,
+    usage: Option<Usage>,
+    served: Option<&str>,
+) -> Cost {
+    let told = answer.summary.provider_cost_nanos;
+    if let Some(nanos) = told.filter(|_| !exchange.arrival.endpoint.is_free()) {
+        return Cost {
             source: CostSource::ProviderReported,
             nanos: Some(nanos),
-            ..unpriced
+            ..Cost::UNPRICED
         };
     }
-    let (Some(usage), Some(model)) = (exchange.counted.usage(), &exchange.model_served) else {
-        return unpriced;
+    let (Some(usage), Some(model)) = (usage, exchange.model_served()) else {
+        return Cost::UNPRICED;
     };
-    let tier = billed_tier(
-        exchange.billing,
-        exchange.service_tier_requested.as_deref(),
-        exchange.service_tier.as_deref(),
-    );
+    let requested = exchange.request.service_tier.as_deref();
+    let tier = billed_tier(exchange.billing(), requested, served);
     // Tier and day are chosen as when recorded usage is priced again, so that nothing differs
     // without a new price.
-    let zone = live.settings.storage.time_zone.clone();
-    let day = exchange.started_at.to_zoned(zone).date();
-    let prices = &live.settings.prices.table;
+    let zone = config.settings.storage.time_zone.clone();
+    let day = exchange.arrival.at.to_zoned(zone).date();
+    let prices = &config.settings.prices.table;
     match prices.cost(model, usage, tier, day) {
         Pricing::Priced {
             nanos, estimated, ..
-        } => Money {
+        } => Cost {
+            price_version: Some(prices.version().to_owned()),
             source: CostSource::Calculated,
             nanos: Some(nanos),
             is_estimated: estimated,
-            price_version: Some(prices.version().to_owned()),
-            ..unpriced
         },
-        Pricing::Unpriced { .. } => unpriced,
+        Pricing::Unpriced { .. } => Cost::UNPRICED,
     }
-}
-
-/// The entry; `None` where nobody is known whom it could be booked on.
-fn entry(app: &App, exchange: &Exchange, money: &Money, duration: Duration) -> Option<LedgerEntry> {
-    let intent = app.books.intent(exchange)?;
-    let (usage_source, usage) = match exchange.counted {
-        Counted::Reported(usage) => (UsageSource::Reported, Some(usage)),
-        Counted::Estimated(usage) => (UsageSource::Estimated, Some(usage)),
-        Counted::Unknown => (UsageSource::Unknown, None),
-    };
-    let result = EntryResult {
-        finished_at: app.clock.now(),
-        status: exchange.status,
-        outcome: exchange.outcome,
-        usage_source,
-        usage,
-        service_tier: exchange.service_tier.clone(),
-        cost: Cost {
-            price_version: money.price_version.clone(),
-            source: money.source,
-            nanos: money.nanos,
-            is_estimated: money.is_estimated,
-        },
-        ttft_ms: exchange.first_token.map(millis),
-        duration_ms: millis(duration),
-        upstream_response_id: exchange.upstream_response_id.clone(),
-        instance: app.books.instance().clone(),
-        corrects: None,
-    };
-    Some(LedgerEntry { intent, result })
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The one line of an exchange.
-fn log(exchange: &Exchange, money: &Money, duration: Duration) {
-    let usage = exchange.counted.usage();
-    let model = |id: &Option<gateway_policy::ModelId>| id.as_ref().map(ToString::to_string);
-    tracing::info!(
-        request.id = %exchange.id,
-        endpoint = exchange.endpoint.as_str(),
-        route = exchange.caller.as_ref().map(|caller| caller.route.as_str()),
-        caller = exchange.caller.as_ref().map(|caller| caller.label.as_str()),
-        upstream = exchange.upstream.as_deref(),
-        model.requested = model(&exchange.model_requested),
-        model.served = model(&exchange.model_served),
-        decision = exchange.decision.map(gateway_policy::DecisionKind::as_str),
-        rule = exchange.rule.as_deref(),
-        attempts = exchange.attempts.len(),
-        status = exchange.status,
-        outcome = exchange.outcome.as_str(),
-        error = exchange.error.as_deref(),
-        usage.input_tokens = usage.map(Usage::input),
-        usage.cached_input_tokens = usage.map(Usage::cached_input),
-        usage.output_tokens = usage.map(Usage::output),
-        cost_nanos = money.nanos,
-        billing = money.billing.as_str(),
-        translation.losses = exchange.losses_text(),
-        adjusted = exchange.adjusted.as_deref(),
-        ttft_ms = exchange.first_token.map(millis),
-        duration_ms = millis(duration),
-        "exchange {}", exchange.outcome.as_str()
-    );
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gateway_ledger::{Ledger, RepriceQuery};
+    use gateway_policy::{AuthRoute, ModelId};
+
+    use super::*;
+    use crate::exchange::proxy::Proxy;
+    use crate::identity::caller::Caller;
+    use crate::record::AttemptFacts;
+    use crate::testing::{Process, chatgpt_caller, exchange};
+
+    #[tokio::test]
+    async fn what_was_just_recorded_is_not_repriced() {
+        let process = Process::start("").await;
+        let proxy = process.part::<Arc<Proxy>>();
+        let config = proxy.config.load_full();
+        for (route, tier) in [
+            (AuthRoute::Chatgpt, Some("priority")),
+            (AuthRoute::ApiKey, Some("priority")),
+            (AuthRoute::ApiKey, None),
+        ] {
+            let caller = Caller {
+                route,
+                ..chatgpt_caller()
+            };
+            let mut exchange = exchange(&proxy.clock);
+            let upstream = config.settings.policy.route_upstream(route).unwrap();
+            exchange.attempt = Some(AttemptFacts {
+                model: ModelId::new("gpt-5.5").ok(),
+                ..AttemptFacts::at(upstream, &caller)
+            });
+            exchange.caller = Some(Arc::new(caller));
+            exchange.request.service_tier = tier.map(str::to_owned);
+            let usage = Usage::new(300_000, 200_000, 0, 4_000, 0).unwrap();
+            let mut ending = Ending::without_answer(End::Answered);
+            ending.status = Some(200);
+            ending.answer.summary.usage = UsageReading::Reported(usage);
+            settle(&proxy.recorder, &config, &mut exchange, ending).await;
+            assert!(exchange.is_settled);
+        }
+        let prices = &config.settings.prices.table;
+        let query = RepriceQuery::default();
+        let ledger = process.part::<Ledger>();
+        let rows = ledger.reprice(&query, prices, false).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.requests).sum::<i64>(), 3);
+        assert!(rows.iter().all(|row| row.changed == 0), "{rows:?}");
+        process.stop().await;
+    }
 }

@@ -11,8 +11,6 @@ mod team;
 mod tests;
 mod usage;
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -22,7 +20,6 @@ use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use crate::access::client_address::ClientAddr;
-use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
 use crate::http::state::HttpState;
 
@@ -61,7 +58,7 @@ async fn nothing_here() -> GatewayError {
 
 /// Denies by default: unknown paths are refused before they are found to be unknown. The one thing
 /// that needs no token is to hand a one-time link in.
-async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+async fn guard(State(app): State<HttpState>, mut request: Request, next: Next) -> Response {
     let is_sign_in = request.method() == Method::POST && request.uri().path() == "/session";
     if !is_sign_in {
         // HTTP/2 says in the target alone whom it calls; whether an origin is the dashboard's own

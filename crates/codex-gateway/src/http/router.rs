@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, on};
@@ -12,11 +12,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::client_address::Peer;
-use crate::app::App;
 use crate::config::active::SharedConfig;
 use crate::endpoint::{Deprecation, Endpoint, Route};
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange;
+use crate::exchange::proxy::Proxy;
 use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
 use crate::http::{admin, dashboard, models, ops};
@@ -60,31 +60,18 @@ fn proxied() -> Router<HttpState> {
     }
     router
         .route("/responses", get(upgrade))
-        .route("/models", get(list_models))
-        .route("/models/{*id}", get(one_model))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::one))
 }
 
 fn proxy(endpoint: Endpoint, route: Route) -> MethodRouter<HttpState> {
-    let run =
-        move |State(app): State<Arc<App>>, request: Request| exchange::run(app, endpoint, request);
+    let run = move |State(proxy): State<Arc<Proxy>>, request: Request| {
+        exchange::run(proxy, endpoint, request)
+    };
     match route.methods {
         Some(methods) => on(methods, run),
         None => any(run),
     }
-}
-
-async fn list_models(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    models::list(&app, &parts).await
-}
-
-async fn one_model(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    let (parts, _) = request.into_parts();
-    models::one(&app, &parts, &id).await
 }
 
 /// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and

@@ -6,9 +6,9 @@ use axum::extract::FromRef;
 use gateway_ledger::Ledger;
 
 use crate::admin_auth::AdminAuth;
-use crate::app::App;
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
+use crate::exchange::proxy::Proxy;
 use crate::identity::keys::Keys;
 use crate::learned::Learned;
 use crate::metrics::Metrics;
@@ -19,34 +19,32 @@ use crate::tasks::Tasks;
 #[derive(Clone)]
 pub struct HttpState(Arc<Parts>);
 
-struct Parts {
-    app: Arc<App>,
-    config: SharedConfig,
-    clock: Clock,
-    tasks: Tasks,
-    ledger: Ledger,
-    keys: Arc<Keys>,
-    learned: Arc<Learned>,
-    plan_limits: Arc<PlanWatch>,
-    metrics: Arc<Metrics>,
-    admin: Arc<AdminAuth>,
+/// The parts of a process that handlers use.
+pub struct Parts {
+    pub proxy: Arc<Proxy>,
+    pub config: SharedConfig,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub ledger: Ledger,
+    pub keys: Arc<Keys>,
+    pub learned: Arc<Learned>,
+    pub plan_limits: Arc<PlanWatch>,
+    pub metrics: Arc<Metrics>,
+    pub admin: Arc<AdminAuth>,
 }
 
 impl HttpState {
-    /// The parts of a process that handlers use.
-    pub fn new(app: Arc<App>) -> Self {
-        Self(Arc::new(Parts {
-            config: app.live.clone(),
-            clock: app.clock.clone(),
-            tasks: app.tasks.clone(),
-            ledger: app.books.ledger().clone(),
-            keys: Arc::clone(&app.keys),
-            learned: Arc::clone(&app.learned),
-            plan_limits: Arc::clone(&app.plan_limits),
-            metrics: Arc::clone(&app.metrics),
-            admin: Arc::clone(&app.admin),
-            app,
-        }))
+    /// Shares the parts between all requests.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for HttpState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 
@@ -62,7 +60,7 @@ macro_rules! parts {
 }
 
 parts! {
-    app: Arc<App>,
+    proxy: Arc<Proxy>,
     config: SharedConfig,
     clock: Clock,
     tasks: Tasks,

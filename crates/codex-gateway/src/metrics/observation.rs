@@ -1,70 +1,65 @@
 //! What one settled exchange adds to the metrics.
 
-use std::time::Duration;
-
+use gateway_policy::AuthRoute;
 use gateway_wire::Usage;
 use gateway_wire::stream::Repairs;
 
-use crate::exchange::settle::Money;
 use crate::metrics::{Metrics, nano_dollars};
 use crate::model_labels::ModelLabels;
-use crate::record::Exchange;
+use crate::record::{ExchangeRecord, count_losses};
 
 impl Metrics {
-    /// Counts a settled exchange that took `duration`.
-    pub fn observe(
-        &self,
-        labels: &ModelLabels,
-        exchange: &Exchange,
-        money: &Money,
-        duration: Duration,
-    ) {
-        let caller = exchange.caller.as_ref();
-        let route = caller.map_or("none", |caller| caller.route.as_str());
-        let upstream = exchange.upstream.as_deref().unwrap_or("none");
-        let endpoint = exchange.endpoint.as_str();
-        let served = exchange.model_served.as_ref();
-        let model = served
-            .or(exchange.model_requested.as_ref())
+    /// Counts a settled exchange. `is_unknown`: an upstream did, or may have done, work of which
+    /// neither tokens nor cost are known.
+    pub fn observe(&self, labels: &ModelLabels, record: &ExchangeRecord<'_>, is_unknown: bool) {
+        let ExchangeRecord {
+            exchange, result, ..
+        } = record;
+        let route = exchange.route().map_or("none", AuthRoute::as_str);
+        let upstream = exchange.upstream().unwrap_or("none");
+        let endpoint = exchange.arrival.endpoint.as_str();
+        let model = exchange
+            .model_served()
+            .or(exchange.request.model.as_ref())
             .map_or("none", |model| labels.label(model));
         self.requests
-            .with_label_values(&[route, endpoint, upstream, model, exchange.outcome.as_str()])
+            .with_label_values(&[route, endpoint, upstream, model, result.outcome.as_str()])
             .inc();
         self.request_duration
             .with_label_values(&[route, endpoint, upstream, model])
-            .observe(duration.as_secs_f64());
-        if let Some(first) = exchange.first_token {
+            .observe(record.duration.as_secs_f64());
+        if let Some(first) = record.answer.first_token {
             self.time_to_first_token
                 .with_label_values(&[route, endpoint, upstream, model])
                 .observe(first.as_secs_f64());
         }
-        if let Some(decision) = exchange.decision {
-            let rule = exchange.rule.as_deref().unwrap_or("");
+        if let Some(decision) = exchange.decision() {
+            let rule = exchange.rule().unwrap_or("");
             self.model_decisions
                 .with_label_values(&[decision.as_str(), rule])
                 .inc();
         }
-        if let Some(usage) = exchange.counted.usage() {
+        if let Some(usage) = result.usage {
             self.observe_tokens([route, upstream, model], &usage);
-            if money.nanos.is_none() {
+            if result.cost.nanos.is_none() {
                 self.unpriced_requests.with_label_values(&[model]).inc();
             }
         }
-        if money.is_unknown {
+        if is_unknown {
             self.unknown_requests.with_label_values(&[model]).inc();
         }
         // An upstream can say what it costs and not what was used.
-        if let Some(nanos) = money.nanos {
+        if let Some(nanos) = result.cost.nanos {
             self.cost_usd
-                .with_label_values(&[route, upstream, model, money.billing.as_str()])
+                .with_label_values(&[route, upstream, model, exchange.billing().as_str()])
                 .inc_by(nano_dollars(nanos));
         }
-        for (kind, count) in exchange.loss_counts() {
+        for (kind, count) in count_losses(record.losses()) {
             self.translation_losses
                 .with_label_values(&[kind.as_str()])
                 .inc_by(count);
         }
-        self.observe_repairs(exchange.mended);
+        self.observe_repairs(record.answer.summary.repairs);
     }
 
     fn observe_tokens(&self, [route, upstream, model]: [&str; 3], usage: &Usage) {

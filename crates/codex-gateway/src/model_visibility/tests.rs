@@ -9,8 +9,14 @@ use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+
+use http::HeaderMap;
+
 use super::*;
+use crate::clock::Clock;
 use crate::identity::credentials::RequestCredentials;
+use crate::learned::Learned;
 use crate::testing::Process;
 
 fn catalogue(slugs: &[(&str, &str)]) -> String {
@@ -181,9 +187,12 @@ async fn with_upstream(text: &'static str, rules: &str) -> Process {
     let address = listener.local_addr().unwrap();
     let config = format!("[upstreams.chatgpt]\nbase_url = \"http://{address}/codex\"\n{rules}");
     let process = Process::start(&config).await;
-    process.app.tasks.spawn_background("upstream", async move {
-        axum::serve(listener, upstream).await.unwrap();
-    });
+    process
+        .app
+        .tasks()
+        .spawn_background("upstream", async move {
+            axum::serve(listener, upstream).await.unwrap();
+        });
     process
 }
 
@@ -248,7 +257,8 @@ async fn the_etag_of_answers_is_that_of_the_catalogue_this_caller_would_get() {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", chatgpt().parse().unwrap());
     let presented = RequestCredentials::read(&headers).unwrap();
-    let now = process.app.clock.now();
+    let learned = process.part::<Arc<Learned>>();
+    let now = Clock::system().now();
     let fact = LearnedRefusal {
         learned_at: now,
         expires_at: now + std::time::Duration::from_secs(600),
@@ -263,15 +273,9 @@ async fn the_etag_of_answers_is_that_of_the_catalogue_this_caller_would_get() {
         credential_digest: Some(Arc::from(digest)),
         model: ModelId::new("gpt-5.5").unwrap(),
     };
-    process
-        .app
-        .learned
-        .restore(vec![(key("somebody else"), fact.clone())]);
+    learned.restore(vec![(key("somebody else"), fact.clone())]);
     assert_eq!(tag_of_turn().await, tag);
-    process
-        .app
-        .learned
-        .restore(vec![(key(&presented.credential_digest), fact)]);
+    learned.restore(vec![(key(&presented.credential_digest), fact)]);
     let newer = tag_of_turn().await;
     assert_ne!(newer, tag);
     let answer = process

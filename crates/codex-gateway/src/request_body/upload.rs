@@ -2,21 +2,23 @@
 //! it goes.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::error::{ErrorCode, GatewayError};
+use crate::error::GatewayError;
 use crate::request_body::decode;
-use crate::request_body::{TailState, invalid, stalled};
+use crate::request_body::fault::{broken, invalid, stalled};
+use crate::request_body::tail_state::TailState;
 
 /// A streamed body toward the upstream. A second `model`, broken JSON or too many bytes end it
 /// before the upstream has all of it.
 pub struct Upload {
-    pub(super) head: std::collections::VecDeque<Bytes>,
+    /// What was read before, until it is sent.
+    pub(super) head: Option<Bytes>,
     pub(super) rest: Body,
     /// Rings when the client has sent nothing for too long. Set only while it is waited for: an
     /// upstream that takes nothing for longer than that is no fault of the client.
@@ -27,7 +29,7 @@ pub struct Upload {
     pub(super) seen: usize,
     pub(super) max: usize,
     pub(super) length: Option<u64>,
-    pub(super) state: Arc<Mutex<TailState>>,
+    pub(super) state: TailState,
 }
 
 /// The rest of the body was refused; the watch knows why.
@@ -49,11 +51,7 @@ impl Upload {
     }
 
     fn refuse(&self, refusal: GatewayError) -> TailRefused {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .refusal
-            .get_or_insert(refusal);
+        self.state.lock().refusal.get_or_insert(refusal);
         TailRefused
     }
 
@@ -63,7 +61,7 @@ impl Upload {
             return Err(self.refuse(decode::too_large(self.max)));
         }
         let result = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock();
             state.seen = self.seen;
             state
                 .scanner
@@ -74,21 +72,13 @@ impl Upload {
     }
 
     fn finish(&mut self) -> Result<(), TailRefused> {
-        let scanner = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .scanner
-            .take();
+        let scanner = self.state.lock().scanner.take();
         let Some(scanner) = scanner else {
             return Ok(());
         };
         match scanner.finish() {
             Ok(head) => {
-                self.state
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .head = head;
+                self.state.lock().head = head;
                 Ok(())
             }
             Err(error) => Err(self.refuse(invalid(&error))),
@@ -104,7 +94,7 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TailRefused>>> {
-        if let Some(piece) = self.head.pop_front() {
+        if let Some(piece) = self.head.take() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Poll::Ready(frame) = Pin::new(&mut self.rest).poll_frame(context) else {
@@ -131,18 +121,12 @@ impl http_body::Body for Upload {
                 }),
                 Err(_) => Some(Ok(Frame::data(Bytes::new()))),
             },
-            Some(Err(error)) => {
-                let refusal = GatewayError::new(
-                    ErrorCode::InvalidRequest,
-                    format!("the request body broke off: {error}"),
-                );
-                Some(Err(self.refuse(refusal)))
-            }
+            Some(Err(error)) => Some(Err(self.refuse(broken(&error)))),
         })
     }
 
     fn size_hint(&self) -> SizeHint {
-        let sent_ahead: u64 = self.head.iter().map(|piece| piece.len() as u64).sum();
+        let sent_ahead: u64 = self.head.as_ref().map_or(0, |head| head.len() as u64);
         match (self.length, self.rest.size_hint().exact()) {
             (Some(_), Some(rest)) => SizeHint::with_exact(sent_ahead + rest),
             (_, _) => SizeHint::default(),
@@ -178,9 +162,7 @@ mod tests {
         let Tail::Streamed(tail) = request.tail else {
             panic!("it is streamed");
         };
-        let Ok((mut upload, _)) = tail.into_upload(None) else {
-            panic!("nothing is replaced");
-        };
+        let (mut upload, _) = tail.into_upload();
         upload.patience = PATIENCE;
         (upload, client)
     }

@@ -121,9 +121,9 @@ fn every_path_is_on_the_page_about_http() {
 
 #[test]
 fn every_field_of_the_exchanges_line_is_on_the_page_about_operations() {
-    let settle = include_str!("../../src/exchange/settle.rs");
+    let recorder = include_str!("../../src/recorder.rs");
     let page = include_str!("../../../../docs/operations.md");
-    let (_, rest) = settle.split_once("tracing::info!(").unwrap();
+    let (_, rest) = recorder.split_once("tracing::info!(").unwrap();
     let (fields, _) = rest.split_once("\"exchange {}\"").unwrap();
     let fields: Vec<&str> = fields
         .lines()

@@ -1,8 +1,7 @@
 //! A second look at a whole body, taken only before a fallback: what does it need that another
 //! model may not have. Rewrites nothing.
 
-use super::error::RequestError;
-use super::scan::scan;
+use super::head::RequestHead;
 use crate::json::span::{self, Elements, Members};
 
 /// What a body holds that matters when another model or upstream is to serve it.
@@ -39,11 +38,11 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens of an image, roughly; its bytes say nothing.
 const TOKENS_PER_IMAGE: u64 = 1_500;
 
-/// Looks at a whole body. What is oddly typed is passed over: the upstream will say so.
-pub fn features(body: &[u8]) -> Result<RequestFeatures, RequestError> {
-    let head = scan(body)?;
+/// Looks at a whole body whose `head` was read. What is oddly typed is passed over: the upstream
+/// will say so.
+pub fn features(body: &[u8], head: &RequestHead) -> RequestFeatures {
     let mut found = RequestFeatures {
-        effort: head.effort,
+        effort: head.effort.clone(),
         ..RequestFeatures::default()
     };
     let mut images = Images::default();
@@ -70,7 +69,7 @@ pub fn features(body: &[u8]) -> Result<RequestFeatures, RequestError> {
     found.has_images = images.count > 0;
     let text = (body.len() as u64).saturating_sub(images.bytes);
     found.approx_input_tokens = text / BYTES_PER_TOKEN + images.count * TOKENS_PER_IMAGE;
-    Ok(found)
+    found
 }
 
 #[derive(Default)]

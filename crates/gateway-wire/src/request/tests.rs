@@ -179,7 +179,7 @@ fn what_is_too_large_to_keep_is_dropped_not_refused() {
 fn features_of_a_body_are_found() {
     let body = br#"{"model":"m","input":[{"type":"message","content":[{"type":"input_image","image_url":"data:x"}]},{"type":"reasoning","encrypted_content":"e"},
         {"type":"additional_tools","tools":[{}]},{"type":"compaction","encrypted_content":"c"},{"type":"compaction_trigger"},7],"text":{"verbosity":"low"},"reasoning":{"effort":"high"}}"#;
-    let found = features(body).unwrap();
+    let found = features(body, &scan(body).unwrap());
     assert_eq!(
         found,
         RequestFeatures {
@@ -196,7 +196,8 @@ fn features_of_a_body_are_found() {
         }
     );
     assert!((1_560..1_600).contains(&found.approx_input_tokens));
-    let plain = features(br#"{"input":"hi","tools":[],"reasoning":{"effort":null}}"#).unwrap();
+    let features = |body: &[u8]| features(body, &scan(body).unwrap());
+    let plain = features(br#"{"input":"hi","tools":[],"reasoning":{"effort":null}}"#);
     assert_eq!(
         plain,
         RequestFeatures {
@@ -205,14 +206,14 @@ fn features_of_a_body_are_found() {
             ..RequestFeatures::default()
         }
     );
-    let chat = features(br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}],"verbosity":"high","reasoning_effort":"low"}"#).unwrap();
+    let chat = features(br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}],"verbosity":"high","reasoning_effort":"low"}"#);
     assert!(
         chat.has_images
             && chat.verbosity.as_deref() == Some("high")
             && chat.effort.as_deref() == Some("low")
     );
     assert_eq!(
-        features(b"{\n\"a\":x}").unwrap_err(),
+        scan(b"{\n\"a\":x}").unwrap_err(),
         RequestError {
             kind: RequestErrorKind::Syntax,
             offset: 6

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use gateway_wire::WireApi;
 use gateway_wire::relay::{Relay, RelaySettings};
+use gateway_wire::request::RequestHead;
 use gateway_wire::stream::{ReplySummary, Step};
 use proptest::prelude::*;
 
@@ -257,7 +258,7 @@ proptest! {
             let _type = gateway_wire::sse::event_type(data);
             let _reply = gateway_wire::reply::read_reply(settings(&name).wire, data);
             let _failure = gateway_wire::stream::StreamFailure::read(data);
-            let _features = gateway_wire::request::features(data);
+            let _features = gateway_wire::request::features(data, &RequestHead::default());
             let _limits = gateway_wire::codex::PlanLimits::from_event(data);
             let text = String::from_utf8_lossy(data);
             let _turn = gateway_wire::codex::TurnMetadata::parse(&text);

@@ -5,23 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_policy::Upstream;
-use gateway_wire::failure::{Evidence, Failure, Verdict, classify};
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::stream::{Step, StreamFailure, Terminal};
-use gateway_wire::translate::{ReplySettings, StreamTranslator};
+use gateway_wire::translate::StreamTranslator;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::app::App;
-use crate::config::active::ActiveConfig;
-use crate::error::{ErrorCode, GatewayError};
-use crate::exchange::attempt::translated;
-use crate::exchange::attempt::{Reached, WholeReply};
-use crate::exchange::deliver::OpenStream;
-use crate::exchange::head;
-use crate::exchange::machine::Machine;
+use crate::error::ErrorCode;
+use crate::exchange::attempt::outcome::{Hold, ReplyContext, ReplyOutcome, UnusableReply};
+use crate::exchange::attempt::translate_reply;
 use crate::exchange::pump::{PumpTimes, StreamEnd};
-use crate::model_visibility;
-use crate::record::Exchange;
+use crate::exchange::reply::{BufferedReply, OpenStream, ReplyContent, UpstreamReply};
+use crate::exchange::stream_processor::StreamProcessor;
 use crate::upstream::client::{PrefixEnd, Reply, ReplyBody, Unread, read_patiently, read_prefix};
 use crate::upstream::response_decoding::{Encoding, decoded, gunzipped, looks_like_gzip};
 
@@ -33,72 +27,20 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 /// one becomes a clear error.
 const WHOLE_REPLY: usize = 1 << 20;
 
-/// What an attempt came to.
-pub enum Opened {
-    /// The upstream serves.
-    Served(Reached),
-    /// The upstream says no; `reached` is its answer, byte for byte.
-    Refused { verdict: Verdict, reached: Reached },
-}
-
-/// How much of a stream is held back while a fallback is possible.
-#[derive(Debug, Clone, Copy)]
-pub struct Hold {
-    pub time: Duration,
-    pub bytes: usize,
-}
-
-/// An upstream that began to answer and did not get to anything usable.
-pub struct Unusable {
-    pub(super) code: ErrorCode,
-    pub(super) detail: String,
-}
-
-impl Unusable {
-    /// The error for the client.
-    pub fn into_error(self, upstream: &Upstream) -> GatewayError {
-        GatewayError::new(
-            self.code,
-            format!("upstream `{}` {}", upstream.name, self.detail),
-        )
-    }
-}
-
-/// What an attempt's reply is looked at with.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    pub app: &'a App,
-    pub live: &'a ActiveConfig,
-    pub upstream: &'a Upstream,
-    /// How the answer is translated; `None` where the upstream speaks the client's protocol.
-    pub plan: Option<&'a ReplySettings>,
-    /// Whether the gateway asked for token counts that the client did not ask for.
-    pub hides_usage: bool,
-}
-
-impl View<'_> {
-    /// Whether events are to come.
-    fn expects_stream(self, exchange: &Exchange) -> bool {
-        self.plan
-            .map_or(exchange.is_stream, ReplySettings::upstream_streams)
-    }
-}
-
-/// Looks at a reply.
-pub async fn open(
-    view: View<'_>,
-    exchange: &Exchange,
+/// Reads a reply as far as is needed to know what it is.
+pub(super) async fn open(
+    context: ReplyContext<'_>,
     reply: Reply,
     hold: Option<Hold>,
-) -> Result<Opened, Unusable> {
-    let upstream = view.upstream;
+) -> Result<ReplyOutcome, UnusableReply> {
+    let upstream = context.upstream;
     let Reply {
         status,
         headers,
         body,
     } = reply;
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-        return Err(Unusable {
+        return Err(UnusableReply {
             code: ErrorCode::UpstreamRedirected,
             detail: format!(
                 "answered with a redirect ({}); set its base_url to where it really is",
@@ -111,11 +53,11 @@ pub async fn open(
         Encoding::Unknown(body) => (body, headers.get(header::CONTENT_ENCODING).cloned()),
     };
     if status.is_client_error() || status.is_server_error() || unknown_coding.is_some() {
-        return refused(view, exchange, status, headers, body, unknown_coding).await;
+        return refused(context, status, headers, body, unknown_coding).await;
     }
     let says_events = content_type_is_events(&headers);
-    if !says_events && !view.expects_stream(exchange) {
-        return open_whole(view, exchange, status, headers, body).await;
+    if !says_events && !context.expects_stream() {
+        return open_whole(context, status, headers, body).await;
     }
     // The first piece tells what the bytes are, whatever the header says.
     let (first, body) = first_piece(upstream, body).await?;
@@ -125,52 +67,42 @@ pub async fn open(
         (first, body)
     };
     if !says_events && !gateway_wire::sse::looks_like_sse(&first) {
-        return open_whole(view, exchange, status, headers, chained(first, body)).await;
+        return open_whole(context, status, headers, chained(first, body)).await;
     }
-    if let Some(plan) = view.plan.filter(|plan| !plan.client_streams()) {
-        return translated::collected(view, plan, exchange, headers, chained(first, body)).await;
+    if let Some(settings) = context.translation.filter(|it| !it.client_streams()) {
+        let body = chained(first, body);
+        return translate_reply::collected(context, settings, headers, body).await;
     }
-    let mut stream = begin_stream(view, exchange, status, headers, first, body);
+    let mut stream = begin_stream(context, first, body);
+    let mut failure = None;
     if let Some(hold) = hold {
         hold_back(&mut stream, hold, upstream.stream_idle_timeout).await;
-        if let Some(failure) = early_failure(&stream) {
-            return Ok(Opened::Refused {
-                verdict: in_stream(upstream, exchange, &failure),
-                reached: Reached::Stream(Box::new(stream)),
-            });
-        }
+        failure = early_failure(&stream);
     }
-    Ok(Opened::Served(Reached::Stream(Box::new(stream))))
-}
-
-/// What a failure told in a good answer means.
-pub(super) fn in_stream(
-    upstream: &Upstream,
-    exchange: &Exchange,
-    failure: &StreamFailure,
-) -> Verdict {
-    classify(&Evidence {
-        status: failure.status,
-        body: &failure.raw,
-        truncated: false,
-        in_stream: true,
-        sent_model: exchange
-            .model_served
-            .as_ref()
-            .map_or("", |model| model.as_str()),
-        patterns: &upstream.patterns,
+    let reply = UpstreamReply {
+        status,
+        headers,
+        models_etag: None,
+        content: ReplyContent::Stream(Box::new(stream)),
+    };
+    Ok(match failure {
+        Some(failure) => ReplyOutcome::Refused {
+            verdict: context.classify_in_stream(&failure),
+            reply,
+        },
+        None => ReplyOutcome::Served(reply),
     })
 }
 
 async fn first_piece(
     upstream: &Upstream,
     mut body: ReplyBody,
-) -> Result<(Bytes, ReplyBody), Unusable> {
+) -> Result<(Bytes, ReplyBody), UnusableReply> {
     match tokio::time::timeout(upstream.stream_idle_timeout, body.next()).await {
         Ok(Some(Ok(piece))) => Ok((piece, body)),
-        Ok(Some(Err(detail))) => Err(truncated(&detail)),
-        Ok(None) => Err(truncated("the answer is empty")),
-        Err(_) => Err(Unusable {
+        Ok(Some(Err(detail))) => Err(UnusableReply::truncated(&detail)),
+        Ok(None) => Err(UnusableReply::truncated("the answer is empty")),
+        Err(_) => Err(UnusableReply {
             code: ErrorCode::UpstreamTimeout,
             detail: "began to answer and then fell silent".to_owned(),
         }),
@@ -178,96 +110,76 @@ async fn first_piece(
 }
 
 async fn refused(
-    view: View<'_>,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
     status: StatusCode,
     headers: HeaderMap,
     mut body: ReplyBody,
     unknown_coding: Option<HeaderValue>,
-) -> Result<Opened, Unusable> {
-    let upstream = view.upstream;
+) -> Result<ReplyOutcome, UnusableReply> {
+    let upstream = context.upstream;
     let (pieces, end) = read_prefix(&mut body, ERROR_PREFIX, ERROR_TIME).await;
     let rest = match end {
         PrefixEnd::More => Some(body),
-        PrefixEnd::Broken(detail) if pieces.is_empty() => return Err(truncated(&detail)),
+        PrefixEnd::Broken(detail) if pieces.is_empty() => {
+            return Err(UnusableReply::truncated(&detail));
+        }
         PrefixEnd::Whole | PrefixEnd::Broken(_) => None,
     };
     let text = pieces.concat();
-    let verdict = classify(&Evidence {
-        status: Some(status.as_u16()),
-        body: &text,
-        truncated: rest.is_some() || unknown_coding.is_some(),
-        in_stream: false,
-        sent_model: exchange
-            .model_served
-            .as_ref()
-            .map_or("", |model| model.as_str()),
-        patterns: &upstream.patterns,
-    });
-    let reply = if view.plan.is_some() {
+    let is_cut = rest.is_some() || unknown_coding.is_some();
+    let verdict = context.classify(status.as_u16(), &text, is_cut);
+    let reply = if context.translation.is_some() {
         // What was read of a longer one says enough; a coding nobody knows says nothing.
         let readable = unknown_coding.is_none().then_some(&*text);
-        translated::error(view, status, headers, readable.unwrap_or_default())
+        translate_reply::error(context, status, headers, readable.unwrap_or_default())
     } else {
-        WholeReply {
-            status,
-            headers,
+        let reply = BufferedReply {
             pieces,
             rest,
             unknown_coding,
             idle: upstream.stream_idle_timeout,
             translation: None,
-        }
+        };
+        whole(status, headers, reply)
     };
-    let reached = Reached::Whole(Box::new(reply));
-    Ok(Opened::Refused { verdict, reached })
+    Ok(ReplyOutcome::Refused { verdict, reply })
 }
 
-fn begin_stream(
-    view: View<'_>,
-    exchange: &Exchange,
-    status: StatusCode,
-    headers: HeaderMap,
-    first: Bytes,
-    body: ReplyBody,
-) -> OpenStream {
-    let View { live, upstream, .. } = view;
-    let wire = exchange.endpoint.wire();
-    let max_event = live.settings.server.max_event;
-    let mut machine = if let Some(plan) = view.plan {
-        let translator = StreamTranslator::new(plan.clone(), max_event);
-        Machine::Translator(Box::new(translator))
+fn begin_stream(context: ReplyContext<'_>, first: Bytes, body: ReplyBody) -> OpenStream {
+    let ReplyContext {
+        exchange, upstream, ..
+    } = context;
+    let endpoint = exchange.arrival.endpoint;
+    let wire = endpoint.wire();
+    let max_event = context.max_event;
+    let mut processor = if let Some(settings) = context.translation {
+        let translator = StreamTranslator::new(settings.clone(), max_event);
+        StreamProcessor::Translator(Box::new(translator))
     } else {
-        let is_changed = head::is_model_changed(exchange);
-        let is_catalogue_passed_on =
-            model_visibility::is_passed_on(view.app, live, exchange, &headers);
-        Machine::Relay(Box::new(Relay::new(RelaySettings {
+        let requested = exchange.request.model.as_ref();
+        StreamProcessor::Relay(Box::new(Relay::new(RelaySettings {
             wire,
             max_event,
-            model_echo: exchange
-                .model_requested
-                .as_ref()
-                .filter(|_| is_changed)
+            model_echo: requested
+                .filter(|_| exchange.is_model_changed())
                 .map(ToString::to_string),
-            strip_models_etag: !is_catalogue_passed_on,
-            hide_usage: view.hides_usage,
-            ends_with_connection: !exchange.endpoint.has_terminal_event(),
+            strip_models_etag: !context.passes_catalog,
+            hide_usage: context.hides_usage,
+            ends_with_connection: !endpoint.has_terminal_event(),
         })))
     };
     let mut held = Vec::new();
-    let ended = machine
+    let ended = processor
         .push(first, &mut held)
         .is_err()
         .then_some(StreamEnd::EventTooLarge);
     let times = PumpTimes {
         idle: upstream.stream_idle_timeout,
         keepalive: upstream.keepalive,
-        drain: live.settings.server.drain_timeout,
+        drain: context.drain,
     };
     OpenStream {
-        status,
-        headers,
-        machine,
+        processor,
         wire,
         body,
         held,
@@ -285,20 +197,20 @@ async fn hold_back(stream: &mut OpenStream, hold: Hold, idle: Duration) {
             .held
             .iter()
             .any(|step| !matches!(step, Step::Preamble(_)))
-            || stream.machine.summary().pending_error.is_some();
+            || stream.processor.summary().pending_error.is_some();
         if is_decided || stream.ended.is_some() || held >= hold.bytes {
             return;
         }
         match tokio::time::timeout_at(deadline, stream.body.next()).await {
             Err(_) => return,
             Ok(Some(Ok(piece))) => {
-                if stream.machine.push(piece, &mut stream.held).is_err() {
+                if stream.processor.push(piece, &mut stream.held).is_err() {
                     stream.ended = Some(StreamEnd::EventTooLarge);
                 }
             }
             Ok(Some(Err(detail))) => stream.ended = Some(StreamEnd::Truncated(Some(detail))),
             Ok(None) => {
-                stream.machine.end(&mut stream.held);
+                stream.processor.end(&mut stream.held);
                 let is_terminal = stream
                     .held
                     .iter()
@@ -314,7 +226,7 @@ async fn hold_back(stream: &mut OpenStream, hold: Hold, idle: Duration) {
 
 /// The failure of a stream that generated nothing.
 fn early_failure(stream: &OpenStream) -> Option<StreamFailure> {
-    let summary = stream.machine.summary();
+    let summary = stream.processor.summary();
     if summary.has_output {
         return None;
     }
@@ -326,39 +238,48 @@ fn early_failure(stream: &OpenStream) -> Option<StreamFailure> {
 }
 
 async fn open_whole(
-    view: View<'_>,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
     status: StatusCode,
     headers: HeaderMap,
     mut body: ReplyBody,
-) -> Result<Opened, Unusable> {
-    if let Some(plan) = view.plan {
-        return translated::whole(view, plan, exchange, headers, body).await;
+) -> Result<ReplyOutcome, UnusableReply> {
+    if let Some(settings) = context.translation {
+        return translate_reply::whole(context, settings, headers, body).await;
     }
-    let upstream = view.upstream;
+    let upstream = context.upstream;
     let idle = upstream.stream_idle_timeout;
     let (pieces, rest) = match read_patiently(&mut body, WHOLE_REPLY, idle).await {
         Ok((pieces, has_more)) => (pieces, has_more.then_some(body)),
-        Err(Unread::Broken(detail)) => return Err(truncated(&detail)),
-        Err(Unread::Silent) => return Err(silent()),
+        Err(Unread::Broken(detail)) => return Err(UnusableReply::truncated(&detail)),
+        Err(Unread::Silent) => return Err(UnusableReply::silent()),
     };
-    if exchange.endpoint.answers_in_json() && status == StatusCode::OK && !begins_an_object(&pieces)
+    if context.exchange.arrival.endpoint.answers_in_json()
+        && status == StatusCode::OK
+        && !begins_an_object(&pieces)
     {
-        return Err(Unusable {
+        return Err(UnusableReply {
             code: ErrorCode::UpstreamUnreadable,
             detail: "answered with something that is no JSON; see whether its base_url is right"
                 .to_owned(),
         });
     }
-    Ok(Opened::Served(Reached::Whole(Box::new(WholeReply {
-        status,
-        headers,
+    let reply = BufferedReply {
         pieces,
         rest,
         unknown_coding: None,
         idle,
         translation: None,
-    }))))
+    };
+    Ok(ReplyOutcome::Served(whole(status, headers, reply)))
+}
+
+fn whole(status: StatusCode, headers: HeaderMap, reply: BufferedReply) -> UpstreamReply {
+    UpstreamReply {
+        status,
+        headers,
+        models_etag: None,
+        content: ReplyContent::Whole(Box::new(reply)),
+    }
 }
 
 /// Whether the first byte that is no white space opens an object.
@@ -368,20 +289,6 @@ fn begins_an_object(pieces: &[Bytes]) -> bool {
         .flat_map(|piece| piece.iter())
         .find(|byte| !byte.is_ascii_whitespace())
         == Some(&b'{')
-}
-
-pub(super) fn truncated(detail: &str) -> Unusable {
-    Unusable {
-        code: ErrorCode::UpstreamTruncated,
-        detail: format!("broke off before its answer was complete: {detail}"),
-    }
-}
-
-pub(super) fn silent() -> Unusable {
-    Unusable {
-        code: ErrorCode::UpstreamTimeout,
-        detail: "fell silent in the middle of its answer (`stream_idle_timeout`)".to_owned(),
-    }
 }
 
 fn chained(first: Bytes, rest: ReplyBody) -> ReplyBody {
@@ -407,9 +314,4 @@ fn content_type_is_events(headers: &HeaderMap) -> bool {
                 .to_ascii_lowercase()
                 .starts_with("text/event-stream")
         })
-}
-
-/// The word for a refusal that is the gateway's own affair.
-pub fn is_refused_credential(failure: Failure, status: Option<u16>) -> bool {
-    failure == Failure::Auth && matches!(status, Some(401 | 403))
 }

@@ -1,8 +1,6 @@
 //! `GET /api/explain`, `GET /api/models`: the same answers as the command line's. And learned
 //! refusals, `/api/facts`.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -10,25 +8,25 @@ use gateway_policy::{AuthRoute, ModelId};
 use http::Uri;
 
 use crate::admin_auth::AdminPrincipal;
-use crate::app::App;
 use crate::error::GatewayError;
 use crate::http::admin::params::{Params, ledger_error};
+use crate::http::state::HttpState;
 use crate::reports::explain::{ExplainQuery, Explained, explain, explain_with_key};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
 use crate::reports::models::models;
 
 /// `GET /api/explain?route=R&model=M[&endpoint=&effort=&plan=&key=&team=&kind=]`.
 pub(super) async fn explained(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     uri: Uri,
 ) -> Result<Json<Explained>, GatewayError> {
     let query: ExplainQuery = Params::read(&uri)?.into_query()?;
-    let live = app.live.load_full();
+    let live = app.config.load_full();
     let day = app.clock.date();
     let (settings, places) = (&live.settings, &live.places);
     let answer = if query.needs_store() {
         let when = (day, app.clock.now());
-        explain_with_key(app.books.ledger(), settings, places, &query, when)
+        explain_with_key(&app.ledger, settings, places, &query, when)
             .await
             .map_err(super::team::refused)?
     } else {
@@ -41,19 +39,19 @@ pub(super) async fn explained(
 
 /// `GET /api/models[?route=R]`.
 pub(super) async fn catalogue(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     uri: Uri,
 ) -> Result<Response, GatewayError> {
     let mut params = Params::read(&uri)?;
     let route: Option<AuthRoute> = params.parsed("route")?;
     params.done()?;
-    let live = app.live.load();
+    let live = app.config.load();
     Ok(Json(models(&live.settings, route, app.clock.date())).into_response())
 }
 
 /// `GET /api/facts`: what this server believes at present, the newest first.
 pub(super) async fn facts(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     uri: Uri,
 ) -> Result<Json<FactsReport>, GatewayError> {
     Params::read(&uri)?.done()?;
@@ -62,7 +60,7 @@ pub(super) async fn facts(
 }
 
 /// What this server believes at present, the newest first.
-fn believed(app: &App) -> Vec<gateway_ledger::ModelRefusal> {
+fn believed(app: &HttpState) -> Vec<gateway_ledger::ModelRefusal> {
     let mut facts: Vec<_> = app
         .learned
         .known()
@@ -81,7 +79,7 @@ fn believed(app: &App) -> Vec<gateway_ledger::ModelRefusal> {
 
 /// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
 pub(super) async fn clear_facts(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     uri: Uri,
 ) -> Result<Json<Cleared>, GatewayError> {
@@ -89,11 +87,7 @@ pub(super) async fn clear_facts(
     let model: Option<ModelId> = params.parsed("model")?;
     params.done()?;
     let named = model.as_ref().map(ModelId::as_str);
-    let cleared = app
-        .books
-        .ledger()
-        .clear_model_refusals(named, &by.actor)
-        .await;
+    let cleared = app.ledger.clear_model_refusals(named, &by.actor).await;
     let cleared = cleared.map_err(|error| ledger_error(&error))?;
     app.learned.clear(model.as_ref());
     Ok(Json(Cleared { cleared }))

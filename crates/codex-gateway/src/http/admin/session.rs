@@ -2,8 +2,6 @@
 //! sent in the body of a `POST`, so that whatever opens the link in advance, such as a mail scanner
 //! or a chat preview, does not use it up.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -13,9 +11,9 @@ use serde_json::json;
 
 use crate::access::client_address::ClientAddr;
 use crate::admin_auth::{AdminPrincipal, session_cookie};
-use crate::app::App;
 use crate::error::GatewayError;
 use crate::http::admin::json_body;
+use crate::http::state::HttpState;
 
 /// The secret of a one-time sign-in link.
 #[derive(Deserialize)]
@@ -26,7 +24,7 @@ pub(super) struct SignIn {
 
 /// `POST /api/session`, which needs no credential: the secret of a link becomes a cookie.
 pub(super) async fn sign_in(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(client): Extension<ClientAddr>,
     json_body::Json(SignIn { link }): json_body::Json<SignIn>,
 ) -> Result<Response, GatewayError> {
@@ -47,7 +45,7 @@ pub(super) async fn state(Extension(principal): Extension<AdminPrincipal>) -> Re
 /// `DELETE /api/session`: signs out. Without a session there is nothing to end, and that is no
 /// error.
 pub(super) async fn sign_out(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(principal): Extension<AdminPrincipal>,
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {

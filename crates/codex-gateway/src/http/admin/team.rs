@@ -1,8 +1,6 @@
 //! `/api/keys`, `/api/teams`, `/api/budgets`, `/api/audit`: the same as the command line does, over
 //! HTTP. What is checked is checked in `administration.rs`.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
@@ -15,7 +13,6 @@ use crate::admin_auth::AdminPrincipal;
 use crate::administration;
 use crate::administration::error::AdminError;
 use crate::administration::spec::{self, BudgetSpec, KeySpec, RateLimitSpec};
-use crate::app::App;
 use crate::error::{ErrorCode, GatewayError};
 use crate::http::admin::json_body::{self, Empty};
 use crate::http::state::HttpState;
@@ -43,108 +40,108 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/audit", get(audit))
 }
 
-async fn keys(State(app): State<Arc<App>>) -> Answer {
-    let keys = app.books.ledger().keys().await.map_err(store)?;
+async fn keys(State(app): State<HttpState>) -> Answer {
+    let keys = app.ledger.keys().await.map_err(store)?;
     Ok(Json(json!({ "items": keys })).into_response())
 }
 
 async fn create_key(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     json_body::Json(spec): json_body::Json<KeySpec>,
 ) -> Answer {
-    let shown = administration::create_key(app.books.ledger(), &spec, app.clock.now(), &by.actor)
+    let shown = administration::create_key(&app.ledger, &spec, app.clock.now(), &by.actor)
         .await
         .map_err(refused)?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
 async fn rotate_key(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path(key): Path<String>,
     json_body::Json(Empty {}): json_body::Json<Empty>,
 ) -> Answer {
-    let shown = administration::rotate_key(app.books.ledger(), &key, &by.actor)
+    let shown = administration::rotate_key(&app.ledger, &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(shown).into_response())
 }
 
 async fn revoke_key(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path(key): Path<String>,
 ) -> Answer {
-    let id = administration::revoke_key(app.books.ledger(), &key, &by.actor)
+    let id = administration::revoke_key(&app.ledger, &key, &by.actor)
         .await
         .map_err(refused)?;
     Ok(Json(json!({ "id": id, "revoked": true })).into_response())
 }
 
-async fn teams(State(app): State<Arc<App>>) -> Answer {
-    let teams = app.books.ledger().teams().await.map_err(store)?;
+async fn teams(State(app): State<HttpState>) -> Answer {
+    let teams = app.ledger.teams().await.map_err(store)?;
     Ok(Json(json!({ "items": teams })).into_response())
 }
 
 async fn put_team(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path(team): Path<String>,
     json_body::Json(limits): json_body::Json<RateLimitSpec>,
 ) -> Answer {
-    administration::put_team(app.books.ledger(), &team, &limits, &by.actor)
+    administration::put_team(&app.ledger, &team, &limits, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
 async fn delete_team(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path(team): Path<String>,
 ) -> Answer {
-    administration::delete_team(app.books.ledger(), &team, &by.actor)
+    administration::delete_team(&app.ledger, &team, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
-async fn budgets(State(app): State<Arc<App>>) -> Answer {
-    let lines = administration::budgets(app.books.ledger())
+async fn budgets(State(app): State<HttpState>) -> Answer {
+    let lines = administration::budgets(&app.ledger)
         .await
         .map_err(refused)?;
     Ok(Json(json!({ "items": lines })).into_response())
 }
 
 async fn put_budget(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path(scope): Path<String>,
     json_body::Json(spec): json_body::Json<BudgetSpec>,
 ) -> Answer {
-    administration::put_budget(app.books.ledger(), &scope, &spec, &by.actor)
+    administration::put_budget(&app.ledger, &scope, &spec, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
 async fn delete_budget(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     Extension(by): Extension<AdminPrincipal>,
     Path((scope, window, billing)): Path<(String, String, String)>,
 ) -> Answer {
     let window = spec::window(&window).map_err(refused)?;
     let billing = spec::billing(Some(&billing)).map_err(refused)?;
-    administration::delete_budget(app.books.ledger(), &scope, window, billing, &by.actor)
+    administration::delete_budget(&app.ledger, &scope, window, billing, &by.actor)
         .await
         .map_err(refused)?;
     Ok(done())
 }
 
-async fn audit(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+async fn audit(State(app): State<HttpState>, RawQuery(query): RawQuery) -> Answer {
     let most = limit(query.as_deref().unwrap_or_default())?;
-    let records = app.books.ledger().audit(most).await.map_err(store)?;
+    let records = app.ledger.audit(most).await.map_err(store)?;
     Ok(Json(json!({ "items": records })).into_response())
 }
 

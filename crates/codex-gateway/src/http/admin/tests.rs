@@ -1,13 +1,18 @@
 //! `/api` through the router, without a socket.
 
+use std::sync::Arc;
+
 use gateway_ledger::{Ledger, OpenOptions, Outcome};
 use gateway_policy::{AuthRoute, Decision, ModelId, NoMemory, Subject};
 use gateway_wire::{Failure, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::ids::RequestId;
-use crate::record::Exchange;
+use crate::clock::Clock;
+use crate::config::active::SharedConfig;
+use crate::learned::Learned;
+use crate::plan_limits::PlanWatch;
+use crate::record::AnswerFacts;
 use crate::reports::{explain, models};
 use crate::testing::{PATIENCE, Process, chatgpt_caller, entry};
 
@@ -50,7 +55,7 @@ async fn with_entries() -> Process {
         let mut entry = entry(at(time), route, model);
         entry.result.outcome = outcome;
         entry.result.status = Some(status);
-        process.app.books.settle(entry).await;
+        drop(process.part::<Ledger>().settle(entry).await);
     }
     process
 }
@@ -106,8 +111,8 @@ async fn over_http_2_too_a_listed_origin_cannot_use_a_session() {
 async fn explain_and_models_answer_as_the_command_line_does() {
     let config = "[[rules]]\nname = \"r\"\nwhen = { model = \"gpt-5.5\" }\nthen = { rewrite = \"gpt-5.4\" }\n";
     let process = Process::start(config).await;
-    let live = process.app.live.load_full();
-    let day = process.app.clock.date();
+    let live = process.part::<SharedConfig>().load_full();
+    let day = Clock::system().date();
     let query = explain::ExplainQuery {
         endpoint: gateway_wire::WireApi::Chat,
         kind: gateway_wire::codex::RequestKind::Review,
@@ -240,7 +245,7 @@ async fn what_is_wrong_with_a_query_is_said() {
 
 /// A tool beside the server.
 async fn beside(process: &Process) -> Ledger {
-    let live = process.app.live.load_full();
+    let live = process.part::<SharedConfig>().load_full();
     let storage = &live.settings.storage;
     Ledger::attach(OpenOptions {
         url: storage.url.clone(),
@@ -267,7 +272,7 @@ async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
 }
 
 fn refuse(process: &Process, model: &str) {
-    let live = process.app.live.load_full();
+    let live = process.part::<SharedConfig>().load_full();
     let model = ModelId::new(model).unwrap();
     let ask = Subject::new(AuthRoute::Chatgpt).request(&model);
     let Decision::Forward(plan) = live.settings.policy.decide(&ask, &NoMemory) else {
@@ -279,8 +284,7 @@ fn refuse(process: &Process, model: &str) {
         message: Some("no such model".to_owned()),
     };
     process
-        .app
-        .learned
+        .part::<Arc<Learned>>()
         .refused(&chatgpt_caller(), &plan.first, &verdict);
 }
 
@@ -307,7 +311,7 @@ async fn refusals_are_listed_kept_and_cleared_from_both_sides() {
             .unwrap(),
         1
     );
-    until(async || process.app.learned.known().len() == 1).await;
+    until(async || process.part::<Arc<Learned>>().known().len() == 1).await;
 
     let cleared = process.api("DELETE", "/api/facts?model=gpt-5.2").await;
     assert_eq!(cleared.json(), json!({"cleared": 0}));
@@ -328,10 +332,10 @@ async fn what_another_process_learned_is_known_here() {
     let mut fact = tool.model_refusals().await.unwrap().remove(0);
     fact.model = "gpt-5.4".to_owned();
     tool.put_model_refusal(&fact).await.unwrap();
-    until(async || process.app.learned.known().len() == 2).await;
+    until(async || process.part::<Arc<Learned>>().known().len() == 2).await;
 
     // A later start knows both, as they were.
-    let known = process.app.learned.known();
+    let known = process.part::<Arc<Learned>>().known();
     let (learned, waiting) = crate::learned::Learned::new(
         crate::clock::Clock::system(),
         std::time::Duration::from_secs(1),
@@ -357,14 +361,9 @@ async fn what_another_process_learned_is_known_here() {
 #[tokio::test]
 async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     let process = Process::start("").await;
-    let clock = &process.app.clock;
-    let mut exchange = Exchange::new(
-        RequestId::generate(),
-        crate::endpoint::Endpoint::Responses,
-        clock.now(),
-        clock.instant(),
-    );
-    exchange.caller = Some(chatgpt_caller());
+    let plan_limits = process.part::<Arc<PlanWatch>>();
+    let mut caller = chatgpt_caller();
+    let mut answer_facts = AnswerFacts::default();
     let mut head = http::HeaderMap::new();
     for (name, value) in [
         ("x-codex-plan-type", "plus"),
@@ -376,21 +375,15 @@ async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     ] {
         head.insert(name, value.parse().unwrap());
     }
-    exchange.plan_head = gateway_wire::codex::PlanLimits::from_headers(&head).map(Box::new);
-    process
-        .app
-        .plan_limits
-        .note(&exchange, at("2026-11-20T12:00:00Z"));
+    answer_facts.plan_limits = gateway_wire::codex::PlanLimits::from_headers(&head).map(Box::new);
+    plan_limits.note(&caller, &answer_facts, at("2026-11-20T12:00:00Z"));
     insta::assert_json_snapshot!(process.get("/api/plan").await);
 
     // An event of a later exchange is newer than its head.
-    exchange.plan_limits = vec![bytes::Bytes::from_static(
+    answer_facts.summary.plan_limits = vec![bytes::Bytes::from_static(
         br#"{"type":"codex.rate_limits","plan_type":"plus","rate_limits":{"primary":{"used_percent":41,"window_minutes":300,"reset_after_seconds":999999999}}}"#,
     )];
-    process
-        .app
-        .plan_limits
-        .note(&exchange, at("2026-11-20T12:01:00Z"));
+    plan_limits.note(&caller, &answer_facts, at("2026-11-20T12:01:00Z"));
     let answer = process.get("/api/plan").await;
     assert_eq!(answer["accounts"].as_array().unwrap().len(), 1);
     assert_eq!(
@@ -409,7 +402,7 @@ async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     assert!(metrics.contains(gauge), "{metrics}");
 
     // Kept for the next start.
-    let ledger = process.app.books.ledger().clone();
+    let ledger = process.part::<Ledger>();
     until(async || {
         let stored = ledger.account_limits().await.unwrap();
         stored
@@ -418,52 +411,10 @@ async fn plan_limits_are_a_gauge_and_an_answer_by_hashed_account() {
     })
     .await;
     // Somebody with an API key has no plan.
-    exchange.caller.as_mut().unwrap().route = AuthRoute::ApiKey;
-    exchange.caller.as_mut().unwrap().account = None;
-    process.app.plan_limits.note(&exchange, clock.now());
+    caller.route = AuthRoute::ApiKey;
+    caller.account = None;
+    plan_limits.note(&caller, &answer_facts, at("2026-11-20T12:02:00Z"));
     let answer = process.get("/api/plan").await;
     assert_eq!(answer["accounts"].as_array().unwrap().len(), 1);
-    process.stop().await;
-}
-
-#[tokio::test]
-async fn what_was_just_booked_is_not_repriced() {
-    let process = Process::start("").await;
-    let app = &process.app;
-    let live = app.live.load_full();
-    for (route, tier) in [
-        (AuthRoute::Chatgpt, Some("priority")),
-        (AuthRoute::ApiKey, Some("priority")),
-        (AuthRoute::ApiKey, None),
-    ] {
-        let now = app.clock.now();
-        let endpoint = crate::endpoint::Endpoint::Responses;
-        let mut exchange = Exchange::new(RequestId::generate(), endpoint, now, app.clock.instant());
-        exchange.caller = Some(crate::identity::caller::Caller {
-            route,
-            ..chatgpt_caller()
-        });
-        exchange.model_served = ModelId::new("gpt-5.5").ok();
-        exchange.service_tier_requested = tier.map(str::to_owned);
-        let usage = gateway_wire::Usage::new(300_000, 200_000, 0, 4_000, 0).unwrap();
-        exchange.counted = crate::record::Counted::Reported(usage);
-        exchange.outcome = Outcome::Completed;
-        crate::exchange::settle::settle(app, &live, exchange).await;
-    }
-    let ledger = app.books.ledger();
-    let report = ledger
-        .reprice(
-            &gateway_ledger::RepriceQuery::default(),
-            &live.settings.prices.table,
-            false,
-        )
-        .await
-        .unwrap();
-    assert_eq!(report.rows.iter().map(|row| row.requests).sum::<i64>(), 3);
-    assert!(
-        report.rows.iter().all(|row| row.changed == 0),
-        "{:?}",
-        report.rows
-    );
     process.stop().await;
 }

@@ -1,15 +1,13 @@
 //! `GET /api/usage` and `GET /api/exchanges`: sums and entries of the ledger.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use gateway_ledger::{ExchangeQuery, MAX_PAGE, Page, UsageQuery, UsageReport};
 use http::Uri;
 
-use crate::app::App;
 use crate::error::GatewayError;
 use crate::http::admin::params::{Narrowed, Params, ledger_error};
+use crate::http::state::HttpState;
 use crate::reports::usage::{DEFAULT_BY, group_by};
 
 /// Entries on a page where nobody says.
@@ -17,7 +15,7 @@ const DEFAULT_PAGE: u32 = 100;
 
 /// `GET /api/usage?by=model,day&since=7d&until=…&<filters>`. `by=` sums up without groups.
 pub(super) async fn usage(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     uri: Uri,
 ) -> Result<Json<UsageReport>, GatewayError> {
     let mut params = Params::read(&uri)?;
@@ -32,13 +30,13 @@ pub(super) async fn usage(
         until: narrowed.until,
         filters: narrowed.filters,
     };
-    let report = app.books.ledger().usage(&query).await;
+    let report = app.ledger.usage(&query).await;
     report.map(Json).map_err(|error| ledger_error(&error))
 }
 
 /// `GET /api/exchanges?limit=1..1000&cursor=&since=&until=&<filters>`, newest first.
 pub(super) async fn exchanges(
-    State(app): State<Arc<App>>,
+    State(app): State<HttpState>,
     uri: Uri,
 ) -> Result<Json<Page>, GatewayError> {
     let mut params = Params::read(&uri)?;
@@ -58,11 +56,11 @@ pub(super) async fn exchanges(
         until: narrowed.until,
         filters: narrowed.filters,
     };
-    let page = app.books.ledger().exchanges(&query).await;
+    let page = app.ledger.exchanges(&query).await;
     page.map(Json).map_err(|error| ledger_error(&error))
 }
 
-fn narrowed(app: &App, params: &mut Params) -> Result<Narrowed, GatewayError> {
-    let live = app.live.load();
+fn narrowed(app: &HttpState, params: &mut Params) -> Result<Narrowed, GatewayError> {
+    let live = app.config.load();
     Narrowed::read(params, app.clock.now(), &live.settings.storage.time_zone)
 }

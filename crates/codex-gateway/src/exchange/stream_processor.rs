@@ -1,6 +1,5 @@
-//! The one machine that turns an upstream's bytes into the client's: it relays where both speak the
-//! same protocol, and translates where they do not. A closed choice, made once per answer; nobody
-//! else asks which it is.
+//! The state machine that turns an upstream's bytes into the client's: it relays where both speak
+//! the same protocol, and translates where they do not. A closed choice, made once per answer.
 
 use bytes::Bytes;
 use gateway_wire::relay::Relay;
@@ -9,18 +8,16 @@ use gateway_wire::stream::{ReplySummary, Step, StreamFailure};
 use gateway_wire::translate::{Loss, ReasoningBlob, StreamTranslator};
 use gateway_wire::{WireApi, synthesize};
 
-use crate::error::ErrorCode;
-
-/// The machine of one stream.
+/// The processor of one stream.
 #[derive(Debug)]
-pub enum Machine {
+pub enum StreamProcessor {
     /// Same protocol on both sides: bytes pass.
     Relay(Box<Relay>),
     /// The client's protocol is another one.
     Translator(Box<StreamTranslator>),
 }
 
-impl Machine {
+impl StreamProcessor {
     /// Takes what the upstream sent and appends what the client gets.
     pub fn push(&mut self, piece: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         match self {
@@ -110,15 +107,4 @@ impl Machine {
             Self::Translator(translator) => translator.take_reasoning(),
         }
     }
-}
-
-/// Whether a stream's failure is one that the gateway itself found, because the upstream's answer
-/// broke off.
-pub fn is_cut_short(failure: &StreamFailure) -> bool {
-    // The upstream's own failures carry what it sent.
-    failure.raw.is_empty()
-        && failure.code.as_deref().is_some_and(|code| {
-            code == ErrorCode::UpstreamTruncated.as_str()
-                || code == ErrorCode::EventTooLarge.as_str()
-        })
 }

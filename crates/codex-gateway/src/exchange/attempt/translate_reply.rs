@@ -6,35 +6,26 @@ use bytes::Bytes;
 use gateway_wire::reply::read_reply;
 use gateway_wire::stream::{ReplySummary, StreamFailure, Terminal};
 use gateway_wire::translate::{
-    Collector, Loss, ReasoningBlob, ReplyError, ReplySettings, error_body, json_as_stream,
-    reply_json,
+    Collector, ReplyError, ReplySettings, error_body, json_as_stream, reply_json,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::error::ErrorCode;
-use crate::exchange::attempt::open::{Opened, Unusable, View, in_stream, silent, truncated};
-use crate::exchange::attempt::{Reached, WholeReply};
-use crate::exchange::machine::is_cut_short;
-use crate::record::Exchange;
+use crate::exchange::attempt::outcome::{ReplyContext, ReplyOutcome, UnusableReply};
+use crate::exchange::reply::{BufferedReply, ReplyContent, UpstreamReply, WholeTranslation};
+use crate::record::is_cut_short;
 use crate::upstream::client::{ReplyBody, Unread, read_patiently};
 
 /// Largest answer that is translated as a whole.
 const MAX_WHOLE: usize = 64 << 20;
 
-/// What a translation said about an answer that was made here.
-pub struct WholeTranslation {
-    pub summary: ReplySummary,
-    pub losses: Vec<Loss>,
-    pub reasoning: Vec<(String, ReasoningBlob)>,
-}
-
 /// An upstream's refusal, its status kept.
 pub(super) fn error(
-    view: View<'_>,
+    context: ReplyContext<'_>,
     status: StatusCode,
     headers: HeaderMap,
     body: &[u8],
-) -> WholeReply {
+) -> UpstreamReply {
     let failure = Terminal::Failed(StreamFailure::default());
     let summary = ReplySummary {
         terminal: Some(failure),
@@ -46,68 +37,74 @@ pub(super) fn error(
         reasoning: Vec::new(),
     };
     let body = Bytes::from(error_body(status.as_u16(), body));
-    whole_reply(view, status, headers, "application/json", body, translation)
+    whole_reply(
+        context,
+        status,
+        headers,
+        "application/json",
+        body,
+        translation,
+    )
 }
 
 /// A plain JSON answer.
 pub(super) async fn whole(
-    view: View<'_>,
-    plan: &ReplySettings,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
+    settings: &ReplySettings,
     headers: HeaderMap,
     mut body: ReplyBody,
-) -> Result<Opened, Unusable> {
-    let idle = view.upstream.stream_idle_timeout;
+) -> Result<ReplyOutcome, UnusableReply> {
+    let idle = context.upstream.stream_idle_timeout;
     match read_patiently(&mut body, MAX_WHOLE, idle).await {
-        Ok((pieces, false)) => answer(view, plan, exchange, headers, &pieces.concat()),
-        Ok((_, true)) => Err(truncated("it is too large")),
-        Err(Unread::Broken(detail)) => Err(truncated(&detail)),
-        Err(Unread::Silent) => Err(silent()),
+        Ok((pieces, false)) => answer(context, settings, headers, &pieces.concat()),
+        Ok((_, true)) => Err(UnusableReply::truncated("it is too large")),
+        Err(Unread::Broken(detail)) => Err(UnusableReply::truncated(&detail)),
+        Err(Unread::Silent) => Err(UnusableReply::silent()),
     }
 }
 
 /// A stream that is put together for a client that asked for none.
 pub(super) async fn collected(
-    view: View<'_>,
-    plan: &ReplySettings,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
+    settings: &ReplySettings,
     headers: HeaderMap,
     mut body: ReplyBody,
-) -> Result<Opened, Unusable> {
-    let max_event = view.live.settings.server.max_event;
-    let mut collector = Collector::new(plan.upstream_wire(), max_event, MAX_WHOLE);
-    let idle = view.upstream.stream_idle_timeout;
+) -> Result<ReplyOutcome, UnusableReply> {
+    let max_event = context.max_event;
+    let mut collector = Collector::new(settings.upstream_wire(), max_event, MAX_WHOLE);
+    let idle = context.upstream.stream_idle_timeout;
     while collector.summary().terminal.is_none() {
         match tokio::time::timeout(idle, body.next()).await {
             Ok(None) => break,
-            Ok(Some(Ok(piece))) => collector.push(piece).map_err(|_| Unusable {
+            Ok(Some(Ok(piece))) => collector.push(piece).map_err(|_| UnusableReply {
                 code: ErrorCode::EventTooLarge,
                 detail: "sent an answer that is larger than this gateway puts together".to_owned(),
             })?,
-            Ok(Some(Err(detail))) => return Err(truncated(&detail)),
-            Err(_) => return Err(silent()),
+            Ok(Some(Err(detail))) => return Err(UnusableReply::truncated(&detail)),
+            Err(_) => return Err(UnusableReply::silent()),
         }
     }
     let (gathered, summary) = collector.finish();
     match gathered {
-        Ok(json) => answer(view, plan, exchange, headers, &json),
-        Err(failure) if is_cut_short(&failure) => Err(truncated("its stream has no end")),
-        Err(failure) => Ok(refused(view, exchange, headers, &failure, summary)),
+        Ok(json) => answer(context, settings, headers, &json),
+        Err(failure) if is_cut_short(&failure) => {
+            Err(UnusableReply::truncated("its stream has no end"))
+        }
+        Err(failure) => Ok(refused(context, headers, &failure, summary)),
     }
 }
 
 fn answer(
-    view: View<'_>,
-    plan: &ReplySettings,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
+    settings: &ReplySettings,
     headers: HeaderMap,
     body: &[u8],
-) -> Result<Opened, Unusable> {
-    let translated = match reply_json(plan, body) {
+) -> Result<ReplyOutcome, UnusableReply> {
+    let translated = match reply_json(settings, body) {
         Ok(translated) => translated,
         Err(ReplyError::Failed(failure)) => {
             // What failed in the middle was paid for up to there.
-            let said = read_reply(plan.upstream_wire(), body);
+            let said = read_reply(settings.upstream_wire(), body);
             let summary = ReplySummary {
                 terminal: Some(Terminal::Failed((*failure).clone())),
                 usage: said.usage,
@@ -116,13 +113,17 @@ fn answer(
                 service_tier: said.service_tier,
                 ..ReplySummary::default()
             };
-            return Ok(refused(view, exchange, headers, &failure, summary));
+            return Ok(refused(context, headers, &failure, summary));
         }
         Err(error @ ReplyError::Unreadable(_)) => return Err(unreadable(&error)),
     };
-    let (kind, bytes) = if plan.client_streams() {
-        let steps = json_as_stream(plan.client_wire(), &translated.body, plan.wants_usage())
-            .map_err(|error| unreadable(&error))?;
+    let (kind, bytes) = if settings.client_streams() {
+        let steps = json_as_stream(
+            settings.client_wire(),
+            &translated.body,
+            settings.wants_usage(),
+        )
+        .map_err(|error| unreadable(&error))?;
         let bytes: Vec<u8> = steps
             .iter()
             .flat_map(|step| step.bytes().iter().copied())
@@ -137,24 +138,23 @@ fn answer(
         reasoning: translated.reasoning,
     };
     let reply = whole_reply(
-        view,
+        context,
         StatusCode::OK,
         headers,
         kind,
         Bytes::from(bytes),
         translation,
     );
-    Ok(Opened::Served(Reached::Whole(Box::new(reply))))
+    Ok(ReplyOutcome::Served(reply))
 }
 
 /// A failure told in a good answer becomes what it would have been with a status.
 fn refused(
-    view: View<'_>,
-    exchange: &Exchange,
+    context: ReplyContext<'_>,
     headers: HeaderMap,
     failure: &StreamFailure,
     summary: ReplySummary,
-) -> Opened {
+) -> ReplyOutcome {
     let named = failure
         .code
         .as_deref()
@@ -164,18 +164,20 @@ fn refused(
         .filter(|status| (400..600).contains(status))
         .and_then(|status| StatusCode::from_u16(status).ok())
         .unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut reply = error(view, status, headers, &told(failure));
-    if let Some(translation) = &mut reply.translation {
+    let mut reply = error(context, status, headers, &failure_body(failure));
+    if let ReplyContent::Whole(reply) = &mut reply.content
+        && let Some(translation) = &mut reply.translation
+    {
         translation.summary = summary;
     }
-    Opened::Refused {
-        verdict: in_stream(view.upstream, exchange, failure),
-        reached: Reached::Whole(Box::new(reply)),
+    ReplyOutcome::Refused {
+        verdict: context.classify_in_stream(failure),
+        reply,
     }
 }
 
 /// The failure as a body: what the upstream sent, or what was found wrong with it.
-fn told(failure: &StreamFailure) -> Vec<u8> {
+fn failure_body(failure: &StreamFailure) -> Vec<u8> {
     if !failure.raw.is_empty() {
         return failure.raw.to_vec();
     }
@@ -185,8 +187,8 @@ fn told(failure: &StreamFailure) -> Vec<u8> {
     error.to_string().into_bytes()
 }
 
-fn unreadable(error: &ReplyError) -> Unusable {
-    Unusable {
+fn unreadable(error: &ReplyError) -> UnusableReply {
+    UnusableReply {
         code: ErrorCode::UpstreamUnreadable,
         detail: format!(
             "answered with something that is no answer: {error}; check its base_url and `wire_api`"
@@ -195,21 +197,24 @@ fn unreadable(error: &ReplyError) -> Unusable {
 }
 
 fn whole_reply(
-    view: View<'_>,
+    context: ReplyContext<'_>,
     status: StatusCode,
     mut headers: HeaderMap,
     kind: &'static str,
     body: Bytes,
     translation: WholeTranslation,
-) -> WholeReply {
+) -> UpstreamReply {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    WholeReply {
+    UpstreamReply {
         status,
         headers,
-        pieces: vec![body],
-        rest: None,
-        unknown_coding: None,
-        idle: view.upstream.stream_idle_timeout,
-        translation: Some(Box::new(translation)),
+        models_etag: None,
+        content: ReplyContent::Whole(Box::new(BufferedReply {
+            pieces: vec![body],
+            rest: None,
+            unknown_coding: None,
+            idle: context.upstream.stream_idle_timeout,
+            translation: Some(Box::new(translation)),
+        })),
     }
 }

@@ -2,21 +2,29 @@
 //! sends nothing.
 
 use bytes::Bytes;
-use gateway_policy::{Adjustment, Attempt};
 use gateway_wire::WireApi;
 use gateway_wire::translate::{
-    ReplyPurpose, ReplySettings, TranslateError, TranslationContext, chat_to_responses,
+    Loss, ReplyPurpose, ReplySettings, TranslateError, TranslationContext, chat_to_responses,
     responses_to_chat,
 };
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
-use crate::exchange::attempt::Walk;
 use crate::exchange::attempt::outgoing::{self, OutgoingBody};
-use crate::record::Exchange;
-use crate::request_body::{RequestBody, Tail};
-use crate::upstream::client::{Pieces, UploadBody};
+use crate::exchange::attempt::planned::PlannedRequest;
+use crate::reasoning::View;
+use crate::record::Arrival;
+use crate::request_body::Tail;
+
+/// A request in the upstream's protocol.
+pub(super) struct Translated {
+    pub(super) body: OutgoingBody,
+    /// What could not be carried.
+    pub(super) losses: Vec<Loss>,
+    /// What the way back needs.
+    pub(super) reply: ReplySettings,
+}
 
 /// Where requests of a protocol go.
 pub(super) const fn path(wire: WireApi) -> &'static str {
@@ -26,53 +34,48 @@ pub(super) const fn path(wire: WireApi) -> &'static str {
     }
 }
 
-/// The body in the upstream's protocol, and what the way back needs. Notes in the exchange what
-/// could not be carried.
+/// Translates the body of an attempt. `reasoning`: what is kept for the caller at this upstream.
 pub(super) fn body(
-    walk: Walk<'_>,
-    exchange: &mut Exchange,
-    attempt: &Attempt,
-    changes: &[Adjustment],
-    request: &RequestBody,
+    request: &PlannedRequest,
+    arrival: &Arrival,
+    reasoning: &View<'_>,
     headers: &mut HeaderMap,
-) -> Result<(OutgoingBody, ReplySettings), GatewayError> {
-    let Tail::Replayable { plain, .. } = &request.tail else {
+) -> Result<Translated, GatewayError> {
+    let Tail::Replayable { plain, .. } = &request.body.tail else {
         return Err(outgoing::internal());
     };
+    let (attempt, changes) = (&request.attempt, &request.changes);
     let upstream = &attempt.upstream;
     let adjusted = (!changes.is_empty())
-        .then(|| outgoing::adjusted(plain, changes))
+        .then(|| outgoing::adjusted(plain, None, changes))
         .transpose()?;
-    let reasoning = walk.app.reasoning.view(&walk.caller.label, &upstream.name);
-    let settings = TranslationContext {
+    let context = TranslationContext {
         model: attempt.model.as_str(),
         dialect: &upstream.dialect,
         strict: upstream.strict_translation,
-        request_id: exchange.id.as_str(),
-        created_at: exchange.started_at.as_second(),
-        reasoning: &reasoning,
-        purpose: purpose(exchange.endpoint, upstream.name.as_str())?,
+        request_id: arrival.id.as_str(),
+        created_at: arrival.at.as_second(),
+        reasoning,
+        purpose: purpose(arrival.endpoint, upstream.name.as_str())?,
     };
     let translate = match attempt.wire {
         WireApi::Chat => responses_to_chat,
         WireApi::Responses => chat_to_responses,
     };
-    let translated = translate(adjusted.as_ref().unwrap_or(plain), &settings)
-        .map_err(|error| refusal(&error))?;
-    tracing::debug!(request.id = %exchange.id, losses = ?translated.losses, "request translated");
-    exchange.losses = translated.losses;
+    let translated =
+        translate(adjusted.as_ref().unwrap_or(plain), &context).map_err(|error| refusal(&error))?;
+    tracing::debug!(request.id = %arrival.id, losses = ?translated.losses, "request translated");
     let accept = if translated.reply.upstream_streams() {
         "text/event-stream"
     } else {
         "application/json"
     };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-    let body = OutgoingBody {
-        body: UploadBody::Pieces(Pieces::from([Bytes::from(translated.body)])),
-        watch: None,
-        asks_usage: false,
-    };
-    Ok((body, translated.reply))
+    Ok(Translated {
+        body: OutgoingBody::whole([Bytes::from(translated.body)], false),
+        losses: translated.losses,
+        reply: translated.reply,
+    })
 }
 
 /// What the answer is for; an endpoint without a counterpart is refused.

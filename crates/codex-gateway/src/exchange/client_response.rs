@@ -20,16 +20,16 @@ const BYTES_IN_FLIGHT: u32 = 256 * 1024;
 const WRITE_IDLE: Duration = Duration::from_secs(120);
 
 /// Where the answer's head goes, once.
-pub struct Answer {
+pub struct ResponseSender {
     head: oneshot::Sender<Response>,
-    deadline: CancellationToken,
+    shutdown: CancellationToken,
 }
 
-impl Answer {
-    /// An answer, and the place to wait for it. After `deadline` nothing waits for a slow client.
-    pub fn channel(deadline: CancellationToken) -> (Self, oneshot::Receiver<Response>) {
+impl ResponseSender {
+    /// An answer, and the place to wait for it. After `shutdown` nothing waits for a slow client.
+    pub fn channel(shutdown: CancellationToken) -> (Self, oneshot::Receiver<Response>) {
         let (head, receiver) = oneshot::channel();
-        (Self { head, deadline }, receiver)
+        (Self { head, shutdown }, receiver)
     }
 
     /// Resolves when the client has gone before there was an answer.
@@ -43,18 +43,15 @@ impl Answer {
     }
 
     /// Sends the head and gives back the way for the body.
-    pub fn open(self, head: http::response::Builder) -> Outlet {
-        let deadline = self.deadline.clone();
+    pub fn open(self, head: Response) -> BodySender {
+        let shutdown = self.shutdown.clone();
         let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-        let body = Body::new(OutletBody(receiver));
         let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT as usize));
-        if let Ok(response) = head.body(body) {
-            self.send(response);
-        }
-        Outlet {
+        self.send(head.map(|_| Body::new(ResponseBody(receiver))));
+        BodySender {
             pieces: sender,
             room,
-            deadline,
+            shutdown,
         }
     }
 }
@@ -73,11 +70,11 @@ impl Piece {
 
 /// The body's way to the client.
 #[derive(Clone)]
-pub struct Outlet {
+pub struct BodySender {
     pieces: mpsc::Sender<Result<Piece, Broken>>,
     room: Arc<Semaphore>,
     /// Cancelled when nothing may wait for a client any more.
-    deadline: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 /// The answer cannot be finished; the connection is closed so that the client notices.
@@ -89,7 +86,7 @@ pub struct Broken;
 #[derive(Debug)]
 pub struct ClientGone;
 
-impl Outlet {
+impl BodySender {
     /// Passes a piece on; waits while the client is slow.
     pub async fn send(&self, piece: Bytes) -> Result<(), ClientGone> {
         if piece.is_empty() {
@@ -115,7 +112,7 @@ impl Outlet {
             sent = sending => sent,
             () = self.pieces.closed() => Err(ClientGone),
             () = tokio::time::sleep(WRITE_IDLE) => Err(ClientGone),
-            () = self.deadline.cancelled() => Err(ClientGone),
+            () = self.shutdown.cancelled() => Err(ClientGone),
         }
     }
 
@@ -124,7 +121,7 @@ impl Outlet {
         // The client has gone already when this fails.
         tokio::select! {
             sent = self.pieces.send_timeout(Err(Broken), WRITE_IDLE) => drop(sent),
-            () = self.deadline.cancelled() => {}
+            () = self.shutdown.cancelled() => {}
         }
     }
 
@@ -134,9 +131,9 @@ impl Outlet {
     }
 }
 
-struct OutletBody(mpsc::Receiver<Result<Piece, Broken>>);
+struct ResponseBody(mpsc::Receiver<Result<Piece, Broken>>);
 
-impl http_body::Body for OutletBody {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Broken;
 
@@ -159,12 +156,12 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_a_client_is_bounded_in_bytes() {
         const PIECE: usize = 100 * 1024;
-        let (answer, answered) = Answer::channel(CancellationToken::new());
-        let outlet = answer.open(Response::builder());
-        let mut body = answered.await.unwrap().into_body();
+        let (sender, response) = ResponseSender::channel(CancellationToken::new());
+        let sender = sender.open(Response::default());
+        let mut body = response.await.unwrap().into_body();
         let piece = || Bytes::from(vec![b'x'; PIECE]);
         let mut sent = 0;
-        while tokio::time::timeout(Duration::from_millis(20), outlet.send(piece()))
+        while tokio::time::timeout(Duration::from_millis(20), sender.send(piece()))
             .await
             .is_ok()
         {
@@ -179,18 +176,18 @@ mod tests {
                 assert_eq!(frame.into_data().unwrap().len(), size);
             }
         };
-        let (sent, ()) = tokio::join!(outlet.send(large), taking);
+        let (sent, ()) = tokio::join!(sender.send(large), taking);
         assert!(sent.is_ok());
     }
 
     #[tokio::test]
     async fn a_client_that_leaves_ends_the_waiting() {
-        let (answer, answered) = Answer::channel(CancellationToken::new());
-        let outlet = answer.open(Response::builder());
-        let body = answered.await.unwrap().into_body();
+        let (sender, response) = ResponseSender::channel(CancellationToken::new());
+        let sender = sender.open(Response::default());
+        let body = response.await.unwrap().into_body();
         let piece = Bytes::from(vec![b'x'; 300 * 1024]);
-        outlet.send(piece.clone()).await.unwrap();
-        let (sent, ()) = tokio::join!(outlet.send(piece), async { drop(body) });
+        sender.send(piece.clone()).await.unwrap();
+        let (sent, ()) = tokio::join!(sender.send(piece), async { drop(body) });
         assert!(sent.is_err());
     }
 }

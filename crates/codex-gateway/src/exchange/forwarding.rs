@@ -1,0 +1,130 @@
+//! What a request to an upstream takes over from the client's: its headers, with the right
+//! credential, and its URL.
+
+use gateway_ledger::InstanceId;
+use gateway_policy::{AuthRoute, Upstream};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::Settings;
+use crate::identity::caller::{Caller, foreign_credentials};
+use crate::upstream::headers::{
+    AttemptCredential, LITE_HEADER, apply_credential, remove_clients_own, toward_upstream,
+};
+
+/// Whether a body is in the client's protocol or was translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyWire {
+    Clients,
+    Other,
+}
+
+/// A client's request that is to be forwarded.
+#[derive(Clone, Copy)]
+pub struct Forwarding<'a> {
+    pub parts: &'a Parts,
+    pub caller: &'a Caller,
+    pub settings: &'a Settings,
+    /// Marks forwarded requests, so that one that comes back is known.
+    pub instance: &'a InstanceId,
+}
+
+impl Forwarding<'_> {
+    /// The client's headers, with the credential of this upstream. What Codex says about itself
+    /// goes only where the caller's own credential goes, unless the operator wrote
+    /// `forward_client_headers`.
+    pub fn headers(self, upstream: &Upstream, body: BodyWire) -> HeaderMap {
+        let mut headers = toward_upstream(&self.parts.headers, self.instance.as_str());
+        for name in foreign_credentials(self.caller.route) {
+            headers.remove(*name);
+        }
+        let credential = self.credential(upstream);
+        apply_credential(&mut headers, &credential);
+        let is_first_party = matches!(credential, AttemptCredential::Caller);
+        if !upstream.forward_client_headers.unwrap_or(is_first_party) {
+            remove_clients_own(&mut headers);
+        }
+        if body == BodyWire::Other {
+            headers.remove(LITE_HEADER);
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        for (name, value) in &upstream.http_headers {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::from_str(value),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+
+    fn credential(&self, upstream: &Upstream) -> AttemptCredential<'_> {
+        if let Some(own) = self.settings.credentials.get(upstream.name.as_str()) {
+            return AttemptCredential::Own {
+                header: &own.header,
+                value: &own.value,
+            };
+        }
+        let route = self.caller.route;
+        let of_route = self.settings.policy.route_upstream(route);
+        let is_of_route = of_route.is_some_and(|of_route| of_route.name == upstream.name);
+        // A caller's credential is for the upstream of the caller's route and for no other.
+        if upstream.credential.is_callers() && is_of_route && route != AuthRoute::GatewayKey {
+            AttemptCredential::Caller
+        } else {
+            AttemptCredential::None
+        }
+    }
+
+    /// The upstream's base, the client's path below `/v1`, the client's query, the upstream's
+    /// query.
+    pub fn url(self, upstream: &Upstream) -> String {
+        let path = self.parts.uri.path();
+        let path = path
+            .strip_prefix("/v1")
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path);
+        self.url_of(upstream, path)
+    }
+
+    /// The same with another path: that of the upstream's own protocol.
+    pub fn url_of(self, upstream: &Upstream, path: &str) -> String {
+        let mut url = format!("{}{path}", upstream.base_url);
+        let mut separator = if upstream.base_url.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
+        if let Some(query) = self.parts.uri.query().filter(|query| !query.is_empty()) {
+            url.push(separator);
+            url.push_str(query);
+            separator = '&';
+        }
+        for (name, value) in &upstream.query_params {
+            url.push(separator);
+            url.push_str(&encoded(name));
+            url.push('=');
+            url.push_str(&encoded(value));
+            separator = '&';
+        }
+        url
+    }
+}
+
+/// Percent-encodes what may not stand in a query.
+fn encoded(text: &str) -> String {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b':')
+        .remove(b'/')
+        .remove(b'@');
+    utf8_percent_encode(text, RESERVED).to_string()
+}
