@@ -26,7 +26,7 @@ pub enum DataDirError {
          directory of its own with --data-dir"
     )]
     Busy(PathBuf),
-    #[error("cannot use the data directory {path}: {source}")]
+    #[error("cannot use the data directory {path}")]
     Io {
         path: PathBuf,
         source: std::io::Error,

@@ -88,12 +88,16 @@ impl LedgerError {
     }
 
     pub(crate) fn sql(context: &'static str, source: sqlx::Error) -> Self {
-        Self::caused(kind_of(&source), context, database_words(source))
+        Self::caused(kind_of(&source), context, database_words(&source))
     }
 
     pub(crate) fn migration(context: &'static str, source: MigrateError) -> Self {
         if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = source {
-            return Self::caused(LedgerErrorKind::Unavailable, context, database_words(error));
+            return Self::caused(
+                LedgerErrorKind::Unavailable,
+                context,
+                database_words(&error),
+            );
         }
         Self::caused(LedgerErrorKind::Corrupt, context, source)
     }
@@ -119,28 +123,23 @@ struct AtPath {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What a database server says.
+/// What a database or its driver says.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct DatabaseWords(String);
 
-/// The driver appends ` at line 948` to what PostgreSQL says: a line of PostgreSQL's own source code,
-/// which people take for one of theirs.
-fn database_words(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
-    let words = error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-        .map(|error| {
-            let more = [error.detail(), error.hint()].into_iter().flatten();
-            std::iter::once(error.message())
-                .chain(more)
-                .collect::<Vec<_>>()
-                .join("; ")
-        });
-    match words {
-        Some(words) => Box::new(DatabaseWords(words)),
-        None => Box::new(error),
-    }
+/// The driver repeats its sources in its own text, and appends ` at line 948` to what PostgreSQL
+/// says: a line of PostgreSQL's own source code, which people take for one of theirs.
+fn database_words(error: &sqlx::Error) -> DatabaseWords {
+    let Some(database) = error.as_database_error() else {
+        return DatabaseWords(error.to_string());
+    };
+    let postgres = database.try_downcast_ref::<PgDatabaseError>();
+    let more = postgres.map(|error| [error.detail(), error.hint()]);
+    let words: Vec<&str> = std::iter::once(database.message())
+        .chain(more.into_iter().flatten().flatten())
+        .collect();
+    DatabaseWords(words.join("; "))
 }
 
 fn kind_of(error: &sqlx::Error) -> LedgerErrorKind {
