@@ -88,16 +88,12 @@ impl LedgerError {
     }
 
     pub(crate) fn sql(context: &'static str, source: sqlx::Error) -> Self {
-        Self::caused(kind_of(&source), context, database_words(&source))
+        Self::caused(kind_of(&source), context, database_words(source))
     }
 
     pub(crate) fn migration(context: &'static str, source: MigrateError) -> Self {
         if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = source {
-            return Self::caused(
-                LedgerErrorKind::Unavailable,
-                context,
-                database_words(&error),
-            );
+            return Self::caused(LedgerErrorKind::Unavailable, context, database_words(error));
         }
         Self::caused(LedgerErrorKind::Corrupt, context, source)
     }
@@ -130,8 +126,8 @@ struct DatabaseWords(String);
 
 /// The driver repeats its sources in its own text, and appends ` at line 948` to what PostgreSQL
 /// says: a line of PostgreSQL's own source code, which people take for one of theirs.
-fn database_words(error: &sqlx::Error) -> DatabaseWords {
-    let Some(database) = error.as_database_error() else {
+fn database_words(error: sqlx::Error) -> DatabaseWords {
+    let sqlx::Error::Database(database) = error else {
         return DatabaseWords(error.to_string());
     };
     let postgres = database.try_downcast_ref::<PgDatabaseError>();
