@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::{Link, Row, Statement, Table, int, text};
 use crate::error::LedgerError;
@@ -37,7 +38,7 @@ impl From<&Self> for Actor {
 }
 
 /// One administrative change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditRecord {
     /// Identifies the record; sorts by time.
     pub id: EntryId,

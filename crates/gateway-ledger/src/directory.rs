@@ -8,6 +8,7 @@ use gateway_policy::limit::{Budget, Limits, Scope, ScopeLimits, Window};
 use gateway_policy::{AuthRoute, Billing};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::{Link, Row};
 use crate::error::LedgerError;
@@ -16,7 +17,7 @@ use crate::secret;
 use crate::time::stored_time;
 
 /// A gateway key without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeyRecord {
     /// Names the key in the ledger, in limits and in commands.
     pub id: String,
@@ -46,7 +47,7 @@ pub struct KeyRecord {
 }
 
 /// A team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TeamRecord {
     /// Its name.
     pub name: String,

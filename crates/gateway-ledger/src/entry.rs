@@ -5,6 +5,7 @@ use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{EntryId, InstanceId};
 
@@ -51,7 +52,7 @@ gateway_wire::words! {
 }
 
 /// One call to an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRecord {
     /// The model that was asked for there.
     pub model: String,
@@ -66,7 +67,7 @@ pub struct AttemptRecord {
 }
 
 /// Whose usage it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attribution {
     /// How the caller is authenticated.
     pub route: AuthRoute,
@@ -79,7 +80,7 @@ pub struct Attribution {
 }
 
 /// What Codex says about the turn that a request belongs to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TurnRecord {
     /// Codex's session.
     pub session_id: Option<String>,
@@ -92,7 +93,7 @@ pub struct TurnRecord {
 }
 
 /// Where a request goes, and why. Changes when it falls back to another model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DispatchRecord {
     /// The upstream's name.
     pub upstream: Option<String>,
@@ -147,7 +148,7 @@ pub struct DispatchRecord {
 /// assert_eq!(serde_json::to_value(&entry)?["key"], "key_0123456789ab");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Intent {
     /// Identifies the exchange and its entry: writing it twice is one row.
     pub id: EntryId,
@@ -175,7 +176,7 @@ pub struct Intent {
 }
 
 /// What an exchange cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cost {
     /// The price table that priced it.
     pub price_version: Option<String>,
@@ -205,7 +206,7 @@ impl Cost {
 }
 
 /// How an exchange ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryResult {
     /// When the exchange was settled.
     pub finished_at: Timestamp,
@@ -217,6 +218,7 @@ pub struct EntryResult {
     pub usage_source: UsageSource,
     /// The token counts; `None`: unknown.
     #[serde(flatten, with = "token_counts")]
+    #[schema(value_type = token_counts::TokenCounts)]
     pub usage: Option<Usage>,
     /// The service tier that served.
     pub service_tier: Option<String>,
@@ -239,7 +241,7 @@ pub struct EntryResult {
 
 /// The durable record of one exchange. In JSON all fields are side by side, whatever struct they
 /// are in here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerEntry {
     /// What was known when it was sent last.
     #[serde(flatten)]
@@ -318,10 +320,11 @@ pub(crate) fn usage_from(counts: [Option<u64>; 5]) -> Option<Usage> {
 mod token_counts {
     use gateway_wire::Usage;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use utoipa::ToSchema;
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize, ToSchema)]
     #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
-    struct TokenCounts {
+    pub(super) struct TokenCounts {
         input_tokens: Option<u64>,
         cached_input_tokens: Option<u64>,
         cache_write_tokens: Option<u64>,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::Statement;
 use crate::entries::row::{ENTRIES, read_entry};
@@ -30,7 +31,7 @@ pub struct ExchangeQuery {
 }
 
 /// One page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Page {
     /// Newest first. Correcting entries are among them; they alone carry `corrects`.
     pub items: Vec<LedgerEntry>,

@@ -5,6 +5,7 @@ use gateway_policy::AuthRoute;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::audit::Actor;
 use crate::db::{Row, Statement, Table, int, key, replaced, text};
@@ -13,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::time::stored_time;
 
 /// An upstream refused a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ModelRefusal {
     /// The upstream's name.
     pub upstream: String,

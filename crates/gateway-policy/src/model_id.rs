@@ -103,6 +103,14 @@ impl serde::Serialize for ModelId {
     }
 }
 
+impl utoipa::PartialSchema for ModelId {
+    fn schema() -> gateway_wire::words::Schema {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for ModelId {}
+
 impl<'de> serde::Deserialize<'de> for ModelId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -1,5 +1,8 @@
-//! Enums with a fixed vocabulary. One declaration, so that Rust, JSON, configuration, SQL and
-//! metric labels cannot disagree on a word.
+//! Enums with a fixed vocabulary. One declaration, so that Rust, JSON, configuration, SQL, metric
+//! labels and the description of the admin API cannot disagree on a word.
+
+#[doc(hidden)]
+pub use utoipa;
 
 /// Declares enums of which each variant has one word. The word is used by [`Display`], by serde and
 /// by what the macro adds:
@@ -8,7 +11,8 @@
 /// - `WORDS`: their words, in the same order;
 /// - `as_str`: the word, a `const fn`;
 /// - `parse`: the variant of a word, compared exactly;
-/// - `FromStr`: the same, with an error that lists the words.
+/// - `FromStr`: the same, with an error that lists the words;
+/// - `ToSchema`: the words, in the description of an API.
 ///
 /// The calling crate needs `serde` with its `derive` feature. Further derives and variant
 /// attributes (`#[default]`) are passed through.
@@ -78,12 +82,35 @@ macro_rules! words {
             }
         }
 
+        impl $crate::words::utoipa::PartialSchema for $name {
+            fn schema() -> $crate::words::Schema {
+                $crate::words::schema(Self::WORDS)
+            }
+        }
+
+        impl $crate::words::utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     )+ };
+}
+
+/// The schema of one of a list of words, in a description of an API.
+pub type Schema = utoipa::openapi::RefOr<utoipa::openapi::Schema>;
+
+/// The schema of one of `words`.
+pub fn schema(words: &[&'static str]) -> Schema {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::Type::String)
+        .enum_values(Some(words.iter().copied()))
+        .into()
 }
 
 /// A word that stands for no value; holds those that do.
@@ -108,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_serde_and_display_agree_on_every_word() {
+    fn rust_serde_display_and_schema_agree_on_every_word() {
         assert_eq!(Colour::ALL, [Colour::Red, Colour::DarkBlue]);
         for colour in Colour::ALL {
             assert_eq!(Colour::parse(colour.as_str()), Some(colour));
@@ -116,6 +143,9 @@ mod tests {
             assert_eq!(serde_json::to_value(colour).unwrap(), json);
             assert_eq!(serde_json::from_value::<Colour>(json).unwrap(), colour);
         }
+        let schema = serde_json::to_value(<Colour as utoipa::PartialSchema>::schema()).unwrap();
+        let expected = serde_json::json!({"type": "string", "enum": ["red", "dark-blue"]});
+        assert_eq!(schema, expected);
         assert_eq!(Colour::parse("Red"), None);
         let error = "Red".parse::<Colour>().unwrap_err();
         assert_eq!(error.to_string(), "one of red, dark-blue");

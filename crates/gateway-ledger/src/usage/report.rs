@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::filter::Filters;
 
@@ -48,7 +50,7 @@ pub struct UsageQuery {
 }
 
 /// The sums of one group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageSums {
     /// Exchanges, whatever became of them.
     pub requests: i64,
@@ -76,15 +78,34 @@ pub struct UsageSums {
 }
 
 /// One group of a report. In JSON its keys stand beside its sums.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageRow {
     /// What the group has in common, in the order asked for; `None` where the entries name nothing.
     #[serde(flatten, serialize_with = "as_map")]
+    #[schema(value_type = UsageKeys)]
     pub keys: Vec<(GroupBy, Option<String>)>,
     /// Its sums.
     #[serde(flatten)]
     pub sums: UsageSums,
 }
+
+/// The schema of a row's keys: each word that was asked for, with a text or null.
+struct UsageKeys;
+
+impl PartialSchema for UsageKeys {
+    fn schema() -> gateway_wire::words::Schema {
+        let key = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .build();
+        let words = GroupBy::WORDS.iter();
+        let keys = words.fold(ObjectBuilder::new(), |keys, word| {
+            keys.property(*word, key.clone())
+        });
+        keys.into()
+    }
+}
+
+impl ToSchema for UsageKeys {}
 
 fn as_map<S: Serializer>(
     keys: &[(GroupBy, Option<String>)],
@@ -98,7 +119,7 @@ fn as_map<S: Serializer>(
 }
 
 /// The answer to a [`UsageQuery`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageReport {
     /// Sorted by their keys. Empty when nothing was grouped by.
     pub rows: Vec<UsageRow>,

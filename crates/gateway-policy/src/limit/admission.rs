@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::budget::{Budget, BudgetCheck, Position};
 use super::rate::RateLimit;
@@ -15,7 +16,7 @@ use crate::price::Billing;
 pub const RETRY_SOON: Duration = Duration::from_secs(2);
 
 /// Limits on speed; `None`: unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// Requests per minute.
     pub requests_per_minute: Option<u64>,
