@@ -19,7 +19,6 @@ use crate::clock::Clock;
 use crate::config::active::SharedConfig;
 use crate::config::{self, AdminToken};
 use crate::error::{ErrorCode, GatewayError};
-use crate::http::admin::params::ledger_error;
 use crate::secret::Secret;
 
 /// How often the token's file is read. A rotated token must be in force within two seconds.
@@ -79,8 +78,7 @@ impl AdminAuth {
         };
         session_cookie::check_sender(method, headers)?;
         self.check_rate(SecretKind::Session, client)?;
-        let session = self.ledger.session(&secret).await;
-        let Some(session) = session.map_err(|error| ledger_error(&error))? else {
+        let Some(session) = self.ledger.session(&secret).await? else {
             self.record_failure(SecretKind::Session, client);
             return Err(GatewayError::new(
                 ErrorCode::AdminRequired,
@@ -146,7 +144,7 @@ impl AdminAuth {
             address: client.address,
         };
         let session = self.ledger.redeem_sign_in(link, SESSION_LIFETIME, &actor);
-        let session = session.await.map_err(|error| ledger_error(&error))?;
+        let session = session.await?;
         session.ok_or_else(|| {
             self.record_failure(SecretKind::SignInLink, client);
             GatewayError::new(
@@ -170,8 +168,8 @@ impl AdminAuth {
             return Ok(false);
         };
         let actor = &principal.actor;
-        let ended = self.ledger.end_sessions(Some(&secret), actor).await;
-        Ok(ended.map_err(|error| ledger_error(&error))? > 0)
+        let ended = self.ledger.end_sessions(Some(&secret), actor).await?;
+        Ok(ended > 0)
     }
 
     fn check_rate(&self, kind: SecretKind, client: ClientAddr) -> Result<(), GatewayError> {

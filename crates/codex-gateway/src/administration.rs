@@ -9,12 +9,13 @@ use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Scope, Window};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::administration::error::AdminError;
 use crate::administration::spec::{BudgetSpec, KeySpec, RateLimitSpec};
 
 /// A key that was created or rotated, with its secret, which is shown only this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ShownKey {
     pub id: String,
     pub key: String,
@@ -30,7 +31,7 @@ impl From<CreatedKey> for ShownKey {
 }
 
 /// A budget and what is spent of it, in nano-dollars. `resets_at` is absent for the window `total`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BudgetLine {
     pub scope: String,
     pub window: Window,

@@ -8,8 +8,6 @@ use gateway_wire::translate::ReplyPurpose;
 /// What is known about an endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointRow {
-    /// The word in labels, logs and the ledger.
-    pub word: &'static str,
     /// Where it is served.
     pub routes: &'static [Route],
     /// The wire API of the body.
@@ -54,22 +52,20 @@ macro_rules! endpoints {
         $(#[$about:meta])*
         $variant:ident $word:literal [$($route:expr),+ $(,)?] = $facts:expr;
     )+) => {
-        /// A proxied endpoint.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Endpoint {
-            $($(#[$about])* $variant,)+
+        gateway_wire::words! {
+            /// A proxied endpoint. Its word stands in labels, logs and the ledger.
+            pub enum Endpoint {
+                $($(#[$about])* $variant = $word,)+
+            }
         }
 
         impl Endpoint {
-            /// All of them, in the order of the table.
-            pub const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
-
             /// The row of this endpoint.
             pub const fn row(self) -> EndpointRow {
                 match self {
                     $(Self::$variant => {
                         const ROUTES: &[Route] = &[$($route),+];
-                        EndpointRow { word: $word, routes: ROUTES, ..$facts }
+                        EndpointRow { routes: ROUTES, ..$facts }
                     })+
                 }
             }
@@ -117,7 +113,6 @@ endpoints! {
 
 /// The facts of an endpoint of the Responses API that names a model.
 const MODEL: EndpointRow = EndpointRow {
-    word: "",
     routes: &[],
     wire: WireApi::Responses,
     names_a_model: true,
@@ -153,11 +148,6 @@ const fn any(path: &'static str) -> Route {
 }
 
 impl Endpoint {
-    /// The word in labels, logs and the ledger.
-    pub const fn as_str(self) -> &'static str {
-        self.row().word
-    }
-
     /// The wire API of the body.
     pub const fn wire(self) -> WireApi {
         self.row().wire

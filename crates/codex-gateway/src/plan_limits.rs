@@ -10,6 +10,7 @@ use gateway_wire::codex::{PlanLimits, PlanWindow};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 use crate::identity::caller::Caller;
 use crate::metrics::Metrics;
@@ -25,7 +26,7 @@ const MAX_ACCOUNTS: usize = 1_000;
 const WAITING: usize = 256;
 
 /// What one account was told last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Told {
     pub plan: Option<String>,
     pub limits: Vec<Limit>,
@@ -33,7 +34,7 @@ pub struct Told {
 }
 
 /// One limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Limit {
     pub name: String,
     pub label: Option<String>,
@@ -41,7 +42,7 @@ pub struct Limit {
 }
 
 /// One window of a limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Window {
     /// `primary` (the short one) or `secondary`.
     pub window: String,
@@ -52,7 +53,7 @@ pub struct Window {
 }
 
 /// Credits bought on top of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Credits {
     pub has_credits: bool,
     pub unlimited: bool,
@@ -60,13 +61,13 @@ pub struct Credits {
 }
 
 /// The answer of `/api/plan`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PlanReport {
     pub accounts: Vec<AccountLine>,
 }
 
 /// One account.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AccountLine {
     /// A digest of the account's id; never the id.
     pub account: String,

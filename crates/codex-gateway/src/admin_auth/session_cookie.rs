@@ -8,7 +8,7 @@ use crate::admin_auth::SESSION_LIFETIME;
 use crate::error::{ErrorCode, GatewayError};
 
 /// The cookie's name without TLS.
-const NAME: &str = "codex_gateway_session";
+pub const NAME: &str = "codex_gateway_session";
 /// The cookie's name with TLS. Browsers accept a name with `__Host-` over TLS only, and only from
 /// this very host.
 const SECURE_NAME: &str = "__Host-codex_gateway_session";

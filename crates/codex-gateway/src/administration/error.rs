@@ -2,6 +2,8 @@
 
 use gateway_ledger::{LedgerError, LedgerErrorKind};
 
+use crate::error::{ErrorCode, GatewayError};
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -28,6 +30,17 @@ impl From<LedgerError> for AdminError {
             LedgerErrorKind::Unavailable | LedgerErrorKind::Rejected | LedgerErrorKind::Corrupt => {
                 Self::Store(error)
             }
+        }
+    }
+}
+
+impl From<AdminError> for GatewayError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Invalid(text) => Self::new(ErrorCode::InvalidRequest, text),
+            AdminError::NotFound(text) => Self::new(ErrorCode::NotFound, text),
+            AdminError::Conflict(text) => Self::new(ErrorCode::Conflict, text),
+            AdminError::Store(error) => error.into(),
         }
     }
 }

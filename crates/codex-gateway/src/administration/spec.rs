@@ -1,12 +1,15 @@
 //! Keys, budgets and rate limits as flags and JSON describe them, and what the words mean. Does not
 //! use the store.
 
+mod schemas;
+
 use gateway_ledger::NewKey;
 use gateway_policy::limit::{Budget, Limits, Window};
 use gateway_policy::units::parse_duration;
 use gateway_policy::{AuthRoute, Billing, ModelPattern};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use crate::administration::error::AdminError;
 
@@ -17,25 +20,34 @@ const MAX_NAME: usize = 100;
 const MAX_LIMIT: u64 = 1_000_000_000;
 
 /// A key to create.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
+    #[schema(schema_with = schemas::name)]
     pub name: String,
+    #[schema(schema_with = schemas::optional_name)]
     pub team: Option<String>,
+    #[schema(schema_with = schemas::optional_name)]
     pub owner: Option<String>,
     /// A duration from now such as `90d`, or a time such as `2027-01-31T00:00:00Z`.
+    #[schema(pattern = "^[1-9][0-9]{0,2}[hd]$")]
     pub expires: Option<String>,
     #[serde(default)]
+    #[schema(schema_with = schemas::globs)]
     pub models: Vec<String>,
     #[serde(default)]
+    #[schema(value_type = Vec<AuthRoute>)]
     pub routes: Vec<String>,
     #[serde(default)]
     pub budgets: Vec<BudgetSpec>,
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub requests_per_minute: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub tokens_per_minute: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub concurrency: Option<u64>,
 }
 
@@ -79,14 +91,20 @@ impl KeySpec {
 }
 
 /// A budget to set.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetSpec {
     /// USD and a window: `5.00/day`.
+    #[schema(
+        example = "5.00/day",
+        pattern = r"^[1-9][0-9]{0,5}(\.[0-9]{1,2})?/(day|week|month|total)$"
+    )]
     pub amount: String,
     /// Share of the amount from which warnings are given: `80%`.
+    #[schema(pattern = "^([1-9][0-9]?|100)%$")]
     pub soft: Option<String>,
     /// `metered` (default) or `plan`.
+    #[schema(value_type = Option<Billing>)]
     pub billing: Option<String>,
 }
 
@@ -103,15 +121,18 @@ impl BudgetSpec {
 }
 
 /// The rate limits of a key or a team; absent means unlimited.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitSpec {
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub requests_per_minute: Option<u64>,
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub tokens_per_minute: Option<u64>,
     /// Exchanges at a time.
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub concurrency: Option<u64>,
 }
 

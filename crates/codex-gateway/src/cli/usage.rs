@@ -20,7 +20,7 @@ use crate::reports::when;
 pub(super) struct UsageArgs {
     /// Group by these, comma-separated: model (the served one), route, key, team, session, turn,
     /// kind, endpoint, decision, upstream, day.
-    #[arg(long, default_value = DEFAULT_BY, value_name = "KEY,…")]
+    #[arg(long, default_value = DEFAULT_BY.as_str(), value_name = "KEY,…")]
     by: String,
     /// Requests since then: a duration back from now (7d), a date, or an RFC 3339 time.
     #[arg(long, value_name = "T")]

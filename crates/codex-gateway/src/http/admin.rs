@@ -1,95 +1,157 @@
-//! The guard before `/api`, and what is behind it.
+//! `/api`: its endpoints, in one list, and the check in front of them.
 
-mod json_body;
+mod audit;
+mod budgets;
+mod filters;
+mod json;
+mod keys;
 mod openapi;
-pub mod params;
+mod page_size;
+mod path;
 mod plan;
 mod policy;
+mod query;
 mod session;
-mod team;
+mod teams;
 #[cfg(test)]
 mod tests;
 mod usage;
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use http::{HeaderValue, Method, header};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::client_address::ClientAddr;
+use crate::admin_auth::AdminAuth;
 use crate::error::{ErrorCode, GatewayError};
+use crate::http::admin::json::Json;
 use crate::http::state::HttpState;
 
-/// Everything below `/api`; nothing of it is reachable without the admin token or a session.
+/// Every endpoint, below `/api`. One is declared by its handler, with `#[utoipa::path]`, and its
+/// line here; neither works without the other.
+fn endpoints() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(version))
+        .routes(routes!(openapi_document))
+        .routes(routes!(policy::explain_request))
+        .routes(routes!(policy::list_models))
+        .routes(routes!(policy::list_facts, policy::clear_facts))
+        .routes(routes!(usage::sum_usage))
+        .routes(routes!(usage::list_exchanges))
+        .routes(routes!(plan::list_plan_limits))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(teams::list_teams))
+        .routes(routes!(teams::put_team, teams::delete_team))
+        .routes(routes!(budgets::list_budgets))
+        .routes(routes!(budgets::put_budget))
+        .routes(routes!(budgets::delete_budget))
+        .routes(routes!(audit::list_changes))
+        .routes(routes!(
+            session::get_session,
+            session::sign_in,
+            session::sign_out
+        ))
+}
+
+/// The endpoints behind the check of credentials. Without the admin token or a session, nothing
+/// below `/api` is reachable, not even the answer that a path does not exist.
 pub fn router(state: &HttpState) -> Router<HttpState> {
-    Router::new()
-        .route("/version", get(version))
-        .route("/explain", get(policy::explained))
-        .route("/models", get(policy::catalogue))
-        .route("/facts", get(policy::facts).delete(policy::clear_facts))
-        .route("/usage", get(usage::usage))
-        .route("/exchanges", get(usage::exchanges))
-        .route("/plan", get(plan::plan))
-        .route("/openapi.json", get(openapi::document))
-        .route(
-            "/session",
-            get(session::state)
-                .post(session::sign_in)
-                .delete(session::sign_out),
-        )
-        .merge(team::routes())
-        .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(state.clone(), guard))
+    let (endpoints, _) = endpoints().split_for_parts();
+    let guarded = endpoints
+        .fallback(no_such_path)
+        .layer(middleware::from_fn_with_state(state.clone(), authorize));
+    Router::new().nest("/api", guarded)
 }
 
-async fn version() -> Json<Value> {
-    Json(json!({"name": "codex-gateway", "version": env!("CARGO_PKG_VERSION")}))
+/// The description of the endpoints: what `/api/openapi.json` answers.
+pub fn description() -> OpenApi {
+    openapi::complete(endpoints().into_openapi(), "/api")
 }
 
-async fn nothing_here() -> GatewayError {
+/// Name and version of the gateway.
+#[derive(Serialize, ToSchema)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Name and version.
+#[utoipa::path(get, path = "/version", responses((status = 200, body = Version)))]
+async fn version() -> Json<Version> {
+    Json(Version {
+        name: "codex-gateway",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    responses((status = 200, description = "An OpenAPI document", body = serde_json::Value)),
+)]
+async fn openapi_document() -> Json<OpenApi> {
+    Json(description())
+}
+
+async fn no_such_path() -> GatewayError {
     GatewayError::new(
         ErrorCode::NotFound,
-        "the admin API has nothing at this path",
+        "the admin API has no endpoint at this path",
     )
 }
 
-/// Denies by default: unknown paths are refused before they are found to be unknown. The one thing
-/// that needs no token is to hand a one-time link in.
-async fn guard(State(app): State<HttpState>, mut request: Request, next: Next) -> Response {
+/// Denies by default. The one endpoint that needs no credential is the one that exchanges a
+/// one-time link for a session.
+async fn authorize(
+    State(auth): State<Arc<AdminAuth>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let is_sign_in = request.method() == Method::POST && request.uri().path() == "/session";
     if !is_sign_in {
-        // HTTP/2 says in the target alone whom it calls; whether an origin is the dashboard's own
-        // is decided by that name.
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        if !request.headers().contains_key(header::HOST)
-            && let Some(Ok(host)) = authority.map(HeaderValue::from_str)
-        {
-            request.headers_mut().insert(header::HOST, host);
-        }
+        set_host(&mut request);
         let client = request.extensions().get::<ClientAddr>().copied();
         let (method, headers) = (request.method(), request.headers());
         let authorized = match client {
-            Some(client) => app.admin.authorize(method, headers, client).await,
+            Some(client) => auth.authorize(method, headers, client).await,
             None => Err(GatewayError::new(
                 ErrorCode::InternalError,
                 "internal error; please report this",
             )),
         };
         match authorized {
-            Ok(principal) => {
-                request.extensions_mut().insert(principal);
-            }
-            Err(error) => return sealed(error.into_response()),
-        }
+            Ok(principal) => request.extensions_mut().insert(principal),
+            Err(error) => return uncached(error.into_response()),
+        };
     }
-    sealed(next.run(request).await)
+    uncached(next.run(request).await)
 }
 
-/// Nothing of this API belongs into a cache.
-fn sealed(mut response: Response) -> Response {
+/// HTTP/2 names the host in the request target alone. Whether an origin is the dashboard's own is
+/// decided by that name.
+fn set_host(request: &mut Request) {
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    if !request.headers().contains_key(header::HOST)
+        && let Some(Ok(host)) = authority.map(HeaderValue::from_str)
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// Nothing of this API belongs in a cache.
+fn uncached(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -37,7 +37,7 @@ pub fn router(state: HttpState, role: ListenerRole) -> Router {
         router = router
             .route("/metrics", get(ops::metrics))
             .merge(dashboard::router())
-            .nest("/api", admin::router(&state));
+            .merge(admin::router(&state));
     }
     router
         .layer(Extension(role))

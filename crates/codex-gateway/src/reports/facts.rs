@@ -5,18 +5,19 @@ use std::sync::Arc;
 use gateway_ledger::ModelRefusal as StoredFact;
 use gateway_policy::{LearnedRefusal, ModelId, RefusalKey, UpstreamName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Longest evidence that is kept.
 const EVIDENCE_CHARS: usize = 300;
 
 /// The refusals that are believed at present, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FactsReport {
     pub facts: Vec<StoredFact>,
 }
 
 /// How many were forgotten.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Cleared {
     pub cleared: u64,
 }

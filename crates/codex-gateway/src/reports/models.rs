@@ -7,26 +7,30 @@ use gateway_policy::catalog::{GeneralStatement, LifecycleStatus, SourceDocument}
 use gateway_policy::{Access, AuthRoute, ModelEntry, ModelId, NoMemory, Subject};
 use jiff::civil::Date;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::Settings;
 use crate::reports::price_tag::PriceTag;
 
 /// Every model that the catalogue, the rules or a chain's rules name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ModelsReport<'a> {
     pub models: Vec<ModelLine<'a>>,
     /// The routes that were looked at: the one asked for, or all that have an upstream.
     pub routes: Vec<AuthRoute>,
+    #[schema(value_type = Vec<Object>)]
     pub sources: &'a [SourceDocument],
     /// Statements about no model in particular.
+    #[schema(value_type = Vec<Object>)]
     pub facts: &'a [GeneralStatement],
     pub price_version: String,
 }
 
 /// One model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ModelLine<'a> {
     pub model: ModelId,
+    #[schema(value_type = Option<String>)]
     pub standing: Option<LifecycleStatus>,
     /// Where Codex offers it: `cli`, `app`, `cloud`.
     pub surfaces: Vec<&'static str>,
@@ -34,13 +38,15 @@ pub struct ModelLine<'a> {
     pub routes: BTreeMap<AuthRoute, RouteLine>,
     pub price: PriceTag,
     /// Every statement with its source and date, the newest first.
+    #[schema(value_type = Option<Object>)]
     pub card: Option<&'a ModelEntry>,
 }
 
 /// What becomes of an ordinary turn for a model on a route.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RouteLine {
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub access: Access,
     /// What would follow on a refusal, in order.
     pub fallback: Vec<ModelId>,

@@ -4,15 +4,18 @@ use gateway_policy::price::{Rates, TierRates};
 use gateway_policy::{ModelId, PriceRow, PriceTable, Tier};
 use jiff::civil::Date;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The price of one model, or why there is none.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PriceTag {
     /// USD per million tokens in the standard tier, below the long-context threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub usd_per_million_tokens: Option<Rates>,
     /// The whole row: tiers, long context, dates, source, remarks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub row: Option<PriceRow>,
     /// Why the usage of this model is counted as unpriced.
     #[serde(skip_serializing_if = "Option::is_none")]

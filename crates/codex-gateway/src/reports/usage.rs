@@ -3,7 +3,7 @@
 use gateway_ledger::GroupBy;
 
 /// What usage is grouped by unless the query says otherwise.
-pub const DEFAULT_BY: &str = "model";
+pub const DEFAULT_BY: GroupBy = GroupBy::Model;
 
 /// Reads `model,day`; an empty list asks for the total only.
 ///

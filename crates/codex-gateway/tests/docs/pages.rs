@@ -1,8 +1,10 @@
 //! What stands in fences on the pages is accepted, and what they link to exists.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use codex_gateway::endpoint::Endpoint;
+use codex_gateway::http::admin;
 
 use super::examples::{check_text, root};
 
@@ -97,7 +99,6 @@ fn quoted<'t>(source: &'t str, word: &str) -> Vec<&'t str> {
 #[test]
 fn every_path_is_on_the_page_about_http() {
     let router = include_str!("../../src/http/router.rs");
-    let admin = include_str!("../../src/http/admin.rs");
     let page = include_str!("../../../../docs/http.md");
     let routes = quoted(router, ".route(");
     let served = routes.iter().map(|path| match *path {
@@ -108,15 +109,39 @@ fn every_path_is_on_the_page_about_http() {
         .into_iter()
         .flat_map(|endpoint| endpoint.row().routes);
     let proxied = rows.map(|route| format!("/v1{}", route.path));
-    let admin = quoted(admin, ".route(")
-        .into_iter()
-        .map(|path| format!("/api{path}"));
     let missing: Vec<_> = served
         .chain(proxied)
-        .chain(admin)
         .filter(|path| !page.contains(&format!("`{path}`")))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_page_about_http_lists_every_endpoint_of_the_admin_api_and_no_other() {
+    let page = include_str!("../../../../docs/http.md");
+    let (_, section) = page.split_once("\n## The admin API\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter_map(|line| {
+        let (path, rest) = line.strip_prefix("| `/api")?.split_once("` | ")?;
+        let (methods, _) = rest.split_once(" | ")?;
+        Some((format!("/api{path}"), methods.to_owned()))
+    });
+    let documented: BTreeMap<String, String> = rows.collect();
+    let description = serde_json::to_value(admin::description()).unwrap();
+    let paths = description["paths"].as_object().unwrap().iter();
+    let served: BTreeMap<String, String> = paths
+        .map(|(path, operations)| {
+            let operations = operations.as_object().unwrap();
+            let methods = ["get", "post", "put", "delete"]
+                .into_iter()
+                .filter(|method| operations.contains_key(*method));
+            let methods: Vec<String> = methods.map(str::to_uppercase).collect();
+            assert_eq!(methods.len(), operations.len(), "{path}");
+            (path.clone(), methods.join(", "))
+        })
+        .collect();
+    assert!(served.len() >= 15, "{served:?}");
+    assert_eq!(documented, served);
 }
 
 #[test]

@@ -1,21 +1,22 @@
-//! `GET /api/plan`: what ChatGPT accounts were told about their plans, by hashed account.
+//! `/api/plan`: what ChatGPT accounts were told about their plans, by hashed account.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::State;
-use http::Uri;
+use gateway_ledger::Ledger;
 
 use crate::error::GatewayError;
-use crate::http::admin::params::{Params, ledger_error};
-use crate::http::state::HttpState;
-use crate::plan_limits::PlanReport;
+use crate::http::admin::json::Json;
+use crate::http::admin::query::{NoParameters, Query};
+use crate::plan_limits::{PlanReport, PlanWatch};
 
-/// `GET /api/plan`, the newest first.
-pub(super) async fn plan(
-    State(app): State<HttpState>,
-    uri: Uri,
+/// What ChatGPT accounts were last told about their plans, the newest first.
+#[utoipa::path(get, path = "/plan", responses((status = 200, body = PlanReport)))]
+pub(super) async fn list_plan_limits(
+    State(ledger): State<Ledger>,
+    State(watch): State<Arc<PlanWatch>>,
+    Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<PlanReport>, GatewayError> {
-    Params::read(&uri)?.done()?;
-    let stored = app.ledger.account_limits().await;
-    let stored = stored.map_err(|error| ledger_error(&error))?;
-    Ok(Json(app.plan_limits.report(&stored)))
+    let stored = ledger.account_limits().await?;
+    Ok(Json(watch.report(&stored)))
 }

@@ -1,68 +1,91 @@
-//! `GET /api/explain`, `GET /api/models`: the same answers as the command line's. And learned
-//! refusals, `/api/facts`.
+//! `/api/explain`, `/api/models` and `/api/facts`: what the commands of these names answer, and what
+//! this server has learned.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
+use gateway_ledger::Ledger;
 use gateway_policy::{AuthRoute, ModelId};
-use http::Uri;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::admin_auth::AdminPrincipal;
+use crate::clock::Clock;
+use crate::config::active::SharedConfig;
 use crate::error::GatewayError;
-use crate::http::admin::params::{Params, ledger_error};
-use crate::http::state::HttpState;
+use crate::http::admin::json::Json;
+use crate::http::admin::query::{NoParameters, Query};
+use crate::learned::Learned;
 use crate::reports::explain::{ExplainQuery, Explained, explain, explain_with_key};
 use crate::reports::facts::{Cleared, FactsReport, to_stored};
-use crate::reports::models::models;
+use crate::reports::models::{ModelsReport, models};
 
-/// `GET /api/explain?route=R&model=M[&endpoint=&effort=&plan=&key=&team=&kind=]`.
-pub(super) async fn explained(
-    State(app): State<HttpState>,
-    uri: Uri,
+/// What would happen to a request, and which rule decides.
+#[utoipa::path(
+    get,
+    path = "/explain",
+    params(ExplainQuery),
+    responses((status = 200, body = Explained)),
+)]
+pub(super) async fn explain_request(
+    State(config): State<SharedConfig>,
+    State(clock): State<Clock>,
+    State(ledger): State<Ledger>,
+    State(learned): State<Arc<Learned>>,
+    Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explained>, GatewayError> {
-    let query: ExplainQuery = Params::read(&uri)?.into_query()?;
-    let live = app.config.load_full();
-    let day = app.clock.date();
-    let (settings, places) = (&live.settings, &live.places);
+    let config = config.load_full();
+    let day = clock.date();
+    let (settings, places) = (&config.settings, &config.places);
     let answer = if query.needs_store() {
-        let when = (day, app.clock.now());
-        explain_with_key(&app.ledger, settings, places, &query, when)
-            .await
-            .map_err(super::team::refused)?
+        let when = (day, clock.now());
+        explain_with_key(&ledger, settings, places, &query, when).await?
     } else {
         explain(settings, places, &query, day)
     };
-    Ok(Json(
-        answer.with_learned(believed(&app), query.plan.as_deref()),
-    ))
+    let plan = query.plan.as_deref();
+    Ok(Json(answer.with_learned(believed(&learned), plan)))
 }
 
-/// `GET /api/models[?route=R]`.
-pub(super) async fn catalogue(
-    State(app): State<HttpState>,
-    uri: Uri,
-) -> Result<Response, GatewayError> {
-    let mut params = Params::read(&uri)?;
-    let route: Option<AuthRoute> = params.parsed("route")?;
-    params.done()?;
-    let live = app.config.load();
-    Ok(Json(models(&live.settings, route, app.clock.date())).into_response())
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelsQuery {
+    /// Only this auth route.
+    #[param(inline)]
+    route: Option<AuthRoute>,
 }
 
-/// `GET /api/facts`: what this server believes at present, the newest first.
-pub(super) async fn facts(
-    State(app): State<HttpState>,
-    uri: Uri,
-) -> Result<Json<FactsReport>, GatewayError> {
-    Params::read(&uri)?.done()?;
-    let facts = believed(&app);
-    Ok(Json(FactsReport { facts }))
+/// The model catalogue with auth routes, prices and dated sources.
+#[utoipa::path(
+    get,
+    path = "/models",
+    params(ModelsQuery),
+    responses((status = 200, body = ModelsReport)),
+)]
+pub(super) async fn list_models(
+    State(config): State<SharedConfig>,
+    State(clock): State<Clock>,
+    Query(query): Query<ModelsQuery>,
+) -> Response {
+    let config = config.load();
+    Json(models(&config.settings, query.route, clock.date())).into_response()
 }
 
-/// What this server believes at present, the newest first.
-fn believed(app: &HttpState) -> Vec<gateway_ledger::ModelRefusal> {
-    let mut facts: Vec<_> = app
-        .learned
+/// The refusals of models that this server currently believes, the newest first.
+#[utoipa::path(get, path = "/facts", responses((status = 200, body = FactsReport)))]
+pub(super) async fn list_facts(
+    State(learned): State<Arc<Learned>>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Json<FactsReport> {
+    let facts = believed(&learned);
+    Json(FactsReport { facts })
+}
+
+/// What this server currently believes, the newest first.
+fn believed(learned: &Learned) -> Vec<gateway_ledger::ModelRefusal> {
+    let mut facts: Vec<_> = learned
         .known()
         .iter()
         .map(|(key, fact)| to_stored(key, fact))
@@ -77,18 +100,34 @@ fn believed(app: &HttpState) -> Vec<gateway_ledger::ModelRefusal> {
     facts
 }
 
-/// `DELETE /api/facts[?model=M]`: here and in the store, from which other servers hear of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClearQuery {
+    /// Only refusals of this model.
+    #[param(
+        value_type = Option<String>,
+        max_length = 64,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+( [^\s\x00-\x1f\x7f-\x9f]+)*$"
+    )]
+    model: Option<ModelId>,
+}
+
+/// Forgets refusals of models, here and in the store, from which other servers learn of it.
+#[utoipa::path(
+    delete,
+    path = "/facts",
+    params(ClearQuery),
+    responses((status = 200, body = Cleared)),
+)]
 pub(super) async fn clear_facts(
-    State(app): State<HttpState>,
-    Extension(by): Extension<AdminPrincipal>,
-    uri: Uri,
+    State(ledger): State<Ledger>,
+    State(learned): State<Arc<Learned>>,
+    Extension(principal): Extension<AdminPrincipal>,
+    Query(query): Query<ClearQuery>,
 ) -> Result<Json<Cleared>, GatewayError> {
-    let mut params = Params::read(&uri)?;
-    let model: Option<ModelId> = params.parsed("model")?;
-    params.done()?;
-    let named = model.as_ref().map(ModelId::as_str);
-    let cleared = app.ledger.clear_model_refusals(named, &by.actor).await;
-    let cleared = cleared.map_err(|error| ledger_error(&error))?;
-    app.learned.clear(model.as_ref());
+    let model = query.model.as_ref();
+    let named = model.map(ModelId::as_str);
+    let cleared = ledger.clear_model_refusals(named, &principal.actor).await?;
+    learned.clear(model);
     Ok(Json(Cleared { cleared }))
 }

@@ -169,7 +169,7 @@ async fn every_described_query_parameter_is_known() {
                 let name = parameter["name"].as_str().unwrap();
                 let answer = process.api("GET", &format!("{path}?{name}=")).await.text();
                 assert!(
-                    !answer.contains("no parameter of this endpoint"),
+                    !answer.contains("not a parameter of this endpoint"),
                     "{path} {name}: {answer}"
                 );
             }
@@ -216,7 +216,7 @@ async fn what_is_wrong_with_a_query_is_said() {
         ("/api/usage?by=modle", "`modle`"),
         ("/api/usage?since=soon", "`since`"),
         ("/api/usage?modell=x", "`modell`"),
-        ("/api/usage?model=a&model=b", "`model` stands there twice"),
+        ("/api/usage?model=a&model=b", "`model` is given twice"),
         ("/api/usage?outcome=fine", "client_gone"),
         ("/api/usage?status=teapot", "`status`"),
         ("/api/usage?day=today", "`day`"),
@@ -229,6 +229,11 @@ async fn what_is_wrong_with_a_query_is_said() {
         ("/api/explain?route=api_key&model=m&kind=x", "subagent"),
         ("/api/explain?route=api_key&model=%20m", "`model`"),
         ("/api/models?route=x", "`route`"),
+        ("/api/usage?kind=chat", "subagent"),
+        ("/api/audit?limit=0", "1 to 1000"),
+        ("/api/audit?limit=1001", "1 to 1000"),
+        ("/api/audit?limit=x", "`limit`"),
+        ("/api/audit?top=3", "`top`"),
         ("/api/facts?x=1", "`x`"),
         ("/api/plan?x=1", "`x`"),
         ("/api/usage?model=%ff", "query string"),

@@ -1,66 +1,138 @@
-//! `GET /api/usage` and `GET /api/exchanges`: sums and entries of the ledger.
+//! `/api/usage` and `/api/exchanges`: sums and entries of the ledger.
 
-use axum::Json;
+use std::borrow::Cow;
+
 use axum::extract::State;
-use gateway_ledger::{ExchangeQuery, MAX_PAGE, Page, UsageQuery, UsageReport};
-use http::Uri;
+use gateway_ledger::{ExchangeQuery, GroupBy, Ledger, Page, UsageQuery, UsageReport};
+use gateway_wire::words::Schema;
+use serde::Deserialize;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use crate::clock::Clock;
+use crate::config::active::SharedConfig;
 use crate::error::GatewayError;
-use crate::http::admin::params::{Narrowed, Params, ledger_error};
-use crate::http::state::HttpState;
+use crate::http::admin::filters::{FilterParams, Narrowed};
+use crate::http::admin::json::Json;
+use crate::http::admin::page_size::PageSize;
+use crate::http::admin::query::FilteredQuery;
 use crate::reports::usage::{DEFAULT_BY, group_by};
 
-/// Entries on a page where nobody says.
-const DEFAULT_PAGE: u32 = 100;
+/// What sums are grouped by: words separated by commas, or nothing for the total alone.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Grouping(Vec<GroupBy>);
 
-/// `GET /api/usage?by=model,day&since=7d&until=…&<filters>`. `by=` sums up without groups.
-pub(super) async fn usage(
-    State(app): State<HttpState>,
-    uri: Uri,
+impl Default for Grouping {
+    fn default() -> Self {
+        Self(vec![DEFAULT_BY])
+    }
+}
+
+impl TryFrom<String> for Grouping {
+    type Error = String;
+
+    fn try_from(words: String) -> Result<Self, String> {
+        group_by(&words).map(Self)
+    }
+}
+
+impl PartialSchema for Grouping {
+    fn schema() -> Schema {
+        let word = GroupBy::WORDS.join("|");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^(({word})(,({word}))*)?$")))
+            .default(Some(DEFAULT_BY.as_str().into()))
+            .examples(["model,day"])
+            .into()
+    }
+}
+
+impl ToSchema for Grouping {
+    fn name() -> Cow<'static, str> {
+        "Grouping".into()
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsageParams {
+    /// What to group by; empty for the total only.
+    #[serde(default)]
+    #[param(inline)]
+    by: Grouping,
+}
+
+/// Sums of the ledger.
+#[utoipa::path(
+    get,
+    path = "/usage",
+    params(UsageParams, FilterParams),
+    responses((status = 200, body = UsageReport)),
+)]
+pub(super) async fn sum_usage(
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    State(config): State<SharedConfig>,
+    FilteredQuery { params, filters }: FilteredQuery<UsageParams>,
 ) -> Result<Json<UsageReport>, GatewayError> {
-    let mut params = Params::read(&uri)?;
-    let by = params.raw("by");
-    let by = by.as_deref().unwrap_or(DEFAULT_BY);
-    let by = group_by(by).map_err(|problem| super::params::bad(problem).param("by"))?;
-    let narrowed = narrowed(&app, &mut params)?;
-    params.done()?;
+    let config = config.load();
+    let zone = &config.settings.storage.time_zone;
+    let Narrowed {
+        since,
+        until,
+        filters,
+    } = filters.read(clock.now(), zone)?;
     let query = UsageQuery {
-        by,
-        since: narrowed.since,
-        until: narrowed.until,
-        filters: narrowed.filters,
+        by: params.by.0,
+        since,
+        until,
+        filters,
     };
-    let report = app.ledger.usage(&query).await;
-    report.map(Json).map_err(|error| ledger_error(&error))
+    Ok(Json(ledger.usage(&query).await?))
 }
 
-/// `GET /api/exchanges?limit=1..1000&cursor=&since=&until=&<filters>`, newest first.
-pub(super) async fn exchanges(
-    State(app): State<HttpState>,
-    uri: Uri,
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageParams {
+    /// How many exchanges.
+    #[serde(default)]
+    #[param(inline)]
+    limit: PageSize,
+    /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]*$")]
+    cursor: Option<String>,
+}
+
+/// Exchanges, the newest first, page by page.
+#[utoipa::path(
+    get,
+    path = "/exchanges",
+    params(PageParams, FilterParams),
+    responses((status = 200, body = Page)),
+)]
+pub(super) async fn list_exchanges(
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    State(config): State<SharedConfig>,
+    FilteredQuery { params, filters }: FilteredQuery<PageParams>,
 ) -> Result<Json<Page>, GatewayError> {
-    let mut params = Params::read(&uri)?;
-    let limit = params.read_as("limit", |text| {
-        let limit = text.parse().ok();
-        limit
-            .filter(|limit| (1..=MAX_PAGE).contains(limit))
-            .ok_or_else(|| format!("a number from 1 to {MAX_PAGE}"))
-    })?;
-    let cursor = params.text("cursor");
-    let narrowed = narrowed(&app, &mut params)?;
-    params.done()?;
+    let config = config.load();
+    let zone = &config.settings.storage.time_zone;
+    let Narrowed {
+        since,
+        until,
+        filters,
+    } = filters.read(clock.now(), zone)?;
     let query = ExchangeQuery {
-        limit: limit.unwrap_or(DEFAULT_PAGE),
-        cursor,
-        since: narrowed.since,
-        until: narrowed.until,
-        filters: narrowed.filters,
+        limit: params.limit.get(),
+        cursor: params.cursor,
+        since,
+        until,
+        filters,
     };
-    let page = app.ledger.exchanges(&query).await;
-    page.map(Json).map_err(|error| ledger_error(&error))
-}
-
-fn narrowed(app: &HttpState, params: &mut Params) -> Result<Narrowed, GatewayError> {
-    let live = app.config.load();
-    Narrowed::read(params, app.clock.now(), &live.settings.storage.time_zone)
+    Ok(Json(ledger.exchanges(&query).await?))
 }

@@ -5,6 +5,7 @@ use gateway_ledger::ModelRefusal;
 use gateway_policy::{AuthRoute, Explanation, ModelId, NoMemory};
 use jiff::civil::Date;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::{Settings, SourceMap};
 use crate::reports::explain::key_context::KeyContext;
@@ -12,9 +13,10 @@ use crate::reports::explain::query::ExplainQuery;
 use crate::reports::price_tag::PriceTag;
 
 /// The answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Explained {
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub explanation: Explanation,
     /// What the served model costs; absent when none would serve.
     pub price: Option<PriceTag>,

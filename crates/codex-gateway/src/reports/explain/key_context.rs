@@ -2,11 +2,12 @@
 
 use gateway_policy::limit::Limits;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::administration::BudgetLine;
 
 /// What the store says of the key and the team that were named.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct KeyContext {
     /// The key; absent when none was named.
     pub key: Option<FoundKey>,
@@ -19,7 +20,7 @@ pub struct KeyContext {
 }
 
 /// A key that was named.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FoundKey {
     /// Absent when the store knows none of that name or id.
     pub id: Option<String>,
@@ -29,7 +30,7 @@ pub struct FoundKey {
 }
 
 /// Whether a key works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
     Live,
@@ -40,14 +41,14 @@ pub enum KeyState {
 }
 
 /// A refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refused {
     pub code: &'static str,
     pub message: String,
 }
 
 /// The limits of one scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SpeedLine {
     pub scope: String,
     #[serde(flatten)]

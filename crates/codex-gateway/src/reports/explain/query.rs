@@ -8,22 +8,30 @@ use gateway_policy::{AuthRoute, ModelId, PolicyRequest, Subject};
 use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 use serde::{Deserialize, Deserializer};
+use utoipa::IntoParams;
 
 /// A request that is not sent.
-#[derive(Debug, Clone, clap::Args, Deserialize)]
+#[derive(Debug, Clone, clap::Args, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// How the caller signs in: chatgpt, api_key, gateway_key or anonymous.
     #[arg(long)]
     #[serde(deserialize_with = "from_text")]
+    #[param(inline)]
     pub route: AuthRoute,
-    /// The requested model.
+    /// The requested model. The description bounds its characters, the id its bytes.
     #[arg(long)]
     #[serde(deserialize_with = "from_text")]
+    #[param(
+        value_type = String,
+        max_length = 64,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]+( [^\s\x00-\x1f\x7f-\x9f]+)*$"
+    )]
     pub model: ModelId,
     /// The endpoint that the client uses: responses or chat.
     #[arg(long, default_value_t = WireApi::Responses)]
     #[serde(default = "responses", deserialize_with = "from_text")]
+    #[param(inline)]
     pub endpoint: WireApi,
     /// The reasoning effort, such as low.
     #[arg(long)]
@@ -40,6 +48,7 @@ pub struct ExplainQuery {
     /// What the request is for: turn, subagent, review, compaction, memory, prewarm or other.
     #[arg(long, default_value_t)]
     #[serde(default, deserialize_with = "from_text")]
+    #[param(inline)]
     pub kind: RequestKind,
 }
 

@@ -1,24 +1,49 @@
-//! Reads JSON bodies of `/api`. Does not check what they say.
+//! JSON bodies of `/api`, in requests and answers. Does not check what they say.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
 use axum_extra::headers::{ContentType, HeaderMapExt as _};
 use http::{HeaderMap, StatusCode};
 use mime::Mime;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{ErrorCode, GatewayError};
 
-/// A JSON body as a `T`. It must be sent as `application/json`: a web page can send a form to any
-/// host without a preflight request, but not JSON.
+/// A `T` as a JSON body. In a request it must be sent as `application/json`: a web page can send a
+/// form to any host without a preflight request, but not JSON.
 pub(super) struct Json<T>(pub(super) T);
 
 /// The body of an endpoint that takes no data: `{}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Empty {}
+
+/// A list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Items<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// The change was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    /// Always true.
+    ok: bool,
+}
+
+impl Done {
+    pub(super) const OK: Json<Self> = Json(Self { ok: true });
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = GatewayError;
