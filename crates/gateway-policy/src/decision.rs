@@ -42,7 +42,7 @@ impl Rejection {
             self.rule.name, self.model, self.route
         );
         if self.allowed.is_empty() {
-            text.push_str(" PolicyRequest the operator of this gateway which models work here.");
+            text.push_str(" Ask the operator of this gateway which models work here.");
         } else {
             let names: Vec<&str> = self.allowed.iter().map(ModelId::as_str).collect();
             text.push_str(" Models that work: ");

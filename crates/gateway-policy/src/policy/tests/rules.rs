@@ -511,7 +511,7 @@ fn nothing_works_where_everything_is_rejected() {
         assert!(
             rejection
                 .message()
-                .ends_with("PolicyRequest the operator of this gateway which models work here.")
+                .ends_with("Ask the operator of this gateway which models work here.")
         );
     });
 }
