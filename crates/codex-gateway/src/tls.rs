@@ -1,5 +1,5 @@
-//! TLS by certificate files: read, checked, and read again when they change. A pair that cannot be
-//! used never replaces one that can. Knows nothing of connections beyond the handshake.
+//! TLS from certificate files: read, checked, and read again when they change. A pair that is not
+//! usable never replaces one that is. Knows nothing of connections beyond the handshake.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use rustls::{ServerConfig, version};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the files are checked for changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +111,7 @@ fn pair(files: &TlsFiles, cert: &[u8], key: &[u8]) -> Result<Pair, TlsError> {
 /// The certificate in force.
 pub struct Tls {
     current: Arc<Current>,
-    /// Of the newest files that were looked at, good or bad, so that a bad pair is complained about
-    /// once.
+    /// Digest of the newest files that were read, usable or not, so that a bad pair is logged once.
     seen: ArcSwap<[u8; 32]>,
     acceptor: TlsAcceptor,
 }
@@ -127,10 +126,10 @@ impl ResolvesServerCert for Current {
 }
 
 impl Tls {
-    /// Serves with the pair in these files.
+    /// Serves the pair in these files.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// When the pair is not usable.
     pub fn open(files: &TlsFiles) -> Result<Self, TlsError> {
         let pair = read(files)?;
         let current = Arc::new(Current(ArcSwap::new(pair.key)));
@@ -152,13 +151,13 @@ impl Tls {
         self.acceptor.clone()
     }
 
-    /// Takes what is in the files when it is new and good. A bad pair keeps the old one and says
-    /// so.
+    /// Puts the pair in the files in force when it is new and usable. Otherwise the old one stays,
+    /// and a bad pair is logged.
     pub fn look(&self, files: &TlsFiles) {
         let read = contents(files);
         let found = match &read {
             Ok((cert, key)) => digest(cert, key),
-            // No contents: a file that went away is complained about once, like a bad one.
+            // A file that is missing is logged once, like a bad one.
             Err(_) => [0; 32],
         };
         if **self.seen.load() == found {
@@ -174,10 +173,10 @@ impl Tls {
         }
     }
 
-    /// Looks at the files for as long as the process runs. `files` says where they are at present.
+    /// Follows the files for as long as the process runs. `files` says where they are at present.
     pub async fn follow(&self, files: impl Fn() -> Option<TlsFiles>) {
         loop {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             if let Some(files) = files() {
                 self.look(&files);
             }

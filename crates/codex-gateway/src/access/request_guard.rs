@@ -1,5 +1,5 @@
-//! What a request must pass before anything looks at it: header sizes, Host, Origin. Knows nothing
-//! about callers or models.
+//! What is checked of every request before anything else: header sizes, framing, Host, Origin. Knows
+//! nothing about callers or models.
 
 use http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -35,12 +35,15 @@ impl AllowedHosts {
         }
     }
 
-    /// The name that other machines use, if there is one.
+    /// The first configured name, if there is one.
     pub fn first(&self) -> Option<&str> {
         self.hosts.first().map(String::as_str)
     }
 
-    /// Checks sizes, Host and Origin, in this order.
+    /// Checks sizes, the path, framing, Host and Origin, in this order.
+    ///
+    /// # Errors
+    /// `headers_too_large`, `invalid_request`, `host_not_allowed` or `origin_not_allowed`.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         check_sizes(uri, headers)?;
         check_path(uri.path())?;
@@ -72,7 +75,7 @@ impl AllowedHosts {
         if values.next().is_some() {
             return Err(refused("(given twice)"));
         }
-        // An absolute request target names a host as well, and whoever reads it goes by that one.
+        // An absolute request target names a host as well, and takes precedence over the header.
         let target = uri.authority().map(http::uri::Authority::as_str);
         for named in target.into_iter().chain([authority.as_str()]) {
             if !self.is_allowed(named) {
@@ -146,8 +149,8 @@ fn check_sizes(uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// Framing that two parties could read in two ways. The library refuses most of it, and drops a
-/// length beside chunks.
+/// Refuses framing that two parties could read in two ways. The library refuses most of it, and
+/// drops a length beside chunks.
 fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let is_plain = codings
@@ -163,8 +166,8 @@ fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     ))
 }
 
-/// A path is pasted behind an upstream's base, so it may not climb out of it: by then nobody would
-/// look at it again.
+/// A path is appended to an upstream's base URL, so it must not climb out of it: nothing checks it
+/// again by then.
 fn check_path(path: &str) -> Result<(), GatewayError> {
     let decoded = percent_decoded(path);
     let climbs = decoded
@@ -173,7 +176,7 @@ fn check_path(path: &str) -> Result<(), GatewayError> {
     if climbs || decoded.contains(['\\', '\0']) {
         return Err(GatewayError::new(
             ErrorCode::InvalidRequest,
-            "the path holds `.`, `..` or a backslash; write it out plainly",
+            "the path contains `.`, `..` or a backslash; send it without them",
         ));
     }
     Ok(())

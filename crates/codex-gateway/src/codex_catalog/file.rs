@@ -75,6 +75,10 @@ impl CatalogFile {
         }
     }
 
+    /// Checks the text of a catalogue.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;

@@ -1,5 +1,5 @@
-//! Sends one request to one upstream. A seam: the walk knows [`UpstreamClient::send`] and
-//! [`Reply`], not the library behind them.
+//! Sends one request to one upstream. Callers know [`UpstreamClient::send`] and [`Reply`], not the
+//! library behind them.
 
 mod pieces;
 
@@ -37,8 +37,7 @@ pub enum UploadBody {
     Streamed(Upload),
 }
 
-/// The library wants bodies that may be shared; a lock that is never contended makes one of any
-/// body.
+/// The library requires bodies that are `Sync`; a lock that is never contended makes any body so.
 struct Shareable(Mutex<Upload>);
 
 impl http_body::Body for Shareable {
@@ -79,18 +78,18 @@ impl From<&Upstream> for CallTimes {
     }
 }
 
-/// An upstream's answer; the body arrives in pieces.
+/// An upstream's response; the body arrives in pieces.
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: ReplyBody,
 }
 
-/// The bytes of an answer, as they come.
-pub struct ReplyBody(Mutex<Pieced>);
+/// The bytes of a response, as they arrive.
+pub struct ReplyBody(Mutex<SyncStream>);
 
-/// The lock is never contended: it only lets a body be part of what tasks share.
-type Pieced = Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>;
+/// The lock is never contended: it only makes the stream `Sync`.
+type SyncStream = Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>;
 
 impl ReplyBody {
     /// The next piece; `None` at a clean end; `Err` when the connection broke.
@@ -128,8 +127,8 @@ struct Pool {
 pub struct CallTimes {
     /// For the connection.
     pub connect: Duration,
-    /// For the head of the answer, since the request was sent. No pause in taking the request may
-    /// be longer either.
+    /// For the head of the response, since the request was sent. The upstream may not pause for
+    /// longer in taking the request either.
     pub headers: Duration,
 }
 
@@ -146,7 +145,10 @@ const MAX_HEAD_FIELDS: usize = 512;
 const MAX_POOLS: usize = 64;
 
 impl UpstreamClient {
-    /// Builds the first pool. Fails when the TLS roots of the system cannot be loaded.
+    /// Builds the first pool.
+    ///
+    /// # Errors
+    /// When the TLS roots of the system cannot be loaded.
     pub fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
         let pools = BoundedMap::new(MAX_POOLS);
         pools.insert(times, Pool::new(times)?);
@@ -166,9 +168,12 @@ impl UpstreamClient {
 
     /// Sends the request and waits for the head of the answer.
     ///
-    /// A connection that never stood is tried again `retries` times; nothing else is, since it may
-    /// have been billed. Dropping the future closes the connection: the upstream sees the client
-    /// leave.
+    /// A connection that could not be made is tried again `retries` times; nothing else is, since it
+    /// may have been billed. Dropping the future closes the connection, so that the upstream can
+    /// stop.
+    ///
+    /// # Errors
+    /// [`TransportFailure`] when no head arrives.
     pub async fn send(
         &self,
         request: UpstreamRequest,
@@ -236,7 +241,7 @@ impl UpstreamClient {
             })
             .send();
         tokio::pin!(sending);
-        // A client that uploads slowly is not an upstream that answers slowly.
+        // Time that the client takes to upload does not count against the upstream.
         let early = match over {
             None => None,
             Some(over) => tokio::select! {
@@ -276,7 +281,7 @@ impl Pool {
     fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
-                // A redirect would carry the credential to a place nobody configured.
+                // A redirect would carry the credential to a place that is not configured.
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(times.connect)
                 // A server that works on one request at a time takes nothing of the next until it

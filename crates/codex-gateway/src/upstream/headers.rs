@@ -1,5 +1,5 @@
-//! What crosses in each direction, by deny-list, and the one function that turns a credential into
-//! a header.
+//! Which headers are forwarded in each direction, by deny-list, and the one function that turns a
+//! credential into a header.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -44,7 +44,7 @@ const NEVER_UPSTREAM: [&str; 18] = [
     "x-original-host",
 ];
 
-/// Headers of an answer that never reach a client, besides the hop-by-hop ones.
+/// Headers of a response that never reach a client, besides the hop-by-hop ones.
 const NEVER_CLIENT: [&str; 12] = [
     "set-cookie",
     "set-cookie2",
@@ -79,7 +79,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// What of a client's request reaches the upstream. Credentials are not decided here: see
+/// The headers of a client's request that reach the upstream. Credentials are not decided here: see
 /// [`apply_credential`].
 pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
     let listed = named_by_connection(client);
@@ -97,7 +97,7 @@ pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
             headers.append(name.clone(), value.clone());
         }
     }
-    // A compressed stream that Codex did not ask for costs the user five more answers.
+    // Codex cannot read a compressed stream, and would send the request five more times.
     headers.insert(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),
@@ -111,7 +111,7 @@ pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
     headers
 }
 
-/// A key that this gateway issued stays here, in whatever header it came.
+/// A key that this gateway issued is not forwarded, whatever header it is in.
 fn is_own_key(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes().trim_ascii();
     let token = bytes
@@ -129,7 +129,7 @@ pub fn is_loop(client: &HeaderMap, instance: &str) -> bool {
         .any(|value| value.as_bytes() == instance.as_bytes())
 }
 
-/// What of an upstream's answer reaches the client. `content-length` and `content-encoding` are the
+/// The headers of an upstream's response that reach the client. `content-length` and `content-encoding` are the
 /// caller's business: they describe bytes that may have been changed.
 pub fn toward_client(upstream: &HeaderMap) -> HeaderMap {
     let listed = named_by_connection(upstream);
@@ -159,8 +159,8 @@ pub const CALLER_CREDENTIAL: [&str; 6] = [
 ];
 
 /// Headers in which Codex names itself, its session and its turn. They mean nothing to another
-/// party, and tell it more than it needs.
-const CLIENTS_OWN: [&str; 10] = [
+/// service, and tell it more than it needs.
+const CLIENT_IDENTITY: [&str; 10] = [
     "originator",
     "version",
     "session-id",
@@ -173,7 +173,7 @@ const CLIENTS_OWN: [&str; 10] = [
     "openai-beta",
 ];
 /// The same, by their beginning.
-const CLIENTS_OWN_PREFIXES: [&str; 4] = ["x-codex-", "x-openai-", "x-oai-", "x-responsesapi-"];
+const CLIENT_IDENTITY_PREFIXES: [&str; 4] = ["x-codex-", "x-openai-", "x-oai-", "x-responsesapi-"];
 
 /// Removes what a client says about itself to its own service. `LITE_HEADER` stays: it describes
 /// the body.
@@ -182,9 +182,9 @@ pub fn remove_clients_own(headers: &mut HeaderMap) {
         .keys()
         .filter(|name| {
             let name = name.as_str();
-            CLIENTS_OWN.contains(&name)
+            CLIENT_IDENTITY.contains(&name)
                 || name != LITE_HEADER
-                    && CLIENTS_OWN_PREFIXES
+                    && CLIENT_IDENTITY_PREFIXES
                         .iter()
                         .any(|prefix| name.starts_with(prefix))
         })
@@ -195,7 +195,7 @@ pub fn remove_clients_own(headers: &mut HeaderMap) {
     }
 }
 
-/// The credential of one attempt, as the upstream shall see it.
+/// The credential that one attempt sends.
 pub enum AttemptCredential<'a> {
     /// The caller's own headers cross unchanged.
     Caller,
