@@ -233,7 +233,7 @@ impl App {
             tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
         }
         if let (Some(tls), Some(files)) = (&self.tls, &settings.server.tls) {
-            tls.look(files);
+            tls.reload_if_changed(files);
         }
         let config =
             ActiveConfig::new(settings, places).map_err(|error| format!("{error}; {kept}"))?;

@@ -2,7 +2,6 @@
 //! shown as gauges and in `/api/plan`. What passes to the client is not touched.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gateway_ledger::{AccountLimits as Stored, Ledger};
 use gateway_policy::AuthRoute;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
+use crate::bounded_map::BoundedMap;
 use crate::identity::caller::Caller;
 use crate::metrics::Metrics;
 use crate::record::AnswerFacts;
@@ -79,7 +79,7 @@ pub struct AccountLine {
 /// Everything this process was told.
 #[derive(Debug)]
 pub struct PlanWatch {
-    accounts: Mutex<HashMap<String, (Timestamp, Told)>>,
+    accounts: BoundedMap<String, (Timestamp, Told)>,
     changes: mpsc::Sender<Stored>,
 }
 
@@ -88,14 +88,10 @@ impl PlanWatch {
     pub fn new() -> (Self, mpsc::Receiver<Stored>) {
         let (changes, waiting) = mpsc::channel(WAITING);
         let watch = Self {
-            accounts: Mutex::default(),
+            accounts: BoundedMap::new(MAX_ACCOUNTS),
             changes,
         };
         (watch, waiting)
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Told)>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads what an answer tells its caller, if that one has a ChatGPT plan.
@@ -121,24 +117,20 @@ impl PlanWatch {
     }
 
     fn told(&self, account: String, told: &[PlanLimits], now: Timestamp) {
-        let mut accounts = self.accounts();
-        if !accounts.contains_key(&account) && accounts.len() >= MAX_ACCOUNTS {
-            let silent = accounts.iter().min_by_key(|(_, (at, _))| *at);
-            if let Some(silent) = silent.map(|(account, _)| account.clone()) {
-                accounts.remove(&silent);
+        let limits = self.accounts.update(account.clone(), |slot| {
+            let empty = Told {
+                plan: None,
+                limits: Vec::new(),
+                credits: None,
+            };
+            let (at, known) = slot.get_or_insert((now, empty));
+            *at = now;
+            for news in told {
+                known.take_over(news, now);
             }
-        }
-        let empty = Told {
-            plan: None,
-            limits: Vec::new(),
-            credits: None,
-        };
-        let known = accounts.entry(account.clone()).or_insert((now, empty));
-        known.0 = now;
-        for news in told {
-            known.1.take_over(news, now);
-        }
-        if let Ok(limits) = serde_json::to_value(&known.1) {
+            serde_json::to_value(known)
+        });
+        if let Ok(limits) = limits {
             let stored = Stored {
                 account,
                 observed_at: now,
@@ -150,12 +142,15 @@ impl PlanWatch {
 
     /// Takes over what earlier processes were told, unless something newer is known.
     pub fn restore(&self, stored: &[Stored]) {
-        let mut accounts = self.accounts();
-        for line in stored.iter().filter_map(line) {
-            let known = accounts.get(&line.account);
-            if known.is_none_or(|(at, _)| *at < line.observed_at) && accounts.len() < MAX_ACCOUNTS {
-                accounts.insert(line.account, (line.observed_at, line.told));
-            }
+        let mut lines: Vec<AccountLine> = stored.iter().filter_map(line).collect();
+        // Where there are too many, the newest stay.
+        lines.sort_by_key(|line| line.observed_at);
+        for line in lines {
+            self.accounts.update(line.account, |slot| {
+                if slot.as_ref().is_none_or(|(at, _)| *at < line.observed_at) {
+                    *slot = Some((line.observed_at, line.told));
+                }
+            });
         }
     }
 
@@ -166,7 +161,7 @@ impl PlanWatch {
             .filter_map(line)
             .map(|line| (line.account.clone(), line))
             .collect();
-        for (account, (observed_at, told)) in self.accounts().iter() {
+        self.accounts.for_each(|account, (observed_at, told)| {
             if lines
                 .get(account)
                 .is_none_or(|line| line.observed_at < *observed_at)
@@ -178,7 +173,7 @@ impl PlanWatch {
                 };
                 lines.insert(account.clone(), line);
             }
-        }
+        });
         let mut accounts: Vec<AccountLine> = lines.into_values().collect();
         accounts.sort_by(|a, b| {
             let newest = b.observed_at.cmp(&a.observed_at);
@@ -190,23 +185,20 @@ impl PlanWatch {
     /// Sets the gauges: the account that is closest to its limit. A window that has begun anew
     /// since is unused.
     pub fn observe(&self, metrics: &Metrics, now: Timestamp) {
-        let accounts = self.accounts();
-        let windows = accounts
-            .values()
-            .flat_map(|(_, told)| &told.limits)
-            .filter(|limit| limit.name == MAIN)
-            .flat_map(|limit| &limit.windows);
-        let mut highest: HashMap<&str, f64> = HashMap::new();
-        for window in windows {
-            let is_over = window.resets_at.is_some_and(|at| at <= now.as_second());
-            let used = if is_over { 0.0 } else { window.used_percent };
-            let most = highest.entry(window.window.as_str()).or_insert(0.0);
-            *most = most.max(used);
-        }
+        let mut highest: HashMap<String, f64> = HashMap::new();
+        self.accounts.for_each(|_, (_, told)| {
+            let limits = told.limits.iter().filter(|limit| limit.name == MAIN);
+            for window in limits.flat_map(|limit| &limit.windows) {
+                let is_over = window.resets_at.is_some_and(|at| at <= now.as_second());
+                let used = if is_over { 0.0 } else { window.used_percent };
+                let most = highest.entry(window.window.clone()).or_insert(0.0);
+                *most = most.max(used);
+            }
+        });
         for (window, used) in highest {
             metrics
                 .plan_used_percent
-                .with_label_values(&[window])
+                .with_label_values(&[window.as_str()])
                 .set(used);
         }
     }

@@ -153,7 +153,7 @@ impl Tls {
 
     /// Puts the pair in the files in force when it is new and usable. Otherwise the old one stays,
     /// and a bad pair is logged.
-    pub fn look(&self, files: &TlsFiles) {
+    pub fn reload_if_changed(&self, files: &TlsFiles) {
         let read = contents(files);
         let found = match &read {
             Ok((cert, key)) => digest(cert, key),
@@ -178,7 +178,7 @@ impl Tls {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             if let Some(files) = files() {
-                self.look(&files);
+                self.reload_if_changed(&files);
             }
         }
     }
@@ -212,14 +212,14 @@ mod tests {
         let first = served();
 
         std::fs::write(&files.key, "no key").unwrap();
-        tls.look(&files);
+        tls.reload_if_changed(&files);
         assert_eq!(served(), first);
         std::fs::remove_file(&files.cert).unwrap();
-        tls.look(&files);
+        tls.reload_if_changed(&files);
         assert_eq!(served(), first);
 
         write(&files, "b.example");
-        tls.look(&files);
+        tls.reload_if_changed(&files);
         assert_ne!(served(), first);
     }
 

@@ -5,3 +5,4 @@ pub mod client;
 pub mod failure;
 pub mod headers;
 pub mod response_decoding;
+pub mod segmented_body;

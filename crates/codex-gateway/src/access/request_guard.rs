@@ -1,5 +1,5 @@
-//! What is checked of every request before anything else: header sizes, framing, Host, Origin. Knows
-//! nothing about callers or models.
+//! What is checked of every request before anything else: header sizes, framing, Host, Origin.
+//! Knows nothing about callers or models.
 
 use http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -57,8 +57,9 @@ impl AllowedHosts {
             GatewayError::new(
                 ErrorCode::HostNotAllowed,
                 format!(
-                    "host `{shown}` is not served here; call the gateway by a loopback name or an IP address, \
-                     or add the name to `hosts` in the [server] section of its configuration"
+                    "host `{shown}` is not served here; call the gateway by a loopback name or an \
+                     IP address, or add the name to `hosts` in the [server] section of its \
+                     configuration"
                 ),
             )
         };
@@ -98,8 +99,9 @@ impl AllowedHosts {
         let refused = || {
             GatewayError::new(
                 ErrorCode::OriginNotAllowed,
-                "a web page of another origin may not call this gateway; call it from a program, from the gateway's own \
-                 pages, or add the page's origin to `origins` in the [server] section of its configuration",
+                "a web page of another origin may not call this gateway; call it from a program, \
+                 from the gateway's own pages, or add the page's origin to `origins` in the \
+                 [server] section of its configuration",
             )
         };
         if let Some(origin) = headers.get(header::ORIGIN) {

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::config::Settings;
 use crate::identity::caller::{Caller, foreign_credentials};
 use crate::upstream::headers::{
-    AttemptCredential, LITE_HEADER, apply_credential, remove_clients_own, toward_upstream,
+    AttemptCredential, LITE_HEADER, apply_credential, remove_client_identity, toward_upstream,
 };
 
 /// Whether a body is in the client's protocol or was translated.
@@ -43,7 +43,7 @@ impl Forwarding<'_> {
         apply_credential(&mut headers, &credential);
         let is_first_party = matches!(credential, AttemptCredential::Caller);
         if !upstream.forward_client_headers.unwrap_or(is_first_party) {
-            remove_clients_own(&mut headers);
+            remove_client_identity(&mut headers);
         }
         if body == BodyWire::Other {
             headers.remove(LITE_HEADER);

@@ -90,7 +90,7 @@ impl Limiter {
         {
             let is_chatgpt = caller.route == AuthRoute::Chatgpt;
             self.keys
-                .is_still_good(&key.id)
+                .check_still_valid(&key.id)
                 .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;
         }
         self.claim(config, grant, exchange, Round::First).await

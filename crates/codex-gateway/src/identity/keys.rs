@@ -85,12 +85,12 @@ impl Keys {
         Err(refused(hint))
     }
 
-    /// Whether a key that was looked up is still good: a body can take longer to arrive than a
+    /// Checks that a key that was looked up is still valid: a body can take longer to arrive than a
     /// revocation.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidGatewayKey`] when it is not.
-    pub fn is_still_good(&self, id: &str) -> Result<(), GatewayError> {
+    pub fn check_still_valid(&self, id: &str) -> Result<(), GatewayError> {
         let known = self.known.load();
         let now = self.clock.now();
         let is_good = known.directory.key(id).is_some_and(|key| {

@@ -1,50 +1,39 @@
 //! Which models the upstreams' catalogues list, by the etag under which they were seen.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gateway_policy::{ModelId, UpstreamName};
 use http::HeaderValue;
 
+use crate::bounded_map::BoundedMap;
 use crate::codex_catalog::file::Listed;
 
-/// Most catalogues whose models are remembered.
+/// Most catalogues whose models are remembered; the one that was seen longest ago makes room.
 const MAX_CATALOGS: usize = 64;
 
-/// The catalogues that passed here lately.
-#[derive(Debug, Default)]
-pub struct SeenCatalogs(Mutex<VecDeque<SeenCatalog>>);
-
+/// The models of the catalogues that passed through lately, by upstream and etag.
 #[derive(Debug)]
-struct SeenCatalog {
-    upstream: UpstreamName,
-    etag: HeaderValue,
-    models: Arc<[ModelId]>,
+pub struct SeenCatalogs(BoundedMap<(UpstreamName, HeaderValue), Arc<[ModelId]>>);
+
+impl Default for SeenCatalogs {
+    fn default() -> Self {
+        Self(BoundedMap::new(MAX_CATALOGS))
+    }
 }
 
 impl SeenCatalogs {
-    /// Remembers a catalogue that passed; the oldest makes room.
+    /// Remembers a catalogue that passed through.
     pub fn remember(&self, upstream: &UpstreamName, etag: &HeaderValue, listed: &Listed) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|seen| seen.upstream != *upstream || seen.etag != *etag);
-        seen.truncate(MAX_CATALOGS - 1);
-        seen.push_front(SeenCatalog {
-            upstream: upstream.clone(),
-            etag: etag.clone(),
-            models: listed.models().cloned().collect(),
-        });
+        let models = listed.models().cloned().collect();
+        self.0.insert((upstream.clone(), etag.clone()), models);
     }
 
-    /// The models of a catalogue, if it passed here.
+    /// The models of a catalogue, if it passed through.
     pub(super) fn get(
         &self,
         upstream: &UpstreamName,
         etag: &HeaderValue,
     ) -> Option<Arc<[ModelId]>> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = seen
-            .iter()
-            .find(|seen| seen.upstream == *upstream && seen.etag == *etag);
-        found.map(|seen| Arc::clone(&seen.models))
+        self.0.get(&(upstream.clone(), etag.clone()))
     }
 }

@@ -1,8 +1,6 @@
 //! Sends one request to one upstream. Callers know [`UpstreamClient::send`] and [`Reply`], not the
 //! library behind them.
 
-mod pieces;
-
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -18,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use crate::bounded_map::BoundedMap;
 use crate::request_body::{TailRefused, Upload};
 use crate::upstream::failure::{TransportFailure, TransportKind};
-pub use pieces::Pieces;
+use crate::upstream::segmented_body::SegmentedBody;
 
 /// What is to be sent.
 pub struct UpstreamRequest {
@@ -31,8 +29,8 @@ pub struct UpstreamRequest {
 
 /// The body of a request toward an upstream.
 pub enum UploadBody {
-    /// All of it is here.
-    Pieces(Pieces),
+    /// All of it is in memory.
+    Whole(SegmentedBody),
     /// Still arriving from the client.
     Streamed(Upload),
 }
@@ -168,8 +166,8 @@ impl UpstreamClient {
 
     /// Sends the request and waits for the head of the answer.
     ///
-    /// A connection that could not be made is tried again `retries` times; nothing else is, since it
-    /// may have been billed. Dropping the future closes the connection, so that the upstream can
+    /// A connection that could not be made is tried again `retries` times; nothing else is, since
+    /// it may have been billed. Dropping the future closes the connection, so that the upstream can
     /// stop.
     ///
     /// # Errors
@@ -187,13 +185,13 @@ impl UpstreamClient {
             body,
         } = request;
         let mut pause = FIRST_PAUSE;
-        if let UploadBody::Pieces(pieces) = &body {
+        if let UploadBody::Whole(whole) = &body {
             for _ in 0..retries {
                 let again = UpstreamRequest {
                     method: method.clone(),
                     url: url.clone(),
                     headers: headers.clone(),
-                    body: UploadBody::Pieces(pieces.clone()),
+                    body: UploadBody::Whole(whole.clone()),
                 };
                 match self.once(again, times).await {
                     Err(failure) if failure.send_state == SendState::NotSent => {
@@ -229,14 +227,14 @@ impl UpstreamClient {
             pool.outside
         };
         let over = match &request.body {
-            UploadBody::Pieces(_) => None,
+            UploadBody::Whole(_) => None,
             UploadBody::Streamed(upload) => Some(upload.over()),
         };
         let sending = client
             .request(request.method, request.url)
             .headers(request.headers)
             .body(match request.body {
-                UploadBody::Pieces(pieces) => reqwest::Body::wrap(pieces),
+                UploadBody::Whole(whole) => reqwest::Body::wrap(whole),
                 UploadBody::Streamed(upload) => reqwest::Body::wrap(Shareable(Mutex::new(upload))),
             })
             .send();

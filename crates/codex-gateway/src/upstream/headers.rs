@@ -177,7 +177,7 @@ const CLIENT_IDENTITY_PREFIXES: [&str; 4] = ["x-codex-", "x-openai-", "x-oai-", 
 
 /// Removes what a client says about itself to its own service. `LITE_HEADER` stays: it describes
 /// the body.
-pub fn remove_clients_own(headers: &mut HeaderMap) {
+pub fn remove_client_identity(headers: &mut HeaderMap) {
     let own: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
@@ -290,7 +290,7 @@ mod tests {
             ("content-type", "application/json"),
             ("user-agent", "codex_exec/0.169.0"),
         ]);
-        remove_clients_own(&mut headers);
+        remove_client_identity(&mut headers);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["content-type", "user-agent", LITE_HEADER]);

@@ -15,8 +15,9 @@ use crate::exchange::attempt::{outgoing, translate_request};
 use crate::exchange::forwarding::BodyWire;
 use crate::record::Exchange;
 use crate::request_body::TailWatch;
-use crate::upstream::client::{CallTimes, Pieces, Reply, UploadBody, UpstreamRequest};
+use crate::upstream::client::{CallTimes, Reply, UploadBody, UpstreamRequest};
 use crate::upstream::headers::LITE_HEADER;
+use crate::upstream::segmented_body::SegmentedBody;
 
 /// A call as it is made, and what reading its answer needs.
 struct OutgoingCall {
@@ -66,7 +67,7 @@ impl Attempts<'_> {
                 method: parts.method.clone(),
                 url: self.request.url(upstream),
                 headers,
-                body: UploadBody::Pieces(Pieces::from([body])),
+                body: UploadBody::Whole(SegmentedBody::from([body])),
             },
             upload: None,
             asks_usage: false,

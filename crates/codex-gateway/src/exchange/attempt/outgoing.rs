@@ -11,7 +11,8 @@ use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::planned::PlannedRequest;
 use crate::request_body::decode::Coding;
 use crate::request_body::{Streamed, Tail, TailWatch};
-use crate::upstream::client::{Pieces, UploadBody};
+use crate::upstream::client::UploadBody;
+use crate::upstream::segmented_body::SegmentedBody;
 
 /// The body of an attempt.
 pub(super) struct OutgoingBody {
@@ -26,7 +27,7 @@ impl OutgoingBody {
     /// A body that is all here.
     pub(super) fn whole(pieces: impl IntoIterator<Item = Bytes>, asks_usage: bool) -> Self {
         Self {
-            body: UploadBody::Pieces(Pieces::from(pieces)),
+            body: UploadBody::Whole(SegmentedBody::from(pieces)),
             upload: None,
             asks_usage,
         }

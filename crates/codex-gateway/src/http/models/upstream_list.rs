@@ -12,11 +12,10 @@ use crate::exchange::forwarding::{BodyWire, Forwarding};
 use crate::exchange::proxy::Proxy;
 use crate::identity::client::wants_codex_catalog;
 use crate::model_visibility::Viewer;
-use crate::upstream::client::{
-    CallTimes, Pieces, PrefixEnd, UploadBody, UpstreamRequest, read_prefix,
-};
+use crate::upstream::client::{CallTimes, PrefixEnd, UploadBody, UpstreamRequest, read_prefix};
 use crate::upstream::headers::toward_client;
 use crate::upstream::response_decoding::{Encoding, decoded};
+use crate::upstream::segmented_body::SegmentedBody;
 
 /// Codex waits five seconds for its catalogue; an upstream that is slower is no help.
 const UPSTREAM_TIME: Duration = Duration::from_secs(4);
@@ -69,7 +68,7 @@ pub(super) async fn ask(
         method: Method::GET,
         url: request.url(upstream),
         headers: headers(proxy, viewer, request, upstream),
-        body: UploadBody::Pieces(Pieces::default()),
+        body: UploadBody::Whole(SegmentedBody::default()),
     };
     let times = CallTimes {
         connect: upstream.connect_timeout.min(UPSTREAM_TIME),
