@@ -54,7 +54,6 @@ const POLICY: [Layer; 9] = [
         &[
             "auth_route",
             "degrees",
-            "lenient_parse",
             "model_id",
             "money",
             "problem",
@@ -63,14 +62,23 @@ const POLICY: [Layer; 9] = [
         ],
     ),
     layer(
-        "one table of the configuration each, or the question",
-        &["error_pattern", "price", "request", "upstream"],
+        "one thing of the configuration each, and the question",
+        &[
+            "error_pattern",
+            "lenient_parse",
+            "model_pattern",
+            "request",
+            "upstream",
+        ],
     ),
     layer(
-        "speak of prices, requests and upstreams",
-        &["attempt", "limit", "rule"],
+        "speak of models, requests and upstreams",
+        &["attempt", "price", "rule"],
     ),
-    layer("speak of rules and attempts", &["catalog", "memory"]),
+    layer(
+        "speak of prices, rules and attempts",
+        &["catalog", "limit", "memory"],
+    ),
     layer(
         "puts attempts in an order, by what the catalogue says",
         &["attempt_plan"],
@@ -124,12 +132,11 @@ const LEDGER: [Layer; 11] = [
     layer("the names that other crates use", &["lib"]),
 ];
 
-const GATEWAY: [Layer; 11] = [
+const GATEWAY: [Layer; 12] = [
     layer(
         "the vocabulary and the machine: errors, endpoints, time, tasks, files",
         &[
             "administration",
-            "bounded_map",
             "clock",
             "concurrency",
             "endpoint",
@@ -145,32 +152,32 @@ const GATEWAY: [Layer; 11] = [
         "one thing of a request or of the machine each",
         &[
             "access",
+            "bounded_map",
             "codex_catalog",
             "data_dir",
             "ids",
-            "reasoning",
             "request_body",
         ],
     ),
     layer(
-        "the two sides, who is asking, and the configuration",
-        &["config", "identity", "server", "upstream"],
+        "the two sides, who is asking, what is remembered, and the configuration",
+        &["config", "identity", "reasoning", "server", "upstream"],
     ),
     layer(
-        "what an exchange is made of; reports from the store",
-        &["record", "reports"],
+        "what an exchange is made of; who may administer; what a caller may see; reports",
+        &["admin_auth", "model_visibility", "record", "reports"],
     ),
-    layer("counters, which name what a record holds", &["metrics"]),
     layer(
-        "watch records, or know something about callers",
-        &[
-            "admin_auth",
-            "learned",
-            "model_visibility",
-            "plan_limits",
-            "recorder",
-            "traces",
-        ],
+        "look at records, or keep what upstreams refused",
+        &["learned", "metrics", "traces"],
+    ),
+    layer(
+        "follows the limits that answers state, as a metric too",
+        &["plan_limits"],
+    ),
+    layer(
+        "hands each record to all who look at records",
+        &["recorder"],
     ),
     layer("the walk of a request", &["exchange"]),
     layer("the handlers", &["http"]),
