@@ -136,7 +136,6 @@ const GATEWAY: [Layer; 12] = [
     layer(
         "the vocabulary and the machine: errors, endpoints, time, tasks, files",
         &[
-            "administration",
             "clock",
             "concurrency",
             "endpoint",
@@ -152,6 +151,7 @@ const GATEWAY: [Layer; 12] = [
         "one thing of a request or of the machine each",
         &[
             "access",
+            "administration",
             "bounded_map",
             "codex_catalog",
             "data_dir",
