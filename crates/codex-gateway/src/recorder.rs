@@ -1,13 +1,14 @@
 //! Where exchanges are recorded: an intent before a request leaves, and at its end the ledger entry,
 //! the metrics, a span and one log line. Computes nothing.
 
+mod log_line;
+
 use std::sync::Arc;
 
 use gateway_ledger::{
     Attribution, DispatchRecord, InstanceId, Intent, Ledger, LedgerEntry, Settled, TurnRecord,
 };
-use gateway_policy::{DecisionKind, ModelId};
-use gateway_wire::Usage;
+use gateway_policy::DecisionKind;
 use http::HeaderMap;
 use opentelemetry::trace::SpanContext;
 
@@ -16,7 +17,7 @@ use crate::error::GatewayError;
 use crate::metrics::Metrics;
 use crate::model_labels::ModelLabels;
 use crate::plan_limits::PlanWatch;
-use crate::record::{Exchange, ExchangeRecord, describe_losses};
+use crate::record::{Exchange, ExchangeRecord};
 use crate::traces::Traces;
 
 /// Records the exchanges of this process.
@@ -74,7 +75,7 @@ impl Recorder {
             self.plan_limits.note(caller, &record.answer, at);
         }
         self.traces.record(record);
-        log(record);
+        log_line::write(record);
     }
 
     async fn settle(&self, entry: LedgerEntry) {
@@ -134,38 +135,4 @@ fn dispatch(exchange: &Exchange) -> DispatchRecord {
         attempts: exchange.calls.clone(),
         billing: exchange.billing(),
     }
-}
-
-/// The one line of an exchange.
-fn log(record: &ExchangeRecord<'_>) {
-    let ExchangeRecord {
-        exchange, result, ..
-    } = record;
-    let usage = result.usage;
-    let adjusted = exchange.attempt.as_ref().map(|it| it.adjusted.as_deref());
-    tracing::info!(
-        request.id = %exchange.arrival.id,
-        endpoint = exchange.arrival.endpoint.as_str(),
-        route = exchange.route().map(gateway_policy::AuthRoute::as_str),
-        caller = exchange.caller.as_ref().map(|caller| caller.label.as_str()),
-        upstream = exchange.upstream(),
-        model.requested = exchange.request.model.as_ref().map(ModelId::as_str),
-        model.served = exchange.model_served().map(ModelId::as_str),
-        decision = exchange.decision().map(DecisionKind::as_str),
-        rule = exchange.rule(),
-        attempts = exchange.calls.len(),
-        status = result.status,
-        outcome = result.outcome.as_str(),
-        error = record.error.as_deref(),
-        usage.input_tokens = usage.map(Usage::input),
-        usage.cached_input_tokens = usage.map(Usage::cached_input),
-        usage.output_tokens = usage.map(Usage::output),
-        cost_nanos = result.cost.nanos,
-        billing = exchange.billing().as_str(),
-        translation.losses = describe_losses(record.losses()),
-        adjusted = adjusted.flatten(),
-        ttft_ms = result.ttft_ms,
-        duration_ms = result.duration_ms,
-        "exchange {}", result.outcome.as_str()
-    );
 }

@@ -35,37 +35,45 @@ pub fn toward_client(
     out
 }
 
+/// What every proxied answer says about itself, by header.
+pub const DESCRIBED: [&str; 9] = [
+    "x-gateway-request-id",
+    "x-gateway-route",
+    "x-gateway-upstream",
+    "x-gateway-model-requested",
+    "x-gateway-model-served",
+    "x-gateway-decision",
+    "x-gateway-rule",
+    "x-gateway-translation-losses",
+    "x-gateway-adjusted",
+];
+
 /// Adds what the contract promises on every proxied answer. `answer_losses`: what the translation of
 /// the answer could not carry, as far as it is known.
 pub fn describe(headers: &mut HeaderMap, exchange: &Exchange, answer_losses: &[Loss]) {
-    let mut put = |name: &'static str, value: Option<&str>| {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
     let id = exchange.arrival.id.as_str();
     let requested = exchange.request.model.as_ref();
     let attempt = exchange.attempt.as_ref();
     let request_losses = attempt.map_or(&[][..], |it| &it.losses);
     let losses = describe_losses(request_losses.iter().chain(answer_losses));
-    put("x-gateway-request-id", Some(id));
-    put("x-gateway-route", exchange.route().map(AuthRoute::as_str));
-    put("x-gateway-upstream", exchange.upstream());
-    put("x-gateway-model-requested", requested.map(ModelId::as_str));
-    put(
-        "x-gateway-model-served",
+    let rule = exchange.rule().map(ascii);
+    // In the order of `DESCRIBED`.
+    let values = [
+        Some(id),
+        exchange.route().map(AuthRoute::as_str),
+        exchange.upstream(),
+        requested.map(ModelId::as_str),
         exchange.model_served().map(ModelId::as_str),
-    );
-    put(
-        "x-gateway-decision",
         exchange.decision().map(DecisionKind::as_str),
-    );
-    put("x-gateway-rule", exchange.rule().map(ascii).as_deref());
-    put("x-gateway-translation-losses", losses.as_deref());
-    put(
-        "x-gateway-adjusted",
+        rule.as_deref(),
+        losses.as_deref(),
         attempt.and_then(|it| it.adjusted.as_deref()),
-    );
+    ];
+    for (name, value) in DESCRIBED.into_iter().zip(values) {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
     if !headers.contains_key("x-request-id")
         && let Ok(id) = HeaderValue::from_str(id)
     {
