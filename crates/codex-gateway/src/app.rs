@@ -26,7 +26,7 @@ use crate::http::router::router;
 use crate::http::state::{HttpState, Parts};
 use crate::identity::keys::Keys;
 use crate::learned::Learned;
-use crate::learned::sync::Keeper;
+use crate::learned::sync::LearnedSync;
 use crate::metrics::Metrics;
 use crate::model_visibility::SeenCatalogs;
 use crate::plan_limits::{self, PlanWatch};
@@ -237,7 +237,7 @@ impl App {
         }
         let config =
             ActiveConfig::new(settings, places).map_err(|error| format!("{error}; {kept}"))?;
-        self.learned.believe_for(config.settings.models.learned_ttl);
+        self.learned.set_ttl(config.settings.models.learned_ttl);
         self.config.replace(config);
         tracing::info!("reload: {path} is in force");
         Ok(())
@@ -315,10 +315,10 @@ async fn open_learned(
 ) -> anyhow::Result<Arc<Learned>> {
     let (learned, to_keep) = Learned::new(clock.clone(), settings.models.learned_ttl);
     let learned = Arc::new(learned);
-    let keeper = Keeper::open(ledger.clone(), to_keep, &learned)
+    let sync = LearnedSync::open(ledger.clone(), to_keep, &learned)
         .await
         .context("cannot read what was learned")?;
-    tasks.spawn_background("learned", keeper.run(Arc::clone(&learned)));
+    tasks.spawn_background("learned", sync.run(Arc::clone(&learned)));
     Ok(learned)
 }
 

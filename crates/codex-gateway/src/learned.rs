@@ -2,6 +2,7 @@
 //! live session. Keeps and hands out; the arithmetic is policy's, and policy asks through
 //! [`gateway_policy::Memory`].
 
+pub mod stored;
 pub mod sync;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use crate::identity::caller::Caller;
 #[derive(Debug)]
 pub struct Learned {
     clock: Clock,
-    facts: Mutex<LearnedRefusals>,
+    refusals: Mutex<LearnedRefusals>,
     sessions: Mutex<Sessions>,
     changes: mpsc::Sender<(RefusalKey, LearnedRefusal)>,
 }
@@ -37,14 +38,14 @@ impl Learned {
         ttl: Duration,
     ) -> (Self, mpsc::Receiver<(RefusalKey, LearnedRefusal)>) {
         let (changes, waiting) = mpsc::channel(CHANGES_WAITING);
-        let (facts, sessions) = (
+        let (refusals, sessions) = (
             Mutex::new(LearnedRefusals::new(ttl)),
             Mutex::new(Sessions::default()),
         );
         (
             Self {
                 clock,
-                facts,
+                refusals,
                 sessions,
                 changes,
             },
@@ -53,73 +54,75 @@ impl Learned {
     }
 
     /// What is known for this caller and session.
-    pub fn view<'a>(&'a self, caller: &'a Caller, session: Option<&'a str>) -> View<'a> {
-        View {
+    pub fn view<'a>(&'a self, caller: &'a Caller, session: Option<&'a str>) -> LearnedView<'a> {
+        LearnedView {
             learned: self,
             caller,
             session,
         }
     }
 
-    fn facts(&self) -> MutexGuard<'_, LearnedRefusals> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refusals(&self) -> MutexGuard<'_, LearnedRefusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is believed at present.
     pub fn known(&self) -> Vec<(RefusalKey, LearnedRefusal)> {
         let now = self.clock.now();
-        let facts = self.facts();
-        let known = facts.iter().filter(|(_, fact)| fact.expires_at > now);
+        let refusals = self.refusals();
+        let known = refusals
+            .iter()
+            .filter(|(_, refusal)| refusal.expires_at > now);
         known
-            .map(|(key, fact)| (key.clone(), fact.clone()))
+            .map(|(key, refusal)| (key.clone(), refusal.clone()))
             .collect()
     }
 
     /// Takes over what was learned elsewhere.
     pub fn restore(&self, stored: Vec<(RefusalKey, LearnedRefusal)>) {
-        let mut facts = self.facts();
-        for (key, fact) in stored {
-            facts.restore(key, fact);
+        let mut refusals = self.refusals();
+        for (key, refusal) in stored {
+            refusals.restore(key, refusal);
         }
     }
 
     /// Forgets the refusals of a model, or all of them, expired ones included.
     pub fn clear(&self, model: Option<&ModelId>) {
-        let mut facts = self.facts();
+        let mut refusals = self.refusals();
         let Some(model) = model else {
-            facts.clear();
+            refusals.clear();
             return;
         };
-        let gone: Vec<RefusalKey> = facts
+        let gone: Vec<RefusalKey> = refusals
             .iter()
             .filter(|(key, _)| key.model == *model)
             .map(|(key, _)| key.clone())
             .collect();
         for key in &gone {
-            facts.forget(key);
+            refusals.forget(key);
         }
     }
 
     /// Forgets what the store holds no longer. What has expired stays: the store drops it by
     /// itself, and here it keeps a crowd of requests from finding out at once.
-    fn cleared_elsewhere<'a>(&self, gone: impl Iterator<Item = &'a RefusalKey>) {
+    fn apply_remote_clears<'a>(&self, gone: impl Iterator<Item = &'a RefusalKey>) {
         let now = self.clock.now();
-        let mut facts = self.facts();
+        let mut refusals = self.refusals();
         for key in gone {
-            if facts.refusal(key, now) == RefusalState::Refused {
-                facts.forget(key);
+            if refusals.refusal(key, now) == RefusalState::Refused {
+                refusals.forget(key);
             }
         }
     }
 
     /// What is learned from now on is believed for this long.
-    pub fn believe_for(&self, ttl: Duration) {
-        let mut facts = self.facts();
+    pub fn set_ttl(&self, ttl: Duration) {
+        let mut refusals = self.refusals();
         let mut renewed = LearnedRefusals::new(ttl);
-        for (key, fact) in facts.iter() {
-            renewed.restore(key.clone(), fact.clone());
+        for (key, refusal) in refusals.iter() {
+            renewed.restore(key.clone(), refusal.clone());
         }
-        *facts = renewed;
+        *refusals = renewed;
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -128,21 +131,24 @@ impl Learned {
 
     /// An upstream refused a model.
     pub fn refused(&self, caller: &Caller, attempt: &Attempt, verdict: &Verdict) {
-        let key = fact_key(caller, attempt.upstream_name(), &attempt.model);
-        let fact = self.facts().learn(
+        let key = refusal_key(caller, attempt.upstream_name(), &attempt.model);
+        let refusal = self.refusals().learn(
             key.clone(),
             self.clock.now(),
             verdict.code.clone(),
             verdict.message.clone(),
         );
-        drop(self.changes.try_send((key, fact)));
+        drop(self.changes.try_send((key, refusal)));
     }
 
     /// A probe ended without an answer to its question; the next request may ask.
-    pub fn undecided(&self, caller: &Caller, attempt: &Attempt) {
+    pub fn probe_inconclusive(&self, caller: &Caller, attempt: &Attempt) {
         if attempt.is_probe {
-            self.facts()
-                .release_probe(&fact_key(caller, attempt.upstream_name(), &attempt.model));
+            self.refusals().release_probe(&refusal_key(
+                caller,
+                attempt.upstream_name(),
+                &attempt.model,
+            ));
         }
     }
 
@@ -155,10 +161,10 @@ impl Learned {
         attempt: &Attempt,
     ) {
         if attempt.is_probe {
-            let key = fact_key(caller, attempt.upstream_name(), &attempt.model);
+            let key = refusal_key(caller, attempt.upstream_name(), &attempt.model);
             // Nothing to keep: only what has expired is probed, and the store forgets that by
             // itself.
-            self.facts().forget(&key);
+            self.refusals().forget(&key);
         }
         // Only chains can move a session, so only then is there anything to remember.
         let Some(session) = session else { return };
@@ -178,7 +184,7 @@ impl Learned {
     }
 }
 
-fn fact_key(caller: &Caller, upstream: &UpstreamName, model: &ModelId) -> RefusalKey {
+fn refusal_key(caller: &Caller, upstream: &UpstreamName, model: &ModelId) -> RefusalKey {
     RefusalKey {
         upstream: upstream.clone(),
         route: caller.route,
@@ -199,13 +205,13 @@ fn session_key(caller: &Caller, session: &str, head: &ModelId) -> SessionKey {
 }
 
 /// The memory as one request sees it.
-pub struct View<'a> {
+pub struct LearnedView<'a> {
     learned: &'a Learned,
     caller: &'a Caller,
     session: Option<&'a str>,
 }
 
-impl Memory for View<'_> {
+impl Memory for LearnedView<'_> {
     fn sticky(&self, head: &ModelId) -> Option<Sticky> {
         let key = session_key(self.caller, self.session?, head);
         self.learned
@@ -215,16 +221,89 @@ impl Memory for View<'_> {
     }
 
     fn refused(&self, upstream: &UpstreamName, model: &ModelId) -> RefusalState {
-        self.learned.facts().refusal(
-            &fact_key(self.caller, upstream, model),
+        self.learned.refusals().refusal(
+            &refusal_key(self.caller, upstream, model),
             self.learned.clock.now(),
         )
     }
 
     fn claim_probe(&self, upstream: &UpstreamName, model: &ModelId) -> bool {
-        self.learned.facts().claim_probe(
-            &fact_key(self.caller, upstream, model),
+        self.learned.refusals().claim_probe(
+            &refusal_key(self.caller, upstream, model),
             self.learned.clock.now(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_policy::{AuthRoute, Decision, Subject};
+    use gateway_wire::Failure;
+
+    use super::*;
+    use crate::testing::{chatgpt_caller, configured};
+
+    #[test]
+    fn a_refusal_is_believed_for_its_time_and_then_one_request_probes() {
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
+        let (learned, _waiting) = Learned::new(clock.clone(), Duration::from_secs(3600));
+        let (settings, _) = configured("");
+        let model = ModelId::new("gpt-5.5").unwrap();
+        let caller = chatgpt_caller();
+        let asked = Subject::new(AuthRoute::Chatgpt).request(&model);
+        let decide = || {
+            let memory = learned.view(&caller, None);
+            match settings.policy.decide(&asked, &memory) {
+                Decision::Forward(plan) => plan,
+                Decision::Reject(_) | Decision::Unrouted(_) => panic!("{model} is forwarded"),
+            }
+        };
+        let first = decide().first;
+        let verdict = Verdict {
+            failure: Failure::UnsupportedModel,
+            code: None,
+            message: None,
+        };
+        learned.refused(&caller, &first, &verdict);
+        clock.advance(Duration::from_secs(3599));
+        assert_ne!(decide().first.model, model);
+        assert_eq!(learned.known().len(), 1);
+        clock.advance(Duration::from_secs(1));
+        assert!(learned.known().is_empty());
+        let probe = decide().first;
+        assert!(probe.is_probe && probe.model == model, "{probe:?}");
+        assert!(!decide().first.is_probe, "one probe at a time");
+        learned.probe_inconclusive(&caller, &probe);
+        assert!(decide().first.is_probe, "the next one may ask");
+    }
+
+    #[test]
+    fn a_shorter_time_holds_for_what_is_learned_from_then_on() {
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
+        let (learned, _waiting) = Learned::new(clock.clone(), Duration::from_secs(3600));
+        let (settings, _) = configured("");
+        let caller = chatgpt_caller();
+        let refuse = |model: &str| {
+            let model = ModelId::new(model).unwrap();
+            let asked = Subject::new(AuthRoute::Chatgpt).request(&model);
+            let Decision::Forward(plan) = settings.policy.decide(&asked, &gateway_policy::NoMemory)
+            else {
+                panic!("{model} is forwarded");
+            };
+            let verdict = Verdict {
+                failure: Failure::UnsupportedModel,
+                code: None,
+                message: None,
+            };
+            learned.refused(&caller, &plan.first, &verdict);
+        };
+        refuse("gpt-5.5");
+        learned.set_ttl(Duration::from_secs(60));
+        refuse("gpt-5.2");
+        assert_eq!(learned.known().len(), 2);
+        clock.advance(Duration::from_secs(60));
+        let known = learned.known();
+        assert_eq!(known.len(), 1);
+        assert_eq!(known[0].0.model.as_str(), "gpt-5.5");
     }
 }

@@ -17,10 +17,9 @@ use crate::clock::Clock;
 const MAX_CALLS: usize = 64;
 /// Most bytes of one caller at one upstream.
 const MAX_BYTES: usize = 256 * 1024;
-/// How long a call is kept: a person who comes back later starts a new conversation more often than
-/// not.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// Most bytes of all callers together; the caller who was silent the longest is forgotten first.
+/// How long a call is kept: after a longer pause, most people start a new conversation.
+const TTL: Duration = Duration::from_secs(3600);
+/// Most bytes of all callers together; the caller whose last call is oldest is evicted first.
 const MAX_BYTES_OVERALL: usize = 32 << 20;
 
 /// The memory of this process.
@@ -62,7 +61,7 @@ impl ReasoningMemory {
     pub fn new(clock: Clock) -> Self {
         let buckets = BoundedMap::weighted(MAX_BYTES_OVERALL, |bucket: &Bucket| bucket.bytes);
         Self {
-            buckets: buckets.with_ttl(KEPT_FOR, clock.clone()),
+            buckets: buckets.with_ttl(TTL, clock.clone()),
             clock,
         }
     }
@@ -92,8 +91,8 @@ impl ReasoningMemory {
     }
 
     /// What is kept for this caller at this upstream.
-    pub fn view(&self, caller: &str, upstream: &UpstreamName) -> View<'_> {
-        View {
+    pub fn view(&self, caller: &str, upstream: &UpstreamName) -> ReasoningView<'_> {
+        ReasoningView {
             memory: self,
             owner: Owner::new(caller, upstream),
         }
@@ -113,7 +112,7 @@ impl Bucket {
     fn find(&self, id: &str, now: Instant) -> Option<Arc<ReasoningBlob>> {
         let call = self.calls.iter().rev().find(|call| call.id == id)?;
         let age = now.saturating_duration_since(call.since);
-        (age < KEPT_FOR).then(|| Arc::clone(&call.blob))
+        (age < TTL).then(|| Arc::clone(&call.blob))
     }
 
     fn put(&mut self, call: Call) {
@@ -123,7 +122,7 @@ impl Bucket {
         self.bytes += call.size();
         let now = call.since;
         self.calls.push_back(call);
-        let is_expired = |call: &Call| now.saturating_duration_since(call.since) >= KEPT_FOR;
+        let is_expired = |call: &Call| now.saturating_duration_since(call.since) >= TTL;
         while self.calls.len() > MAX_CALLS
             || self.bytes > MAX_BYTES
             || self.calls.front().is_some_and(is_expired)
@@ -138,12 +137,12 @@ impl Bucket {
 
 /// The memory as one request sees it.
 #[derive(Debug)]
-pub struct View<'a> {
+pub struct ReasoningView<'a> {
     memory: &'a ReasoningMemory,
     owner: Owner,
 }
 
-impl ReasoningLookup for View<'_> {
+impl ReasoningLookup for ReasoningView<'_> {
     fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>> {
         let now = self.memory.clock.instant();
         let find = |bucket: &Bucket| bucket.find(call_id, now);
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn all_callers_together_are_bounded_and_the_quietest_goes_first() {
+    fn all_callers_together_are_bounded_and_the_least_recent_goes_first() {
         let (memory, _) = memory();
         let count = MAX_BYTES_OVERALL / (200 << 10) + 10;
         for n in 0..count {

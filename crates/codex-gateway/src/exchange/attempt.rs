@@ -182,7 +182,7 @@ impl Attempts<'_> {
         if verdict.failure == Failure::UnsupportedModel {
             self.learned.refused(caller, attempt, verdict);
         } else {
-            self.learned.undecided(caller, attempt);
+            self.learned.probe_inconclusive(caller, attempt);
         }
     }
 

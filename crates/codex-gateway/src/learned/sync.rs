@@ -9,10 +9,10 @@ use gateway_policy::{LearnedRefusal, RefusalKey};
 use tokio::sync::mpsc;
 
 use crate::learned::Learned;
-use crate::reports::facts::{from_stored, to_stored};
+use crate::learned::stored::{from_stored, to_stored};
 
-/// Carries facts between memory and store.
-pub struct Keeper {
+/// Carries refusals between memory and store.
+pub struct LearnedSync {
     ledger: Ledger,
     waiting: mpsc::Receiver<(RefusalKey, LearnedRefusal)>,
     /// What the store held when it was last seen: what is missing from it now was cleared, unless
@@ -20,7 +20,7 @@ pub struct Keeper {
     seen: HashSet<RefusalKey>,
 }
 
-impl Keeper {
+impl LearnedSync {
     /// Takes over what earlier processes learned.
     ///
     /// # Errors
@@ -30,13 +30,13 @@ impl Keeper {
         waiting: mpsc::Receiver<(RefusalKey, LearnedRefusal)>,
         learned: &Learned,
     ) -> Result<Self, LedgerError> {
-        let mut keeper = Self {
+        let mut sync = Self {
             ledger,
             waiting,
             seen: HashSet::new(),
         };
-        keeper.refresh(learned).await?;
-        Ok(keeper)
+        sync.refresh(learned).await?;
+        Ok(sync)
     }
 
     /// Runs until the process stops. Dropping this future loses what waits to be kept, which costs
@@ -46,7 +46,7 @@ impl Keeper {
         loop {
             let done = tokio::select! {
                 learned = self.waiting.recv() => match learned {
-                    Some((key, fact)) => self.keep(key, &fact).await,
+                    Some((key, refusal)) => self.keep(key, &refusal).await,
                     None => return,
                 },
                 changed = revision.changed() => match changed {
@@ -63,9 +63,9 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self, key: RefusalKey, fact: &LearnedRefusal) -> Result<(), LedgerError> {
+    async fn keep(&mut self, key: RefusalKey, refusal: &LearnedRefusal) -> Result<(), LedgerError> {
         self.ledger
-            .put_model_refusal(&to_stored(&key, fact))
+            .put_model_refusal(&to_stored(&key, refusal))
             .await?;
         self.seen.insert(key);
         Ok(())
@@ -76,7 +76,7 @@ impl Keeper {
         let stored: Vec<(RefusalKey, LearnedRefusal)> =
             stored.iter().filter_map(from_stored).collect();
         let present: HashSet<RefusalKey> = stored.iter().map(|(key, _)| key.clone()).collect();
-        learned.cleared_elsewhere(self.seen.difference(&present));
+        learned.apply_remote_clears(self.seen.difference(&present));
         learned.restore(stored);
         self.seen = present;
         Ok(())

@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::attempt::outgoing::{self, OutgoingBody};
 use crate::exchange::attempt::planned::PlannedRequest;
-use crate::reasoning::View;
+use crate::reasoning::ReasoningView;
 use crate::record::Arrival;
 use crate::request_body::Tail;
 
@@ -38,7 +38,7 @@ pub(super) const fn path(wire: WireApi) -> &'static str {
 pub(super) fn body(
     request: &PlannedRequest,
     arrival: &Arrival,
-    reasoning: &View<'_>,
+    reasoning: &ReasoningView<'_>,
     headers: &mut HeaderMap,
 ) -> Result<Translated, GatewayError> {
     let Tail::Replayable { plain, .. } = &request.body.tail else {

@@ -18,8 +18,9 @@ use crate::error::GatewayError;
 use crate::http::admin::json::Json;
 use crate::http::admin::query::{NoParameters, Query};
 use crate::learned::Learned;
+use crate::learned::stored::to_stored;
 use crate::reports::explain::{ExplainQuery, Explained, explain, explain_with_key};
-use crate::reports::facts::{Cleared, FactsReport, to_stored};
+use crate::reports::facts::{Cleared, FactsReport};
 use crate::reports::models::{ModelsReport, models};
 
 /// What would happen to a request, and which rule decides.

@@ -346,7 +346,7 @@ async fn what_another_process_learned_is_known_here() {
         std::time::Duration::from_secs(1),
     );
     drop(
-        crate::learned::sync::Keeper::open(tool.clone(), waiting, &learned)
+        crate::learned::sync::LearnedSync::open(tool.clone(), waiting, &learned)
             .await
             .unwrap(),
     );
