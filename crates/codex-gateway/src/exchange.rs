@@ -177,24 +177,13 @@ async fn toward_upstream(
     // 3. Read.
     let content = read::read_body(config, endpoint, parts, body).await?;
     let grant = proxy.limiter.grant(&caller);
-    let attempts = Attempts {
-        upstream: &proxy.upstream,
-        learned: &proxy.learned,
-        catalogs: &proxy.catalogs,
-        reasoning: &proxy.reasoning,
-        limiter: &proxy.limiter,
-        recorder: &proxy.recorder,
-        metrics: &proxy.metrics,
-        clock: &proxy.clock,
-        config,
-        grant: &grant,
-        request: Forwarding {
-            parts,
-            caller: &caller,
-            settings,
-            instance: &proxy.instance,
-        },
+    let request = Forwarding {
+        parts,
+        caller: &caller,
+        settings,
+        instance: &proxy.instance,
     };
+    let attempts = Attempts::new(proxy, config, &grant, request);
     match content {
         Content::Json(body) => {
             exchange.request.add_turn(&parts.headers, &body.head);

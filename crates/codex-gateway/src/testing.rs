@@ -62,11 +62,16 @@ pub(crate) struct Process {
 impl Process {
     /// Over a fresh data directory.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::start_at(config, Clock::system()).await
+    }
+
+    /// The same, by another clock.
+    pub(crate) async fn start_at(config: &str, clock: Clock) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = DataDir::open(dir.path()).unwrap();
         let (settings, places) = configured(config);
         let live = ActiveConfig::new(settings, places).unwrap();
-        let app = App::open(live, &data_dir, Clock::system()).await.unwrap();
+        let app = App::open(live, &data_dir, clock).await.unwrap();
         Self { app, dir }
     }
 

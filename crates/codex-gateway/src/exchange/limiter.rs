@@ -354,3 +354,50 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
     error.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_policy::limit::Window;
+    use gateway_policy::{Billing, ModelId};
+
+    use super::*;
+    use crate::exchange::proxy::Proxy;
+    use crate::record::AttemptFacts;
+    use crate::testing::{Process, chatgpt_caller, configured, exchange};
+
+    #[tokio::test]
+    async fn the_configuration_that_is_handed_in_decides_and_not_the_one_in_force() {
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
+        let process = Process::start_at("", clock.clone()).await;
+        let proxy = process.part::<Arc<Proxy>>();
+        let budget = Budget {
+            nanos: 5_000_000_000,
+            window: Window::Day,
+            billing: Billing::Plan,
+            soft_percent: None,
+        };
+        let ledger = process.part::<Ledger>();
+        let changed = ledger.put_budget(&Scope::Gateway, &budget, "test").await;
+        changed.unwrap();
+        proxy.keys.replace(ledger.directory().await.unwrap());
+        let caller = chatgpt_caller();
+        let grant = proxy.limiter.grant(&caller);
+        let pinned = proxy.config.load_full();
+        let upstream = pinned.settings.policy.route_upstream(caller.route).unwrap();
+        let mut exchange = exchange(&clock);
+        exchange.attempt = Some(AttemptFacts {
+            model: ModelId::new("no-such-price").ok(),
+            ..AttemptFacts::at(upstream, &caller)
+        });
+        exchange.caller = Some(Arc::new(caller));
+        let (settings, places) = configured("[prices]\nunpriced = \"refuse\"\n");
+        proxy
+            .config
+            .replace(ActiveConfig::new(settings, places).unwrap());
+        let reserve = |config| proxy.limiter.reserve(config, &grant, &exchange);
+        reserve(&pinned).await.unwrap();
+        let refused = reserve(&proxy.config.load_full()).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::ModelNotFound);
+        process.stop().await;
+    }
+}

@@ -183,3 +183,41 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_ledger::NewKey;
+
+    use super::*;
+    use crate::testing::Process;
+
+    #[tokio::test]
+    async fn a_key_works_until_the_moment_it_expires() {
+        let clock = Clock::manual("2026-11-20T12:00:00Z");
+        let process = Process::start_at("", clock.clone()).await;
+        let (ledger, keys) = (process.part::<Ledger>(), process.part::<Arc<Keys>>());
+        let new = NewKey {
+            name: "ci".to_owned(),
+            expires_at: Some(clock.now() + Duration::from_secs(3600)),
+            ..NewKey::default()
+        };
+        let made = ledger.create_key(&new, "test").await.unwrap();
+        keys.replace(ledger.directory().await.unwrap());
+        let mut headers = http::HeaderMap::new();
+        let secret = made.secret.reveal();
+        headers.insert("x-gateway-key", secret.parse().unwrap());
+        let credentials = RequestCredentials::read(&headers).unwrap();
+        clock.advance(Duration::from_secs(3599));
+        let key = keys.identify(&credentials).unwrap().unwrap();
+        assert_eq!(key.name, "ci");
+        keys.is_still_good(&key.id).unwrap();
+        clock.advance(Duration::from_secs(1));
+        for refused in [
+            keys.identify(&credentials).unwrap_err(),
+            keys.is_still_good(&key.id).unwrap_err(),
+        ] {
+            assert_eq!(refused.code, ErrorCode::InvalidGatewayKey);
+        }
+        process.stop().await;
+    }
+}

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
 use crate::exchange::forwarding::Forwarding;
 use crate::exchange::limiter::Limiter;
+use crate::exchange::proxy::Proxy;
 use crate::identity::grant::Grant;
 use crate::learned::Learned;
 use crate::metrics::Metrics;
@@ -19,20 +20,42 @@ use crate::upstream::client::UpstreamClient;
 /// Makes the attempts of one exchange.
 #[derive(Clone, Copy)]
 pub struct Attempts<'a> {
-    pub upstream: &'a UpstreamClient,
-    pub learned: &'a Learned,
-    pub catalogs: &'a SeenCatalogs,
-    pub reasoning: &'a ReasoningMemory,
-    pub limiter: &'a Limiter,
-    pub recorder: &'a Recorder,
-    pub metrics: &'a Metrics,
-    pub clock: &'a Clock,
-    pub config: &'a ActiveConfig,
-    pub grant: &'a Grant,
-    pub request: Forwarding<'a>,
+    pub(super) upstream: &'a UpstreamClient,
+    pub(super) learned: &'a Learned,
+    pub(super) catalogs: &'a SeenCatalogs,
+    pub(super) reasoning: &'a ReasoningMemory,
+    pub(super) limiter: &'a Limiter,
+    pub(super) recorder: &'a Recorder,
+    pub(super) metrics: &'a Metrics,
+    pub(super) clock: &'a Clock,
+    pub(super) config: &'a ActiveConfig,
+    pub(super) grant: &'a Grant,
+    pub(super) request: Forwarding<'a>,
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
+    /// The attempts of a request that is forwarded under a pinned configuration and grant.
+    pub fn new(
+        proxy: &'a Proxy,
+        config: &'a ActiveConfig,
+        grant: &'a Grant,
+        request: Forwarding<'a>,
+    ) -> Self {
+        Self {
+            upstream: &proxy.upstream,
+            learned: &proxy.learned,
+            catalogs: &proxy.catalogs,
+            reasoning: &proxy.reasoning,
+            limiter: &proxy.limiter,
+            recorder: &proxy.recorder,
+            metrics: &proxy.metrics,
+            clock: &proxy.clock,
+            config,
+            grant,
+            request,
+        }
+    }
+
     /// What an answer with these headers says about the model catalogue, by what is known now.
     pub(super) fn answer_tag(
         self,
