@@ -326,6 +326,6 @@ async fn open_plan_limits(ledger: &Ledger, tasks: &Tasks) -> anyhow::Result<Arc<
     let (plan_limits, changed) = PlanWatch::new();
     let stored = ledger.account_limits().await;
     plan_limits.restore(&stored.context("cannot read the plan limits")?);
-    tasks.spawn_background("plan limits", plan_limits::keep(ledger.clone(), changed));
+    tasks.spawn_background("plan limits", plan_limits::store(ledger.clone(), changed));
     Ok(Arc::new(plan_limits))
 }

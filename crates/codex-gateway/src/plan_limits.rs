@@ -1,9 +1,9 @@
-//! What ChatGPT accounts are told about their plans with each answer: kept per hashed account,
-//! shown as gauges and in `/api/plan`. What passes to the client is not touched.
+//! The plan limits that answers report to ChatGPT accounts: kept per hashed account, shown as gauges
+//! and in `/api/plan`. What passes to the client is not touched.
 
 use std::collections::HashMap;
 
-use gateway_ledger::{AccountLimits as Stored, Ledger};
+use gateway_ledger::{AccountLimits, Ledger};
 use gateway_policy::AuthRoute;
 use gateway_wire::codex::{PlanLimits, PlanWindow};
 use jiff::Timestamp;
@@ -19,31 +19,31 @@ use crate::secret::digest;
 
 /// The limit that Codex itself spends.
 const MAIN: &str = "codex";
-/// Most accounts that are kept in view; the one that was silent longest makes room.
+/// Most accounts that are kept in view; the one whose last answer is oldest is evicted.
 const MAX_ACCOUNTS: usize = 1_000;
-/// Tellings that wait to be stored. When full, one is dropped: the next answer says the same more
+/// Changes that wait to be stored. When full, one is dropped: the next answer reports the same more
 /// recently.
-const WAITING: usize = 256;
+const CHANGES_WAITING: usize = 256;
 
-/// What one account was told last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Told {
+/// What the latest answers report about one account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AccountPlan {
     pub plan: Option<String>,
-    pub limits: Vec<Limit>,
-    pub credits: Option<Credits>,
+    pub limits: Vec<AccountLimit>,
+    pub credits: Option<PlanCredits>,
 }
 
 /// One limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Limit {
+pub struct AccountLimit {
     pub name: String,
     pub label: Option<String>,
-    pub windows: Vec<Window>,
+    pub windows: Vec<LimitWindow>,
 }
 
 /// One window of a limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Window {
+pub struct LimitWindow {
     /// `primary` (the short one) or `secondary`.
     pub window: String,
     pub used_percent: f64,
@@ -54,7 +54,7 @@ pub struct Window {
 
 /// Credits bought on top of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Credits {
+pub struct PlanCredits {
     pub has_credits: bool,
     pub unlimited: bool,
     pub balance: Option<String>,
@@ -73,20 +73,20 @@ pub struct AccountLine {
     pub account: String,
     pub observed_at: Timestamp,
     #[serde(flatten)]
-    pub told: Told,
+    pub plan: AccountPlan,
 }
 
-/// Everything this process was told.
+/// The plan limits of every account that passed here lately.
 #[derive(Debug)]
 pub struct PlanWatch {
-    accounts: BoundedMap<String, (Timestamp, Told)>,
-    changes: mpsc::Sender<Stored>,
+    accounts: BoundedMap<String, (Timestamp, AccountPlan)>,
+    changes: mpsc::Sender<AccountLimits>,
 }
 
 impl PlanWatch {
-    /// Nothing told yet, and what waits to be stored.
-    pub fn new() -> (Self, mpsc::Receiver<Stored>) {
-        let (changes, waiting) = mpsc::channel(WAITING);
+    /// Nothing seen yet, and the changes that wait to be stored.
+    pub fn new() -> (Self, mpsc::Receiver<AccountLimits>) {
+        let (changes, waiting) = mpsc::channel(CHANGES_WAITING);
         let watch = Self {
             accounts: BoundedMap::new(MAX_ACCOUNTS),
             changes,
@@ -94,7 +94,7 @@ impl PlanWatch {
         (watch, waiting)
     }
 
-    /// Reads what an answer tells its caller, if that one has a ChatGPT plan.
+    /// Reads the limits that an answer reports, if its caller has a ChatGPT plan.
     pub fn note(&self, caller: &Caller, answer: &AnswerFacts, now: Timestamp) {
         if caller.route != AuthRoute::Chatgpt {
             return;
@@ -102,36 +102,31 @@ impl PlanWatch {
         // Events come later than the head and are newer.
         let head = answer.plan_limits.as_deref().cloned();
         let events = answer.summary.plan_limits.iter();
-        let told: Vec<PlanLimits> = head
+        let reported: Vec<PlanLimits> = head
             .into_iter()
             .chain(events.filter_map(|event| PlanLimits::from_event(event)))
             .collect();
-        if told.is_empty() {
+        if reported.is_empty() {
             return;
         }
         let account = caller
             .account
             .clone()
             .unwrap_or_else(|| digest(caller.label.as_bytes()));
-        self.told(account, &told, now);
+        self.observe(account, &reported, now);
     }
 
-    fn told(&self, account: String, told: &[PlanLimits], now: Timestamp) {
-        let limits = self.accounts.update(account.clone(), |slot| {
-            let empty = Told {
-                plan: None,
-                limits: Vec::new(),
-                credits: None,
-            };
-            let (at, known) = slot.get_or_insert((now, empty));
+    fn observe(&self, account: String, reported: &[PlanLimits], now: Timestamp) {
+        let limits = self.accounts.update(account.clone(), |known| {
+            let (at, plan) = known.get_or_insert_with(|| (now, AccountPlan::default()));
             *at = now;
-            for news in told {
-                known.take_over(news, now);
+            for news in reported {
+                plan.merge(news, now);
             }
-            serde_json::to_value(known)
+            serde_json::to_value(plan)
         });
         if let Ok(limits) = limits {
-            let stored = Stored {
+            let stored = AccountLimits {
                 account,
                 observed_at: now,
                 limits,
@@ -140,36 +135,34 @@ impl PlanWatch {
         }
     }
 
-    /// Takes over what earlier processes were told, unless something newer is known.
-    pub fn restore(&self, stored: &[Stored]) {
+    /// Takes over what earlier processes saw, unless something newer is known.
+    pub fn restore(&self, stored: &[AccountLimits]) {
         let mut lines: Vec<AccountLine> = stored.iter().filter_map(line).collect();
         // Where there are too many, the newest stay.
         lines.sort_by_key(|line| line.observed_at);
         for line in lines {
-            self.accounts.update(line.account, |slot| {
-                if slot.as_ref().is_none_or(|(at, _)| *at < line.observed_at) {
-                    *slot = Some((line.observed_at, line.told));
+            self.accounts.update(line.account, |known| {
+                if known.as_ref().is_none_or(|(at, _)| *at < line.observed_at) {
+                    *known = Some((line.observed_at, line.plan));
                 }
             });
         }
     }
 
     /// What the store knows, from other servers too, and what this process knows better.
-    pub fn report(&self, stored: &[Stored]) -> PlanReport {
+    pub fn report(&self, stored: &[AccountLimits]) -> PlanReport {
         let mut lines: HashMap<String, AccountLine> = stored
             .iter()
             .filter_map(line)
             .map(|line| (line.account.clone(), line))
             .collect();
-        self.accounts.for_each(|account, (observed_at, told)| {
-            if lines
-                .get(account)
-                .is_none_or(|line| line.observed_at < *observed_at)
-            {
+        self.accounts.for_each(|account, (observed_at, plan)| {
+            let stored = lines.get(account);
+            if stored.is_none_or(|line| line.observed_at < *observed_at) {
                 let line = AccountLine {
                     account: account.clone(),
                     observed_at: *observed_at,
-                    told: told.clone(),
+                    plan: plan.clone(),
                 };
                 lines.insert(account.clone(), line);
             }
@@ -182,12 +175,12 @@ impl PlanWatch {
         PlanReport { accounts }
     }
 
-    /// Sets the gauges: the account that is closest to its limit. A window that has begun anew
+    /// Sets the gauges: the account that is closest to its limit. A window that has started again
     /// since is unused.
-    pub fn observe(&self, metrics: &Metrics, now: Timestamp) {
+    pub fn set_gauges(&self, metrics: &Metrics, now: Timestamp) {
         let mut highest: HashMap<String, f64> = HashMap::new();
-        self.accounts.for_each(|_, (_, told)| {
-            let limits = told.limits.iter().filter(|limit| limit.name == MAIN);
+        self.accounts.for_each(|_, (_, plan)| {
+            let limits = plan.limits.iter().filter(|limit| limit.name == MAIN);
             for window in limits.flat_map(|limit| &limit.windows) {
                 let is_over = window.resets_at.is_some_and(|at| at <= now.as_second());
                 let used = if is_over { 0.0 } else { window.used_percent };
@@ -204,30 +197,30 @@ impl PlanWatch {
     }
 }
 
-impl Told {
-    /// A limit that is told anew replaces the one of its name; what is not mentioned stays.
-    fn take_over(&mut self, news: &PlanLimits, now: Timestamp) {
+impl AccountPlan {
+    /// A limit that is reported again replaces the one of its name; what is not mentioned stays.
+    fn merge(&mut self, news: &PlanLimits, now: Timestamp) {
         if news.plan.is_some() {
             self.plan.clone_from(&news.plan);
         }
         if let Some(credits) = &news.credits {
-            self.credits = Some(Credits {
+            self.credits = Some(PlanCredits {
                 has_credits: credits.has_credits,
                 unlimited: credits.unlimited,
                 balance: credits.balance.clone(),
             });
         }
         for limit in &news.limits {
-            let told = Limit {
+            let new = AccountLimit {
                 name: limit.name.clone(),
                 label: limit.label.clone(),
                 windows: limit.windows.iter().map(|it| window(it, now)).collect(),
             };
-            let at = self.limits.iter().position(|known| known.name == told.name);
+            let at = self.limits.iter().position(|known| known.name == new.name);
             if let Some(known) = at.and_then(|at| self.limits.get_mut(at)) {
-                *known = told;
+                *known = new;
             } else if self.limits.len() < MAX_LIMITS {
-                self.limits.push(told);
+                self.limits.push(new);
             }
         }
     }
@@ -236,32 +229,32 @@ impl Told {
 /// Most limits of one account; upstreams name them.
 const MAX_LIMITS: usize = 32;
 
-fn window(told: &PlanWindow, now: Timestamp) -> Window {
-    let later = told
+fn window(reported: &PlanWindow, now: Timestamp) -> LimitWindow {
+    let later = reported
         .resets_in_seconds
         .and_then(|seconds| i64::try_from(seconds).ok())
         .and_then(|seconds| now.as_second().checked_add(seconds));
-    Window {
-        window: told.slot.as_str().to_owned(),
-        used_percent: told.used_percent,
-        window_minutes: told.window_minutes,
-        resets_at: told.resets_at.or(later),
+    LimitWindow {
+        window: reported.slot.as_str().to_owned(),
+        used_percent: reported.used_percent,
+        window_minutes: reported.window_minutes,
+        resets_at: reported.resets_at.or(later),
     }
 }
 
-fn line(stored: &Stored) -> Option<AccountLine> {
+fn line(stored: &AccountLimits) -> Option<AccountLine> {
     Some(AccountLine {
         account: stored.account.clone(),
         observed_at: stored.observed_at,
-        told: Told::deserialize(&stored.limits).ok()?,
+        plan: AccountPlan::deserialize(&stored.limits).ok()?,
     })
 }
 
-/// Stores what was told, until the process stops. Dropping this future loses what waits, which the
-/// next answer says again.
-pub async fn keep(ledger: Ledger, mut waiting: mpsc::Receiver<Stored>) {
-    while let Some(told) = waiting.recv().await {
-        if let Err(error) = ledger.put_account_limits(&told).await {
+/// Stores changes until the process stops. Dropping this future loses those that wait, which the
+/// next answers report again.
+pub async fn store(ledger: Ledger, mut changes: mpsc::Receiver<AccountLimits>) {
+    while let Some(limits) = changes.recv().await {
+        if let Err(error) = ledger.put_account_limits(&limits).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "plan limits were not stored"

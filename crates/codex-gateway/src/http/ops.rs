@@ -92,7 +92,7 @@ impl Scrape {
         self.metrics
             .ledger_queue_depth
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        self.plan_limits.observe(&self.metrics, self.clock.now());
+        self.plan_limits.set_gauges(&self.metrics, self.clock.now());
         self.observe_budgets().await;
         self.metrics.render()
     }

@@ -40,14 +40,6 @@ impl HttpState {
     }
 }
 
-impl std::ops::Deref for HttpState {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
-
 /// Lets handlers ask for a part by its type.
 macro_rules! parts {
     ($($part:ident: $type:ty,)*) => {$(

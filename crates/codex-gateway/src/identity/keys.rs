@@ -210,11 +210,11 @@ mod tests {
         clock.advance(Duration::from_secs(3599));
         let key = keys.identify(&credentials).unwrap().unwrap();
         assert_eq!(key.name, "ci");
-        keys.is_still_good(&key.id).unwrap();
+        keys.check_still_valid(&key.id).unwrap();
         clock.advance(Duration::from_secs(1));
         for refused in [
             keys.identify(&credentials).unwrap_err(),
-            keys.is_still_good(&key.id).unwrap_err(),
+            keys.check_still_valid(&key.id).unwrap_err(),
         ] {
             assert_eq!(refused.code, ErrorCode::InvalidGatewayKey);
         }

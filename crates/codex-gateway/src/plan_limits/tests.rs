@@ -1,10 +1,10 @@
-//! What is kept of many tellings.
+//! What is kept of many reports.
 
 use gateway_wire::codex::{PlanLimit, WindowSlot};
 
 use super::*;
 
-fn told(name: &str, used: f64, resets_at: Option<i64>) -> PlanLimits {
+fn reported(name: &str, used: f64, resets_at: Option<i64>) -> PlanLimits {
     PlanLimits {
         plan: None,
         limits: vec![PlanLimit {
@@ -24,7 +24,7 @@ fn told(name: &str, used: f64, resets_at: Option<i64>) -> PlanLimits {
 
 fn gauge(watch: &PlanWatch, now: Timestamp) -> f64 {
     let metrics = Metrics::new().unwrap();
-    watch.observe(&metrics, now);
+    watch.set_gauges(&metrics, now);
     metrics
         .plan_used_percent
         .with_label_values(&["primary"])
@@ -32,26 +32,30 @@ fn gauge(watch: &PlanWatch, now: Timestamp) -> f64 {
 }
 
 #[test]
-fn the_gauge_is_the_account_closest_to_its_limit_until_its_window_begins_anew() {
+fn the_gauge_is_the_account_closest_to_its_limit_until_its_window_starts_again() {
     let (watch, _waiting) = PlanWatch::new();
     let now = Timestamp::from_second(1000).unwrap();
-    watch.told("a".to_owned(), &[told("codex", 30.0, Some(2000))], now);
-    watch.told("b".to_owned(), &[told("codex", 80.0, None)], now);
-    watch.told("b".to_owned(), &[told("codex_spark", 99.0, None)], now);
+    watch.observe("a".to_owned(), &[reported("codex", 30.0, Some(2000))], now);
+    watch.observe("b".to_owned(), &[reported("codex", 80.0, None)], now);
+    watch.observe("b".to_owned(), &[reported("codex_spark", 99.0, None)], now);
     assert!((gauge(&watch, now) - 80.0).abs() < f64::EPSILON);
     let later = Timestamp::from_second(1060).unwrap();
     assert!((gauge(&watch, later) - 30.0).abs() < f64::EPSILON);
     let report = watch.report(&[]);
     assert_eq!(report.accounts.len(), 2);
-    assert_eq!(report.accounts[1].told.limits.len(), 2);
+    assert_eq!(report.accounts[1].plan.limits.len(), 2);
 }
 
 #[test]
-fn accounts_are_bounded_and_the_newest_telling_wins() {
+fn accounts_are_bounded_and_the_newest_report_wins() {
     let (watch, mut waiting) = PlanWatch::new();
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     for number in 0..1_100_i64 {
-        watch.told(number.to_string(), &[told("codex", 1.0, None)], at(number));
+        watch.observe(
+            number.to_string(),
+            &[reported("codex", 1.0, None)],
+            at(number),
+        );
     }
     let report = watch.report(&[]);
     assert_eq!(report.accounts.len(), 1_000);

@@ -1,4 +1,4 @@
-//! `/api/plan`: what ChatGPT accounts were told about their plans, by hashed account.
+//! `/api/plan`: the plan limits of ChatGPT accounts, by hashed account.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::http::admin::json::Json;
 use crate::http::admin::query::{NoParameters, Query};
 use crate::plan_limits::{PlanReport, PlanWatch};
 
-/// What ChatGPT accounts were last told about their plans, the newest first.
+/// What the latest answers report about the plans of ChatGPT accounts, the newest first.
 #[utoipa::path(get, path = "/plan", responses((status = 200, body = PlanReport)))]
 pub(super) async fn list_plan_limits(
     State(ledger): State<Ledger>,
