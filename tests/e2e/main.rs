@@ -17,6 +17,7 @@ mod keys;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod log_output;
 mod metering;
 mod models;
 mod passthrough;

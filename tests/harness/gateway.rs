@@ -8,7 +8,7 @@ use crate::secrets::Secrets;
 use crate::upstream::Upstream;
 use crate::wait::poll_interval;
 use serde_json::Value;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -76,6 +76,45 @@ pub struct Start {
     pub files: Vec<(String, String)>,
     pub environment: Vec<(String, String)>,
     pub arguments: Vec<String>,
+    pub log: LogTarget,
+}
+
+/// Where standard error goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum LogTarget {
+    /// Into [`Gateway::output`].
+    #[default]
+    Captured,
+    /// Into a file that exists, such as `/dev/full`.
+    File(&'static str),
+    /// Into a pipe that is closed at the other end.
+    ClosedPipe,
+    /// Into a pipe that is full and that nobody reads, like a terminal that hangs.
+    FullPipe,
+}
+
+impl LogTarget {
+    fn open(self) -> Stdio {
+        match self {
+            Self::Captured => Stdio::piped(),
+            Self::File(path) => std::fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .expect("the file can be opened")
+                .into(),
+            Self::ClosedPipe => std::io::pipe().expect("a pipe").1.into(),
+            Self::FullPipe => {
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                let mut filler = writer.try_clone().expect("a second writer");
+                std::thread::spawn(move || {
+                    let _reader = reader;
+                    // Blocks for as long as the tests run.
+                    let _ = filler.write_all(&vec![b'x'; 1 << 20]);
+                });
+                writer.into()
+            }
+        }
+    }
 }
 
 /// The credential of the gateway's own that [`Gateway::of_a_team`] sends to its upstream.
@@ -448,17 +487,16 @@ fn serve(place: &Path, address: SocketAddr, start: &Start, output: &Arc<Mutex<St
     let mut child = command(place, &arguments)
         .envs(start.environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(start.log.open())
         .spawn()
         .expect("the gateway's program starts");
     collect(
         child.stdout.take().expect("stdout is piped"),
         Arc::clone(output),
     );
-    collect(
-        child.stderr.take().expect("stderr is piped"),
-        Arc::clone(output),
-    );
+    if let Some(stderr) = child.stderr.take() {
+        collect(stderr, Arc::clone(output));
+    }
     child
 }
 

@@ -9,10 +9,11 @@ mod tests;
 use gateway_ledger::BudgetStatus;
 use gateway_policy::limit::Refusal;
 use prometheus::{
-    Error, GaugeVec, Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    Error, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
+use crate::telemetry;
 pub use declaration::{DecimalCounterVec, Declaration};
 use declaration::{Kind, metrics, row};
 
@@ -75,6 +76,8 @@ metrics! {
     translation_losses: IntCounterVec = "translation_losses_total" ["kind"];
     /// Streams that had to be repaired on the way, by defect
     mended_streams: IntCounterVec = "mended_streams_total" ["kind"];
+    /// Log lines that could not be written
+    log_lines_dropped: IntCounter = "log_lines_dropped_total" [];
     /// Always 1; the label says which version runs
     build_info: GaugeVec = "build_info" ["version"];
 }
@@ -118,6 +121,8 @@ impl Metrics {
 
     /// The exposition text.
     pub fn render(&self) -> String {
+        self.log_lines_dropped
+            .inc_by(telemetry::take_dropped_lines());
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

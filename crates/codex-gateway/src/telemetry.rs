@@ -1,11 +1,25 @@
-//! Logging: where it goes, in which shape, with which fields. Writes to standard error, so that
+//! Logging: where it goes, in which format, with which fields. Writes to standard error, so that
 //! standard output stays for answers.
 
+mod log_queue;
+
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
-/// Shape of a log line.
+pub use log_queue::LogGuard;
+use log_queue::LogQueue;
+
+/// Lines that could not be written since [`take_dropped_lines`] was last called.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many log lines were dropped since the last call.
+pub fn take_dropped_lines() -> u64 {
+    DROPPED.swap(0, Ordering::Relaxed)
+}
+
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -19,11 +33,17 @@ pub enum LogFormat {
 /// Starts logging. `filter` is in the syntax of `RUST_LOG`; `info` without one.
 ///
 /// HTTP, TLS and SQL crates are held at `warn`: below that, they log header values.
-pub fn init(format: LogFormat, filter: Option<&str>) {
+///
+/// # Errors
+/// When the system does not start the thread that writes the log.
+pub fn init(format: LogFormat, filter: Option<&str>) -> std::io::Result<LogGuard> {
     let filter = guarded_filter(filter.unwrap_or("info"));
+    let queue = LogQueue::start(std::io::stderr(), &DROPPED)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(queue.clone())
+        // Internal errors would be printed to standard error, which panics when that fails.
+        .log_internal_errors(false)
         .with_target(false);
     // A second initialisation (in tests) keeps the first.
     drop(match format {
@@ -37,6 +57,7 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
             .with_span_list(false)
             .try_init(),
     });
+    Ok(LogGuard(queue))
 }
 
 /// Crates that log headers or bodies below `info`.

@@ -17,10 +17,9 @@ pub(super) struct JsonArgs {
     pub(super) json: bool,
 }
 
-/// Prints to standard error, for a person.
-#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+/// Prints to standard error, for a person. Nothing more can be done where that fails.
 pub(super) fn print_error(text: &str) {
-    eprintln!("{}", text.trim_end());
+    drop(writeln!(std::io::stderr(), "{}", text.trim_end()));
 }
 
 /// Prints an answer to standard output. A reader that has seen enough, such as `head`, is not an

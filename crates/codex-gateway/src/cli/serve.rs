@@ -51,10 +51,17 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
         print_error(&format!("{path}: {errors} error(s); nothing is served"));
         return ExitCode::from(EXIT_CONFIG);
     };
-    telemetry::init(
+    let log = telemetry::init(
         settings.log.format,
         config::environment("RUST_LOG").as_deref(),
     );
+    let _log = match log {
+        Ok(guard) => guard,
+        Err(error) => {
+            print_error(&format!("error: cannot start the log: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

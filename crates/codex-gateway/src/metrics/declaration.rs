@@ -3,8 +3,8 @@
 
 use prometheus::core::{AtomicF64, Collector, GenericCounterVec};
 use prometheus::{
-    Error, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Error, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// A row of the table.
@@ -71,24 +71,25 @@ labelled! {
     HistogramVec, "histogram", histogram_options;
 }
 
-impl Kind for IntGauge {
-    const WORD: &'static str = "gauge";
+macro_rules! unlabelled {
+    ($($kind:ty, $word:literal, $options:ident;)+) => {
+        $(impl Kind for $kind {
+            const WORD: &'static str = $word;
 
-    fn build(declaration: &Declaration) -> Result<Self, Error> {
-        Self::with_opts(options(declaration))
-    }
+            fn build(declaration: &Declaration) -> Result<Self, Error> {
+                Self::with_opts($options(declaration))
+            }
 
-    fn start(&self, _: &[&str]) {}
+            /// Exists from the start.
+            fn start(&self, _: &[&str]) {}
+        })+
+    };
 }
 
-impl Kind for Histogram {
-    const WORD: &'static str = "histogram";
-
-    fn build(declaration: &Declaration) -> Result<Self, Error> {
-        Self::with_opts(histogram_options(declaration))
-    }
-
-    fn start(&self, _: &[&str]) {}
+unlabelled! {
+    IntCounter, "counter", options;
+    IntGauge, "gauge", options;
+    Histogram, "histogram", histogram_options;
 }
 
 /// Defines `Metrics` from rows
