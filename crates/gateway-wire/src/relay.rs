@@ -152,10 +152,9 @@ impl Relay {
         let last = match &self.watch {
             Watch::Chat(chat) => chat.end(&mut self.summary),
             Watch::Responses(_) if self.ends_with_connection => {
-                self.summary.terminal = Some(match self.summary.pending_error.take() {
-                    Some(failure) => Terminal::Failed(failure),
-                    None => Terminal::Completed,
-                });
+                let failure = self.summary.pending_error.take();
+                self.summary
+                    .end_with(failure.map_or(Terminal::Completed, Terminal::Failed));
                 Some(Bytes::new())
             }
             Watch::Responses(_) => None,

@@ -26,9 +26,7 @@ pub fn read_reply(wire: WireApi, body: &[u8]) -> ReplySummary {
             Some("status") => status = text(),
             Some("error") => has_error = value != b"null",
             Some("usage") => {
-                let reading = read_usage(value);
-                reply.usage = reading.usage;
-                reply.provider_cost_nanos = reading.cost_nanos;
+                reply.note_usage(&read_usage(value));
             }
             Some("incomplete_details") if wire == WireApi::Responses => {
                 reason = span::text_of(body, member.value.start, "reason");

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::usage::UsageReading;
+use crate::usage::{UsageObject, UsageReading};
 
 mod failure;
 
@@ -126,6 +126,27 @@ pub struct ReplySummary {
     pub repairs: Repairs,
     /// Raw JSON data of plan-limit events, the last one of each limit; at most [`MAX_PLAN_LIMITS`].
     pub plan_limits: Vec<Bytes>,
+}
+
+impl ReplySummary {
+    /// Takes over one of the `usage` objects of the answer.
+    pub(crate) fn note_usage(&mut self, read: &UsageObject) {
+        self.usage = self.usage.followed_by(read.usage);
+        let is_news = read.cost_nanos.is_some_and(|nanos| nanos > 0);
+        if is_news || self.provider_cost_nanos.is_none() {
+            self.provider_cost_nanos = read.cost_nanos;
+        }
+    }
+
+    /// How the answer ended. Counts that are all zero say nothing about an answer with output.
+    pub(crate) fn end_with(&mut self, terminal: Terminal) {
+        self.terminal = Some(terminal);
+        self.pending_error = None;
+        let is_empty = matches!(self.usage, UsageReading::Reported(usage) if usage.is_zero());
+        if is_empty && self.has_output {
+            self.usage = UsageReading::Missing;
+        }
+    }
 }
 
 /// Most plan limits that are kept of one stream.

@@ -1,5 +1,7 @@
 //! Tokens as billed. Refuses readings that cannot be true; never invents one.
 
+mod cost;
+mod count;
 mod read;
 mod repair;
 mod tokens;

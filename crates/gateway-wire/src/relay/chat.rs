@@ -14,7 +14,6 @@ use crate::reply::is_cut;
 use crate::sse::replace_data;
 use crate::stream::{ReplySummary, StepKind, StreamFailure, Terminal};
 use crate::synthesize::CHAT_DONE;
-use crate::usage::UsageReading;
 use crate::usage::read_usage;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage""#));
@@ -82,6 +81,12 @@ impl ChatWatch {
                 Some("model") => keep(&mut summary.model, data, &member.value),
                 Some("service_tier") => keep(&mut summary.service_tier, data, &member.value),
                 Some("usage") => read_tokens(data, member.value, summary),
+                // Members of an upstream's own may hold it too.
+                Some(name) if name.starts_with("x_") => {
+                    if let Some(usage) = span::member(data, member.value.start, "usage") {
+                        read_tokens(data, usage, summary);
+                    }
+                }
                 Some("choices") => {
                     for choice in Elements::new(data, member.value.start) {
                         let reason = span::text_of(data, choice.start, "finish_reason");
@@ -114,15 +119,14 @@ impl ChatWatch {
     }
 
     fn conclude(&self, summary: &mut ReplySummary) {
-        summary.terminal = Some(
-            match (summary.pending_error.take(), self.finish_reason.as_deref()) {
-                (Some(failure), _) => Terminal::Failed(failure),
-                (None, Some(reason)) if is_cut(reason) => Terminal::Incomplete {
-                    reason: Some(reason.to_owned()),
-                },
-                (None, _) => Terminal::Completed,
+        let terminal = match (summary.pending_error.take(), self.finish_reason.as_deref()) {
+            (Some(failure), _) => Terminal::Failed(failure),
+            (None, Some(reason)) if is_cut(reason) => Terminal::Incomplete {
+                reason: Some(reason.to_owned()),
             },
-        );
+            (None, _) => Terminal::Completed,
+        };
+        summary.end_with(terminal);
     }
 }
 
@@ -133,14 +137,8 @@ fn keep(field: &mut Option<String>, data: &[u8], span: &Range<usize>) {
     }
 }
 
-/// The last usage that says anything counts: some upstreams repeat it, some send an empty one after
-/// it.
 fn read_tokens(data: &[u8], span: Range<usize>, summary: &mut ReplySummary) {
-    let reading = read_usage(data.get(span).unwrap_or_default());
-    if reading.usage != UsageReading::Missing {
-        summary.usage = reading.usage;
-    }
-    summary.provider_cost_nanos = reading.cost_nanos.or(summary.provider_cost_nanos);
+    summary.note_usage(&read_usage(data.get(span).unwrap_or_default()));
 }
 
 /// The event as an upstream sends it that was not asked for usage: without the chunk that carries

@@ -91,9 +91,7 @@ impl ResponsesWatch {
 /// Streams of other services, such as images, say their tokens beside the type of their last event.
 fn read_side_usage(data: &[u8], summary: &mut ReplySummary) {
     if let Some(usage) = span::member(data, 0, "usage") {
-        let reading = read_usage(data.get(usage).unwrap_or_default());
-        summary.usage = reading.usage;
-        summary.provider_cost_nanos = reading.cost_nanos;
+        summary.note_usage(&read_usage(data.get(usage).unwrap_or_default()));
     }
 }
 
@@ -152,9 +150,7 @@ fn end(
             Some("id") if value.starts_with(b"\"") => has_id = true,
             Some("id") => bad_id = Some(member.value),
             Some("usage") => {
-                let reading = read_usage(value);
-                summary.usage = reading.usage;
-                summary.provider_cost_nanos = reading.cost_nanos;
+                summary.note_usage(&read_usage(value));
                 if let Some(text) = repair_usage(value) {
                     summary.repairs.usage += 1;
                     edits.push(Edit {
@@ -175,8 +171,7 @@ fn end(
         edits.extend(id_edit(data, response, bad_id, &id));
         summary.repairs.response_id += 1;
     }
-    summary.pending_error = None;
-    summary.terminal = Some(match ending {
+    summary.end_with(match ending {
         TerminalEvent::Completed => Terminal::Completed,
         TerminalEvent::Incomplete => Terminal::Incomplete { reason },
         TerminalEvent::Failed => Terminal::Failed(StreamFailure::read(data)),

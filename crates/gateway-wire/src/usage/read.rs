@@ -1,9 +1,13 @@
 //! The one reader of `usage` objects, for streams and plain answers, whichever wire they speak.
-//! Refuses what cannot be true; never guesses a missing figure.
+//!
+//! Totals decide: a detail that cannot be true is left out and takes nothing else with it. Refuses
+//! totals that cannot be true; never guesses a missing one.
 
 use serde_json::{Map, Value};
 
-use super::tokens::{MAX_COUNT, Usage, UsageError, UsageReading};
+use super::cost::cost_nanos;
+use super::count::Count;
+use super::tokens::{Usage, UsageError, UsageReading};
 
 /// Larger `usage` objects are not looked at.
 const MAX_OBJECT: usize = 64 * 1024;
@@ -17,21 +21,23 @@ pub struct UsageObject {
     pub cost_nanos: Option<i64>,
 }
 
-/// One count as it was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    /// Not there, or null.
-    Absent,
-    /// A whole number between 0 and 2^53, also when written as `12.0` or `"12"`.
-    Is(u64),
-    /// Anything else.
-    Bad,
-}
-
 /// Reads the JSON text of a `usage` object (`null` reads as missing).
+///
+/// ```
+/// use gateway_wire::usage::{UsageReading, read_usage};
+/// let object = br#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":150,"cost":0.25}"#;
+/// let read = read_usage(object);
+/// let UsageReading::Reported(usage) = read.usage else { panic!() };
+/// // The total is larger than its parts: the rest is output that the upstream hides.
+/// assert_eq!((usage.input(), usage.output()), (100, 50));
+/// assert_eq!(read.cost_nanos, Some(250_000_000));
+/// ```
 pub fn read_usage(raw: &[u8]) -> UsageObject {
     match object(raw) {
-        Some(usage) => read_object(&usage),
+        Some(usage) => UsageObject {
+            usage: UsageCounts::of(&usage).reading(),
+            cost_nanos: cost_nanos(&usage),
+        },
         None if raw.trim_ascii() == b"null" || raw.trim_ascii().is_empty() => {
             UsageObject::default()
         }
@@ -50,62 +56,25 @@ pub(super) fn object(raw: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(raw).ok()
 }
 
-fn read_object(usage: &Map<String, Value>) -> UsageObject {
-    UsageObject {
-        usage: tokens(usage),
-        cost_nanos: usage.get("cost").and_then(nanos),
-    }
-}
-
-fn tokens(usage: &Map<String, Value>) -> UsageReading {
-    let counts = Counts::of(usage);
-    let all = [
-        counts.input,
-        counts.output,
-        counts.total,
-        counts.cached,
-        counts.written,
-        counts.reasoning,
-    ];
-    if all.contains(&Count::Bad) {
-        return UsageReading::Refused(UsageError::NotACount);
-    }
-    let (Some(input), Some(output)) = (counts.input_or_rest(), counts.output_or_rest()) else {
-        return UsageReading::Missing;
-    };
-    let (cached, written, reasoning) = (
-        counts.cached.or_zero(),
-        counts.written.or_zero(),
-        counts.reasoning.or_zero(),
-    );
-    // Some upstreams count reasoning beside the output instead of inside it; only then does the
-    // total come out like this.
-    let is_beside = reasoning > 0 && counts.total == Count::Is(input + output + reasoning);
-    let output = if is_beside {
-        output + reasoning
-    } else {
-        output
-    };
-    match Usage::new(input, cached, written, output, reasoning) {
-        Ok(usage) => UsageReading::Reported(usage),
-        Err(error) => UsageReading::Refused(error),
-    }
-}
-
 /// All counts of a `usage` object, under whichever name they go.
-pub(super) struct Counts {
+pub(super) struct UsageCounts {
     pub(super) input: Count,
     pub(super) output: Count,
     pub(super) total: Count,
-    pub(super) cached: Count,
-    pub(super) written: Count,
-    pub(super) reasoning: Count,
+    cached: Count,
+    written: Count,
+    reasoning: Count,
+    /// The input is said to leave out what was read from or written to the cache, as the names of
+    /// the cache counts have it.
+    is_cache_beside_input: bool,
 }
 
 const INPUT_DETAILS: [&str; 2] = ["input_tokens_details", "prompt_tokens_details"];
 const OUTPUT_DETAILS: [&str; 2] = ["output_tokens_details", "completion_tokens_details"];
+const CACHE_READ: &str = "cache_read_input_tokens";
+const CACHE_CREATION: &str = "cache_creation_input_tokens";
 
-impl Counts {
+impl UsageCounts {
     pub(super) fn of(usage: &Map<String, Value>) -> Self {
         let top = |names: &[&str]| first(names.iter().map(|name| usage.get(*name)));
         let detail = |groups: [&str; 2], name: &str| {
@@ -115,15 +84,21 @@ impl Counts {
                     .map(|group| usage.get(*group).and_then(|details| details.get(name))),
             )
         };
+        let prompt = top(&["prompt_tokens"]);
+        let has_cache_names = [CACHE_READ, CACHE_CREATION]
+            .iter()
+            .any(|name| Count::of(usage.get(*name)) != Count::Absent);
         Self {
-            input: top(&["input_tokens", "prompt_tokens"]),
-            output: top(&["output_tokens", "completion_tokens"]),
+            // Where both names stand, they may differ by the cache; the first is the whole input.
+            input: prompt.or(|| top(&["input_tokens"])),
+            output: top(&["output_tokens"]).or(|| top(&["completion_tokens"])),
             total: top(&["total_tokens"]),
             cached: detail(INPUT_DETAILS, "cached_tokens")
-                .or(|| top(&["prompt_cache_hit_tokens", "cached_tokens"])),
+                .or(|| top(&["prompt_cache_hit_tokens", "cached_tokens", CACHE_READ])),
             written: detail(INPUT_DETAILS, "cache_write_tokens")
-                .or(|| top(&["cache_write_tokens"])),
-            reasoning: detail(OUTPUT_DETAILS, "reasoning_tokens"),
+                .or(|| top(&["cache_write_tokens", CACHE_CREATION])),
+            reasoning: detail(OUTPUT_DETAILS, "reasoning_tokens").or(|| top(&["reasoning_tokens"])),
+            is_cache_beside_input: has_cache_names && prompt == Count::Absent,
         }
     }
 
@@ -140,6 +115,52 @@ impl Counts {
             .known()
             .or_else(|| self.total.known()?.checked_sub(self.input.known()?))
     }
+
+    fn reading(&self) -> UsageReading {
+        let (Some(input), Some(output)) = (self.input_or_rest(), self.output_or_rest()) else {
+            let is_impossible = [self.input, self.output, self.total].contains(&Count::Bad);
+            return if is_impossible {
+                UsageReading::Refused(UsageError::NotACount)
+            } else {
+                UsageReading::Missing
+            };
+        };
+        let total = self.total.known();
+        let (input, cached, written) = self.with_cache(input, output, total);
+        let (output, reasoning) = self.with_reasoning(input, output, total);
+        match Usage::new(input, cached, written, output, reasoning) {
+            Ok(usage) => UsageReading::Reported(usage),
+            Err(error) => UsageReading::Refused(error),
+        }
+    }
+
+    /// The whole input and its two cache counts.
+    fn with_cache(&self, input: u64, output: u64, total: Option<u64>) -> (u64, u64, u64) {
+        let (cached, written) = (self.cached.or_zero(), self.written.or_zero());
+        let cache = cached + written;
+        let is_total_with_cache = cache > 0 && total == Some(input + output + cache);
+        if self.is_cache_beside_input || is_total_with_cache {
+            return (input + cache, cached, written);
+        }
+        // Impossible counts are left out: what was cached would make the input cheaper.
+        let written = if written > input { 0 } else { written };
+        let cached = if cached > input - written { 0 } else { cached };
+        (input, cached, written)
+    }
+
+    /// The whole output and the reasoning within it.
+    fn with_reasoning(&self, input: u64, output: u64, total: Option<u64>) -> (u64, u64) {
+        let reasoning = self.reasoning.or_zero();
+        let hidden = match total {
+            // Some upstreams count reasoning beside the output and give no total.
+            None if reasoning > output => reasoning,
+            None => 0,
+            // Some leave reasoning, or whatever else they bill, out of the output.
+            Some(total) => total.saturating_sub(input + output),
+        };
+        let output = output + hidden;
+        (output, reasoning.min(output))
+    }
 }
 
 fn first<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> Count {
@@ -147,69 +168,4 @@ fn first<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> Count {
         .map(Count::of)
         .find(|count| *count != Count::Absent)
         .unwrap_or(Count::Absent)
-}
-
-impl Count {
-    pub(super) fn of(value: Option<&Value>) -> Self {
-        match value {
-            None | Some(Value::Null) => Self::Absent,
-            Some(Value::Number(number)) => number
-                .as_u64()
-                .or_else(|| whole(number.as_f64()?))
-                .map_or(Self::Bad, Self::bounded),
-            Some(Value::String(text)) => text.trim().parse().map_or(Self::Bad, Self::bounded),
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Self::Bad,
-        }
-    }
-
-    const fn bounded(count: u64) -> Self {
-        if count > MAX_COUNT {
-            Self::Bad
-        } else {
-            Self::Is(count)
-        }
-    }
-
-    fn or(self, other: impl FnOnce() -> Self) -> Self {
-        if self == Self::Absent { other() } else { self }
-    }
-
-    pub(super) const fn known(self) -> Option<u64> {
-        match self {
-            Self::Is(count) => Some(count),
-            Self::Absent | Self::Bad => None,
-        }
-    }
-
-    const fn or_zero(self) -> u64 {
-        match self {
-            Self::Is(count) => count,
-            Self::Absent | Self::Bad => 0,
-        }
-    }
-}
-
-/// `12.0` as 12. Every whole number up to 2^53 has an exact `f64`.
-fn whole(number: f64) -> Option<u64> {
-    #[expect(clippy::cast_precision_loss, reason = "2^53 is exact")]
-    let is_count = number.fract() == 0.0 && (0.0..=MAX_COUNT as f64).contains(&number);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a whole number between 0 and 2^53"
-    )]
-    is_count.then_some(number as u64)
-}
-
-/// Dollars as nano-dollars, rounded to the nearest.
-fn nanos(cost: &Value) -> Option<i64> {
-    /// More than a million dollars for one answer is not believed.
-    const MAX_DOLLARS: f64 = 1e6;
-    let dollars = cost
-        .as_f64()
-        .or_else(|| cost.as_str()?.trim().parse().ok())?;
-    #[expect(clippy::cast_possible_truncation, reason = "at most 10^15")]
-    (0.0..=MAX_DOLLARS)
-        .contains(&dollars)
-        .then(|| (dollars * 1e9).round() as i64)
 }

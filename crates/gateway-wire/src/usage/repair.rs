@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::read::{Count, Counts, object};
+use super::count::Count;
+use super::read::{UsageCounts, object};
 use super::tokens::MAX_COUNT;
 
 /// The text to put in place of a `usage` value, or `None` when Codex can read it as it is.
@@ -19,7 +20,7 @@ pub(crate) fn repair_usage(raw: &[u8]) -> Option<String> {
     if is_readable(&usage) {
         return None;
     }
-    let counts = Counts::of(&usage);
+    let counts = UsageCounts::of(&usage);
     if (counts.input, counts.output, counts.total) == (Count::Absent, Count::Absent, Count::Absent)
     {
         return Some("null".to_owned());

@@ -73,11 +73,11 @@ fn every_shape_of_usage_is_read() {
         ),
         (
             r#"{"input_tokens":1,"input_tokens_details":{"cached_tokens":2},"output_tokens":2}"#,
-            UsageReading::Refused(UsageError::CacheExceedsInput),
+            reported(1, 0, 0, 2, 0),
         ),
         (
             r#"{"input_tokens":1,"output_tokens":2,"output_tokens_details":{"reasoning_tokens":3}}"#,
-            UsageReading::Refused(UsageError::ReasoningExceedsOutput),
+            reported(1, 0, 0, 5, 3),
         ),
         ("[1]", UsageReading::Refused(UsageError::NotACount)),
     ] {
@@ -99,6 +99,181 @@ fn an_upstreams_own_cost_is_kept_in_nano_dollars() {
     ] {
         let raw = format!(r#"{{"prompt_tokens":1,"completion_tokens":1,"cost":{cost}}}"#);
         assert_eq!(read_usage(raw.as_bytes()).cost_nanos, nanos, "{cost}");
+    }
+}
+
+#[test]
+fn tokens_that_only_the_total_shows_are_output() {
+    for (raw, expected) in [
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":3100}"#,
+            reported(1000, 0, 0, 2100, 0),
+        ),
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":100,"completion_tokens_details":{"reasoning_tokens":40},"total_tokens":3100}"#,
+            reported(1000, 0, 0, 2100, 40),
+        ),
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":317}}"#,
+            reported(1000, 0, 0, 319, 317),
+        ),
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":317},"total_tokens":1002}"#,
+            reported(1000, 0, 0, 2, 2),
+        ),
+        (
+            r#"{"input_tokens":1000,"output_tokens":100,"total_tokens":900}"#,
+            reported(1000, 0, 0, 100, 0),
+        ),
+        (
+            r#"{"input_tokens":1000,"output_tokens":100,"total_tokens":"many"}"#,
+            reported(1000, 0, 0, 100, 0),
+        ),
+    ] {
+        assert_eq!(reading(raw), expected, "{raw}");
+    }
+}
+
+#[test]
+fn an_impossible_detail_takes_nothing_else_with_it() {
+    let whole = reported(1000, 0, 0, 100, 0);
+    for details in [
+        r#""prompt_tokens_details":{"cached_tokens":-1}"#,
+        r#""prompt_tokens_details":{"cached_tokens":1001}"#,
+        r#""prompt_tokens_details":{"cached_tokens":"some"}"#,
+        r#""prompt_tokens_details":{"cached_tokens":1.5}"#,
+        r#""prompt_tokens_details":{"cached_tokens":true}"#,
+        r#""prompt_tokens_details":{"cache_write_tokens":-7}"#,
+        r#""prompt_tokens_details":{"cache_write_tokens":1001}"#,
+        r#""prompt_tokens_details":[1]"#,
+        r#""prompt_tokens_details":"none""#,
+        r#""completion_tokens_details":{"reasoning_tokens":-1}"#,
+        r#""completion_tokens_details":{"reasoning_tokens":1e300}"#,
+        r#""completion_tokens_details":7"#,
+        r#""prompt_cache_hit_tokens":-3"#,
+    ] {
+        for total in ["", r#","total_tokens":1100"#] {
+            let raw =
+                format!(r#"{{"prompt_tokens":1000,"completion_tokens":100,{details}{total}}}"#);
+            assert_eq!(reading(&raw), whole, "{raw}");
+        }
+    }
+    // One of two details is impossible: the other one stays.
+    assert_eq!(
+        reading(
+            r#"{"input_tokens":1000,"output_tokens":100,"input_tokens_details":{"cached_tokens":400,"cache_write_tokens":-1}}"#
+        ),
+        reported(1000, 400, 0, 100, 0)
+    );
+    assert_eq!(
+        reading(
+            r#"{"input_tokens":1000,"output_tokens":100,"input_tokens_details":{"cached_tokens":700,"cache_write_tokens":400}}"#
+        ),
+        reported(1000, 0, 400, 100, 0)
+    );
+}
+
+#[test]
+fn cache_counts_with_other_names_are_part_of_the_input_or_beside_it() {
+    for (raw, expected) in [
+        // Without `prompt_tokens` these names mean that the input leaves the cache out.
+        (
+            r#"{"input_tokens":100,"cache_read_input_tokens":400,"cache_creation_input_tokens":50,"output_tokens":9}"#,
+            reported(550, 400, 50, 9, 0),
+        ),
+        (
+            r#"{"prompt_tokens":550,"completion_tokens":9,"total_tokens":559,"input_tokens":100,"output_tokens":9,"cache_read_input_tokens":400,"cache_creation_input_tokens":50}"#,
+            reported(550, 400, 50, 9, 0),
+        ),
+        (
+            r#"{"prompt_tokens":550,"completion_tokens":9,"cache_read_input_tokens":400}"#,
+            reported(550, 400, 0, 9, 0),
+        ),
+        // The total says that the cache stands beside the prompt.
+        (
+            r#"{"prompt_tokens":100,"completion_tokens":9,"total_tokens":559,"cache_read_input_tokens":400,"cache_creation_input_tokens":50}"#,
+            reported(550, 400, 50, 9, 0),
+        ),
+        (
+            r#"{"prompt_tokens":100,"completion_tokens":9,"cache_read_input_tokens":0,"cache_creation_input_tokens":0}"#,
+            reported(100, 0, 0, 9, 0),
+        ),
+    ] {
+        assert_eq!(reading(raw), expected, "{raw}");
+    }
+}
+
+#[test]
+fn a_cost_is_read_in_every_form() {
+    for (members, nanos) in [
+        (
+            r#""cost":{"total_cost":0.0125,"input_tokens_cost":0.01}"#,
+            Some(12_500_000),
+        ),
+        (
+            r#""cost":{"input_tokens_cost":0.01,"output_tokens_cost":0.0025,"request_cost":0.005}"#,
+            Some(17_500_000),
+        ),
+        (
+            r#""cost":{"amount":"0.5","currency":"USD"}"#,
+            Some(500_000_000),
+        ),
+        (r#""cost":{"amount":0.5,"currency":"EUR"}"#, None),
+        (r#""cost":[]"#, None),
+        (r#""cost_in_usd_ticks":37756000"#, Some(3_775_600)),
+        (r#""cost_in_usd_ticks":5"#, Some(1)),
+        (r#""cost_in_usd_ticks":-5"#, None),
+        (r#""total_cost":0.25"#, Some(250_000_000)),
+        (r#""estimated_cost":0.0001"#, Some(100_000)),
+        (
+            r#""cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0360795}"#,
+            Some(36_079_500),
+        ),
+        (
+            r#""cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}"#,
+            Some(21_000_000),
+        ),
+        (
+            r#""cost":0.001,"is_byok":false,"cost_details":{"upstream_inference_cost":0.02}"#,
+            Some(1_000_000),
+        ),
+        (
+            r#""cost":0.001,"is_byok":true,"cost_details":null"#,
+            Some(1_000_000),
+        ),
+    ] {
+        let raw = format!(r#"{{"prompt_tokens":1,"completion_tokens":1,{members}}}"#);
+        assert_eq!(read_usage(raw.as_bytes()).cost_nanos, nanos, "{members}");
+    }
+}
+
+#[test]
+fn zeros_and_nothing_erase_no_count() {
+    let counted = reported(1000, 400, 0, 100, 20);
+    let refused = UsageReading::Refused(UsageError::NotACount);
+    for (earlier, later, expected) in [
+        (counted, UsageReading::Missing, counted),
+        (counted, reported(0, 0, 0, 0, 0), counted),
+        (counted, refused, counted),
+        (UsageReading::Missing, refused, refused),
+        (refused, counted, counted),
+        (
+            reported(1000, 400, 0, 0, 0),
+            reported(0, 0, 0, 100, 20),
+            counted,
+        ),
+        (reported(1000, 0, 0, 1, 0), counted, counted),
+        (
+            UsageReading::Missing,
+            reported(0, 0, 0, 0, 0),
+            reported(0, 0, 0, 0, 0),
+        ),
+    ] {
+        assert_eq!(
+            earlier.followed_by(later),
+            expected,
+            "{earlier:?} then {later:?}"
+        );
     }
 }
 
