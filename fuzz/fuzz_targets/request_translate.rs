@@ -21,6 +21,7 @@ fuzz_target!(|data: &[u8]| {
         strict: choice & 64 != 0,
         request_id: "fuzz",
         created_at: 0,
+        is_codex: true,
         reasoning: &NoReasoning,
         purpose: if choice & 128 != 0 {
             ReplyPurpose::CompactReply

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use gateway_wire::stream::Step;
 use gateway_wire::translate::{
-    Collector, NoReasoning, ReplyPurpose, ReplySettings, TranslationContext, StreamTranslator, chat_to_responses,
+    StreamCollector, NoReasoning, ReplyPurpose, ReplySettings, TranslationContext, StreamTranslator, chat_to_responses,
     error_body, reply_json, responses_to_chat,
 };
 use gateway_wire::{Dialect, WireApi};
@@ -23,6 +23,7 @@ fn plan(client: WireApi, dialect: &Dialect) -> ReplySettings {
         strict: false,
         request_id: "fuzz",
         created_at: 0,
+        is_codex: true,
         reasoning: &NoReasoning,
         purpose: ReplyPurpose::Turn,
     };
@@ -76,7 +77,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(terminals, 1);
     let (left, right) = stream.split_at(usize::from(*cut).min(stream.len()));
     assert_eq!(run(&plan, &[left, right]).0, whole);
-    let mut collector = Collector::new(plan.upstream_wire(), 1 << 16, 1 << 20);
+    let mut collector = StreamCollector::new(plan.upstream_wire(), 1 << 16, 1 << 20);
     let _ = collector.push(Bytes::copy_from_slice(stream));
     if let (Ok(body), _) = collector.finish() {
         let _ = reply_json(&plan, &body);

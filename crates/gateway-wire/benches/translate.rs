@@ -30,6 +30,7 @@ fn settings() -> TranslationContext<'static> {
         strict: false,
         request_id: "01a1fae9-b3bd-7ac3-8ae3-b8f70db5ba3a",
         created_at: 1_700_000_000,
+        is_codex: true,
         reasoning: &NoReasoning,
         purpose: ReplyPurpose::Turn,
     }

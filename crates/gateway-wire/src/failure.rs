@@ -7,14 +7,13 @@
 //!
 //! To add a sentence: 1. add a row there, 2. add a fixture under `tests/fixtures/failure/`.
 
-mod envelope;
 mod kind;
 mod sentence;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use envelope::Envelope;
+use crate::error_envelope::ErrorEnvelope;
 use sentence::QuotedModel;
 
 pub use kind::{Failure, SendState};
@@ -78,12 +77,12 @@ const REFUSING: [u16; 4] = [400, 403, 404, 422];
 /// assert_eq!(classify(&evidence).failure, Failure::UnsupportedModel);
 /// ```
 pub fn classify(evidence: &Evidence<'_>) -> Verdict {
-    let envelope = Envelope::parse(evidence.body);
+    let envelope = ErrorEnvelope::read(evidence.body);
     let mut failure = Classifier::new(evidence, &envelope).failure();
     if evidence.truncated && failure.authorises_another_attempt() {
         failure = Failure::Unclassified;
     }
-    let Envelope {
+    let ErrorEnvelope {
         code,
         kind,
         message,
@@ -110,7 +109,7 @@ fn shortened(mut message: String) -> String {
 /// One refusal with everything the questions below ask about.
 struct Classifier<'a> {
     evidence: &'a Evidence<'a>,
-    envelope: &'a Envelope,
+    envelope: &'a ErrorEnvelope,
     /// The status that counts: that of the answer, else the one written inside; `None` inside a
     /// stream without one.
     status: Option<u16>,
@@ -119,7 +118,7 @@ struct Classifier<'a> {
 }
 
 impl<'a> Classifier<'a> {
-    fn new(evidence: &'a Evidence<'a>, envelope: &'a Envelope) -> Self {
+    fn new(evidence: &'a Evidence<'a>, envelope: &'a ErrorEnvelope) -> Self {
         // A stream that began with 200 fails with the status its event names, if it names one.
         let outer = evidence.status.filter(|status| *status >= 400);
         let status = outer.or(envelope.status.filter(|status| *status >= 400));
@@ -202,11 +201,13 @@ impl<'a> Classifier<'a> {
         let by_code = table::lookup(table::SOMETHING_ELSE, &self.envelope.codes());
         let by_words = table::SOMETHING_ELSE_SENTENCES
             .iter()
-            .find(|row| sentence::quoted(row.text, &self.line, self.evidence.sent_model).is_some())
-            .map(|row| row.verdict);
-        let found = by_code.or(by_words)?;
+            .find(|row| sentence::quoted(row.text, &self.line, self.evidence.sent_model).is_some());
+        let found = by_code.or(by_words.map(|row| row.verdict))?;
         let needs_model = matches!(found, Failure::LiteHeaderRefused | Failure::WrongEndpoint);
-        (!needs_model || self.param_is_model_or_absent()).then_some(found)
+        let other = by_words.and_then(|row| row.param);
+        let is_about_it = self.param_is_model_or_absent()
+            || (other.is_some() && other == self.envelope.param.as_deref());
+        (!needs_model || is_about_it).then_some(found)
     }
 
     fn busy(&self) -> Option<Failure> {

@@ -12,10 +12,12 @@ use memchr::memchr2;
 use crate::json::span;
 use crate::stream::Repairs;
 
+mod done;
 mod fields;
 
+pub(crate) use done::is_done_marker;
 pub use fields::looks_like_sse;
-pub(crate) use fields::{data_of, replace_data};
+pub(crate) use fields::{data_of, event_name, replace_data};
 
 /// An event outgrew the limit. Everything before it was handed out; the splitter takes nothing
 /// more.
@@ -42,10 +44,8 @@ impl Frame {
     }
 
     /// The last `event:` field.
-    pub fn event_name(&self) -> Option<&[u8]> {
-        fields::Lines::new(&self.raw)
-            .filter_map(|line| line.field(b"event"))
-            .last()
+    pub fn event_name(&self) -> Option<&str> {
+        event_name(&self.raw)
     }
 }
 

@@ -3,9 +3,12 @@
 
 use bytes::Bytes;
 
+use crate::hosted_tools::{HostedTool, HostedToolUse};
 use crate::usage::{UsageObject, UsageReading};
 
 mod failure;
+
+pub use failure::StreamFailure;
 
 /// One thing to do with bytes for the client. Neighbouring bytes of one kind are joined; order is
 /// the order of the stream.
@@ -81,23 +84,6 @@ pub enum Terminal {
     Failed(StreamFailure),
 }
 
-/// An error told inside a stream (or inside a 200).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StreamFailure {
-    /// `error.code`, numbers as text.
-    pub code: Option<String>,
-    /// `error.type`.
-    pub kind: Option<String>,
-    /// `error.message`.
-    pub message: Option<String>,
-    /// `error.param`.
-    pub param: Option<String>,
-    /// An HTTP status named in the event.
-    pub status: Option<u16>,
-    /// The event's JSON data.
-    pub raw: Bytes,
-}
-
 /// What is known about an answer so far, a stream or a whole one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplySummary {
@@ -124,6 +110,8 @@ pub struct ReplySummary {
     pub has_output: bool,
     /// What had to be put right.
     pub repairs: Repairs,
+    /// Tools that the upstream ran itself.
+    pub hosted_tools: HostedToolUse,
     /// Raw JSON data of plan-limit events, the last one of each limit; at most [`MAX_PLAN_LIMITS`].
     pub plan_limits: Vec<Bytes>,
 }
@@ -132,6 +120,8 @@ impl ReplySummary {
     /// Takes over one of the `usage` objects of the answer.
     pub(crate) fn note_usage(&mut self, read: &UsageObject) {
         self.usage = self.usage.followed_by(read.usage);
+        self.hosted_tools
+            .raise(HostedTool::WebSearch, read.web_searches);
         let is_news = read.cost_nanos.is_some_and(|nanos| nanos > 0);
         if is_news || self.provider_cost_nanos.is_none() {
             self.provider_cost_nanos = read.cost_nanos;

@@ -13,12 +13,15 @@
 
 mod body;
 mod call_assembler;
+mod call_ids;
 mod chat_content;
 mod chat_stream;
 mod chunk_writer;
 mod collect;
 pub mod compaction;
+mod completion;
 mod context;
+mod echo;
 mod emit;
 mod error;
 mod failure;
@@ -26,7 +29,8 @@ mod freeform;
 mod history;
 mod loss_kind;
 mod losses;
-mod params;
+mod parameters;
+mod placeholders;
 mod reasoning;
 mod reply;
 mod reply_settings;
@@ -39,7 +43,7 @@ mod to_responses;
 mod tool_declarations;
 mod tool_map;
 
-pub use collect::Collector;
+pub use collect::StreamCollector;
 pub use context::{TranslatedRequest, TranslationContext};
 pub use error::TranslateError;
 pub use failure::error_body;

@@ -2,10 +2,12 @@
 
 mod cost;
 mod count;
+mod extension;
 mod read;
 mod repair;
 mod tokens;
 
+pub(crate) use extension::extension_usage;
 pub use read::{UsageObject, read_usage};
 pub(crate) use repair::repair_usage;
 pub use tokens::{MAX_COUNT, Usage, UsageError, UsageReading};

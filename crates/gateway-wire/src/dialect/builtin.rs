@@ -20,6 +20,7 @@ const COMPATIBLE: Dialect = Dialect {
     verbosity: false,
     service_tier: false,
     prompt_cache_key: false,
+    prompt_cache_retention: false,
     metadata: false,
     safety_identifier: false,
     ..Dialect::OPENAI
@@ -44,6 +45,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
             top_p: false,
             logprobs: false,
             metadata: false,
+            prompt_cache_retention: false,
             safety_identifier: false,
             stream_only: true,
             instructions_required: true,
@@ -56,6 +58,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
         "azure",
         Dialect {
             prompt_cache_key: false,
+            prompt_cache_retention: false,
             service_tier: false,
             safety_identifier: false,
             ..Dialect::OPENAI
@@ -71,6 +74,7 @@ pub const BUILTIN: &[(&str, Dialect)] = &[
             max_tokens: MaxTokensField::MaxTokens,
             verbosity: false,
             service_tier: false,
+            prompt_cache_retention: false,
             metadata: false,
             safety_identifier: false,
             // Usage always comes; the old switch is deprecated there.

@@ -96,6 +96,8 @@ dialect! {
     service_tier: bool = true,
     /// Accepts `prompt_cache_key`.
     prompt_cache_key: bool = true,
+    /// Accepts `prompt_cache_retention`.
+    prompt_cache_retention: bool = true,
     /// Accepts `metadata`.
     metadata: bool = true,
     /// Accepts `safety_identifier` and `user`.

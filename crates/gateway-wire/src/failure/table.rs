@@ -23,6 +23,8 @@ pub(super) struct Phrase {
 pub(super) struct Sentence {
     pub(super) text: &'static str,
     pub(super) verdict: Failure,
+    /// What `param` may name besides the model.
+    pub(super) param: Option<&'static str>,
 }
 
 /// A code that says "no such model for you".
@@ -52,13 +54,26 @@ const fn phrase(phrase: &'static str, verdict: Failure) -> Phrase {
 }
 
 const fn sentence(text: &'static str, verdict: Failure) -> Sentence {
-    Sentence { text, verdict }
+    Sentence {
+        text,
+        verdict,
+        param: None,
+    }
+}
+
+const fn sentence_about(param: &'static str, text: &'static str, verdict: Failure) -> Sentence {
+    Sentence {
+        text,
+        verdict,
+        param: Some(param),
+    }
 }
 
 const fn refuses(text: &'static str) -> Sentence {
     Sentence {
         text,
         verdict: Failure::UnsupportedModel,
+        param: None,
     }
 }
 
@@ -134,8 +149,29 @@ pub(super) const SOMETHING_ELSE_SENTENCES: &[Sentence] = &[
         "The '{model}' model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite.",
         Failure::LiteHeaderRefused,
     ),
+    sentence_about(
+        "tools",
+        "X-OpenAI-Internal-Codex-Responses-Lite only supports function tools, custom tools, and \
+         client-executed tool search.",
+        Failure::LiteHeaderRefused,
+    ),
+    sentence_about(
+        "parallel_tool_calls",
+        "X-OpenAI-Internal-Codex-Responses-Lite requires parallel_tool_calls to be false.",
+        Failure::LiteHeaderRefused,
+    ),
     sentence(
         "This model is only supported in v1/responses and not in v1/chat/completions.",
+        Failure::WrongEndpoint,
+    ),
+    sentence_about(
+        "reasoning_effort",
+        "Function tools with reasoning_effort are not supported for {model} in \
+         /v1/chat/completions{any}",
+        Failure::WrongEndpoint,
+    ),
+    sentence(
+        "The chatCompletion operation does not work with the specified model, {model}.{any}",
         Failure::WrongEndpoint,
     ),
     sentence(

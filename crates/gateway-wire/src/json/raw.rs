@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::surrogates::SurrogateDecoder;
+
 /// A string that is borrowed from the input where it holds no escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Str<'a>(pub(crate) Cow<'a, str>);
@@ -117,6 +119,16 @@ pub(crate) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     Literal::of(raw).map(Literal::decode)
 }
 
+/// What stands in the place of a text: a string, or a number or flag as its text. `None` for
+/// anything that may hold a text in another way.
+pub(crate) fn text_piece(raw: &RawValue) -> Option<Literal<'_>> {
+    match raw.get().as_bytes() {
+        [b'"', ..] => Literal::of(raw),
+        [b'{' | b'[' | b'n', ..] => None,
+        _ => Some(Literal::plain(raw.get())),
+    }
+}
+
 /// Whether `text` is a whole JSON object.
 pub(crate) fn is_json_object(text: &str) -> bool {
     text.trim_start().starts_with('{')
@@ -182,28 +194,49 @@ impl<'a> Literal<'a> {
     }
 
     /// The literal without its quotes.
-    fn inside(&self) -> &str {
-        self.0
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-            .unwrap_or_default()
+    pub(crate) fn inside(&self) -> &str {
+        inside(&self.0)
     }
 
-    /// The text that it stands for. A literal that cannot be decoded (half a surrogate pair) is
-    /// taken as it stands.
+    /// The text that it stands for; half a surrogate pair becomes U+FFFD.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if !self.0.contains('\\') {
             return match self.0 {
-                Cow::Borrowed(text) => Cow::Borrowed(
-                    text.strip_prefix('"')
-                        .and_then(|text| text.strip_suffix('"'))
-                        .unwrap_or_default(),
-                ),
+                Cow::Borrowed(text) => Cow::Borrowed(inside(text)),
                 Cow::Owned(_) => Cow::Owned(self.inside().to_owned()),
             };
         }
-        Cow::Owned(serde_json::from_str(&self.0).unwrap_or_else(|_| self.inside().to_owned()))
+        Cow::Owned(serde_json::from_str(&self.0).unwrap_or_else(|_| {
+            let mut decoder = SurrogateDecoder::default();
+            let mut text = decoder.decode(self.inside());
+            text.push_str(decoder.finish());
+            text
+        }))
     }
+
+    /// The text of a piece of a longer text, which may be cut within a surrogate pair.
+    pub(crate) fn decode_piece(self, decoder: &mut SurrogateDecoder) -> Cow<'a, str> {
+        if decoder.is_needed(self.inside()) {
+            return Cow::Owned(decoder.decode(self.inside()));
+        }
+        self.decode()
+    }
+
+    /// The same as a literal: untouched where no pair is cut.
+    pub(crate) fn join_piece(self, decoder: &mut SurrogateDecoder) -> Literal<'a> {
+        if decoder.is_needed(self.inside()) {
+            return Literal::plain(&decoder.decode(self.inside()));
+        }
+        self
+    }
+}
+
+/// A literal without its quotes.
+fn inside(literal: &str) -> &str {
+    literal
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or_default()
 }
 
 /// Appends `text` as a JSON string.

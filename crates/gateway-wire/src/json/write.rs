@@ -82,6 +82,11 @@ impl JsonWriter {
         self
     }
 
+    /// Members of an object, written before.
+    pub(crate) fn members(&mut self, members: &str) -> &mut Self {
+        self.raw(members)
+    }
+
     pub(crate) fn literal(&mut self, literal: &Literal<'_>) -> &mut Self {
         self.separate();
         self.out.extend_from_slice(literal.as_json().as_bytes());

@@ -9,15 +9,17 @@ use memchr::memmem::Finder;
 use super::delta::read_delta;
 use super::edit::{Edit, apply, removal};
 use super::observation::Observation;
+use crate::dialect::{Finish, finish_of};
 use crate::json::span::{self, Elements, Members};
 use crate::reply::is_cut;
-use crate::sse::replace_data;
+use crate::sse::{event_name, is_done_marker, replace_data};
 use crate::stream::{ReplySummary, StepKind, StreamFailure, Terminal};
 use crate::synthesize::CHAT_DONE;
-use crate::usage::read_usage;
+use crate::usage::{extension_usage, read_usage};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""usage""#));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""error""#));
+static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""choices""#));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason""#));
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl ChatWatch {
         data: &[u8],
         summary: &mut ReplySummary,
     ) -> Observation {
-        let kind = self.read_chunk(data, summary);
+        let kind = self.read_chunk(raw, data, summary);
         let rewritten = if self.hides_usage && kind != StepKind::Terminal {
             without_usage(raw, data)
         } else {
@@ -53,16 +55,21 @@ impl ChatWatch {
     }
 
     /// Takes what the ledger needs.
-    fn read_chunk(&mut self, data: &[u8], summary: &mut ReplySummary) -> StepKind {
-        if data.trim_ascii() == b"[DONE]" {
+    fn read_chunk(&mut self, raw: &[u8], data: &[u8], summary: &mut ReplySummary) -> StepKind {
+        if is_done_marker(data) {
             self.conclude(summary);
             return StepKind::Terminal;
         }
         if !self.has_head || is_set(data, &USAGE) || is_set(data, &FINISH) {
             self.read(data, summary);
+            if let Some(usage) = extension_usage(data) {
+                read_tokens(data, usage, summary);
+            }
         }
-        if is_set(data, &ERROR) && span::is_set(data, 0, "error") {
-            summary.pending_error = Some(StreamFailure::read(data));
+        if (is_set(data, &ERROR) || CHOICES.find(data).is_none() || raw.starts_with(b"event"))
+            && let Some(failure) = StreamFailure::in_event(data, event_name(raw))
+        {
+            summary.pending_error = Some(failure);
         }
         let delta = read_delta(data);
         if delta.chars == 0 && !delta.has_call {
@@ -81,16 +88,15 @@ impl ChatWatch {
                 Some("model") => keep(&mut summary.model, data, &member.value),
                 Some("service_tier") => keep(&mut summary.service_tier, data, &member.value),
                 Some("usage") => read_tokens(data, member.value, summary),
-                // Members of an upstream's own may hold it too.
-                Some(name) if name.starts_with("x_") => {
-                    if let Some(usage) = span::member(data, member.value.start, "usage") {
-                        read_tokens(data, usage, summary);
-                    }
-                }
                 Some("choices") => {
                     for choice in Elements::new(data, member.value.start) {
                         let reason = span::text_of(data, choice.start, "finish_reason");
                         self.finish_reason = reason.or(self.finish_reason.take());
+                        if span::is_set(data, choice.start, "error") {
+                            let error = span::member(data, choice.start, "error");
+                            let error = error.and_then(|span| data.get(span));
+                            summary.pending_error = error.map(StreamFailure::read);
+                        }
                         // Some upstreams put the usage here.
                         if let Some(usage) = span::member(data, choice.start, "usage") {
                             read_tokens(data, usage, summary);
@@ -124,6 +130,12 @@ impl ChatWatch {
             (None, Some(reason)) if is_cut(reason) => Terminal::Incomplete {
                 reason: Some(reason.to_owned()),
             },
+            (None, Some(reason)) if finish_of(reason) == Finish::Broken => {
+                Terminal::Failed(StreamFailure {
+                    code: Some(reason.to_owned()),
+                    ..StreamFailure::default()
+                })
+            }
             (None, _) => Terminal::Completed,
         };
         summary.end_with(terminal);

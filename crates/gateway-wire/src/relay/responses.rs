@@ -10,7 +10,7 @@ use super::delta::string_chars;
 use super::edit::{Edit, HeaderEdits, apply};
 use super::observation::Observation;
 use crate::json::span::{self, Members};
-use crate::sse::{event_type_bytes, replace_data};
+use crate::sse::{event_name, event_type_bytes, replace_data};
 use crate::stream::{MAX_PLAN_LIMITS, ReplySummary, StepKind, StreamFailure, Terminal};
 use crate::synthesize::UNNAMED_RESPONSE;
 use crate::usage::{read_usage, repair_usage};
@@ -43,13 +43,14 @@ impl ResponsesWatch {
             Vec::new()
         };
         let name = event_type_bytes(data);
-        let kind = Self::classify(name.as_deref(), data, summary, &mut edits);
+        let kind = Self::classify(name.as_deref(), raw, data, summary, &mut edits);
         let rewritten = (!edits.is_empty()).then(|| replace_data(raw, &apply(data, edits)));
         Observation { kind, rewritten }
     }
 
     fn classify(
         name: Option<&[u8]>,
+        raw: &[u8],
         data: &[u8],
         summary: &mut ReplySummary,
         edits: &mut Vec<Edit>,
@@ -69,22 +70,35 @@ impl ResponsesWatch {
                 return end(data, TerminalEvent::Incomplete, summary, edits);
             }
             Some(b"response.failed") => return end(data, TerminalEvent::Failed, summary, edits),
-            Some(b"error") => summary.pending_error = Some(StreamFailure::read(data)),
-            // Some servers tell errors without a type.
-            None if span::is_set(data, 0, "error") => {
-                summary.pending_error = Some(StreamFailure::read(data));
-            }
             Some(b"codex.rate_limits") => keep_plan_limit(data, summary),
-            Some(b"response.in_progress" | b"response.queued" | b"response.metadata") | None => {}
+            Some(b"response.in_progress" | b"response.queued" | b"response.metadata") => {}
             // Keep-alives and what Codex's own backend says of the connection have other names.
-            Some(name) => {
-                summary.has_output |= name.starts_with(b"response.");
-                if name.ends_with(b".completed") {
+            Some(name) if name.starts_with(b"response.") => {
+                summary.has_output = true;
+                if name == b"response.output_item.done" {
+                    read_item(data, summary);
+                } else if name.ends_with(b".completed") {
                     read_side_usage(data, summary);
+                }
+            }
+            _ => {
+                if name.is_some_and(|name| name.ends_with(b".completed")) {
+                    read_side_usage(data, summary);
+                }
+                let name = event_name(raw);
+                if let Some(failure) = StreamFailure::in_event(data, name) {
+                    summary.pending_error = Some(failure);
                 }
             }
         }
         StepKind::so_far(summary)
+    }
+}
+
+/// Counts the calls of tools that the upstream runs itself.
+fn read_item(data: &[u8], summary: &mut ReplySummary) {
+    if let Some(item) = span::member(data, 0, "item").and_then(|item| data.get(item)) {
+        summary.hosted_tools.note_item(item);
     }
 }
 
@@ -139,6 +153,9 @@ fn end(
     }
     let known_id = summary.response_id.clone();
     let response = span::find(data, 0, "response").filter(|start| data.get(*start) == Some(&b'{'));
+    if let Some(response) = response.and_then(|start| data.get(start..)) {
+        summary.hosted_tools.note_response(response);
+    }
     let mut reason = None;
     let mut has_id = false;
     let mut bad_id = None;

@@ -80,6 +80,12 @@ pub(crate) fn data_of(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(joined))
 }
 
+/// The last `event:` field, when it is UTF-8.
+pub(crate) fn event_name(raw: &[u8]) -> Option<&str> {
+    let names = Lines::new(raw).filter_map(|line| line.field(b"event"));
+    std::str::from_utf8(names.last()?).ok()
+}
+
 /// The event with other data; all its other lines stay.
 pub(crate) fn replace_data(raw: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(raw.len() + data.len());

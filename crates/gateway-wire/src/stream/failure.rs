@@ -1,81 +1,49 @@
-//! Reads an error object, wherever an upstream put it. Does not judge it.
+//! An upstream's error as a stream or an answer tells it.
 
 use bytes::Bytes;
-use serde_json::Value;
 
-use crate::json::span;
-use crate::stream::StreamFailure;
+use crate::error_envelope::{ErrorEnvelope, error_in};
 
-/// Longest text kept of one field, in bytes.
-const MAX_TEXT: usize = 8 * 1024;
+/// An error told inside a stream (or inside a 200).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamFailure {
+    /// `error.code`, numbers as text.
+    pub code: Option<String>,
+    /// `error.type`.
+    pub kind: Option<String>,
+    /// `error.message`.
+    pub message: Option<String>,
+    /// `error.param`.
+    pub param: Option<String>,
+    /// An HTTP status named in the event.
+    pub status: Option<u16>,
+    /// The event's JSON data.
+    pub raw: Bytes,
+}
 
 impl StreamFailure {
-    /// Reads the error of an event or a body: its `error` member, else that of its `response`, else
-    /// its own members.
+    /// Reads the error of an event or a body, in whatever envelope it comes.
     pub fn read(data: &[u8]) -> Self {
-        let response = if span::is_set(data, 0, "error") {
-            None
-        } else {
-            span::find(data, 0, "response")
-        };
-        read_at(data, response.unwrap_or(0))
+        Self::new(ErrorEnvelope::read(data), data)
     }
-}
 
-/// `at` is where the object stands that has an `error` member, or is the error.
-fn read_at(data: &[u8], at: usize) -> StreamFailure {
-    let outer = span::Cursor::new(data, at).value().unwrap_or_default();
-    let inner = span::member(data, at, "error").filter(|span| data.get(span.start) != Some(&b'n'));
-    let mut failure = StreamFailure {
-        raw: Bytes::copy_from_slice(data),
-        ..StreamFailure::default()
-    };
-    for span in [inner.clone(), Some(outer)].into_iter().flatten() {
-        let text = data.get(span.clone()).unwrap_or_default();
-        if let Some(message) = span::unquote(text) {
-            // `"error": "some words"`
-            failure.message.get_or_insert_with(|| bounded(&message));
-            continue;
-        }
-        let is_inner = Some(&span) == inner.as_ref();
-        for member in span::Members::new(data, span.start) {
-            let Some(key) = span::string_at(data, &member.key) else {
-                continue;
-            };
-            let value = data.get(member.value).unwrap_or_default();
-            match key.as_ref() {
-                "code" => keep(&mut failure.code, value),
-                // An event's own type says that it is an error, not which.
-                "type" if is_inner || (inner.is_none() && value != br#""error""#) => {
-                    keep(&mut failure.kind, value);
-                }
-                "message" => keep(&mut failure.message, value),
-                "param" => keep(&mut failure.param, value),
-                "status" | "status_code" if failure.status.is_none() => {
-                    failure.status = serde_json::from_slice(value).ok();
-                }
-                _ => {}
-            }
+    /// The error that an event is or holds, by its data and its `event:` field.
+    pub(crate) fn in_event(data: &[u8], event_name: Option<&str>) -> Option<Self> {
+        match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(data) {
+            Ok(object) => Some(Self::new(error_in(&object, event_name)?, data)),
+            // Words, or something that is not read here.
+            Err(_) => (event_name == Some("error")).then(|| Self::read(data)),
         }
     }
-    failure
-}
 
-fn keep(field: &mut Option<String>, value: &[u8]) {
-    if field.is_some() {
-        return;
+    fn new(envelope: ErrorEnvelope, data: &[u8]) -> Self {
+        Self {
+            code: envelope.code,
+            kind: envelope.kind,
+            message: envelope.message,
+            param: envelope.param,
+            status: envelope.status,
+            raw: Bytes::copy_from_slice(data),
+        }
     }
-    *field = match serde_json::from_slice(value) {
-        Ok(Value::String(text)) => Some(bounded(&text)),
-        Ok(Value::Number(number)) => Some(number.to_string()),
-        Ok(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | Err(_) => None,
-    };
-}
-
-fn bounded(text: &str) -> String {
-    let mut end = text.len().min(MAX_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or(text).to_owned()
 }

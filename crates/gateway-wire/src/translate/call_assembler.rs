@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use crate::chat::ToolCall;
 use crate::json::raw::{Literal, is_json_object, text_of};
+use crate::json::surrogates::SurrogateDecoder;
 
 /// One call as far as it is known.
 #[derive(Debug, Default)]
@@ -18,6 +21,7 @@ pub(crate) struct AssembledCall {
     pub(crate) extra_content: Option<String>,
     /// A freeform call of the upstream's own: the arguments are the raw text.
     pub(crate) is_custom: bool,
+    decoder: SurrogateDecoder,
 }
 
 /// The calls of one answer, in the order of their beginnings.
@@ -27,8 +31,8 @@ pub(crate) struct CallAssembler {
 }
 
 impl CallAssembler {
-    /// Adds a piece. Returns which call it belongs to and the arguments it adds.
-    pub(crate) fn add<'p>(&mut self, piece: &'p ToolCall<'_>) -> (usize, Cow<'p, str>) {
+    /// Adds a piece. Returns which call it belongs to and how many bytes of arguments it had.
+    pub(crate) fn add(&mut self, piece: &ToolCall<'_>) -> (usize, usize) {
         let id = piece.id.and_then(text_of).filter(|id| !id.is_empty());
         let function = piece.function.as_ref();
         let custom = piece.custom.as_ref();
@@ -37,29 +41,19 @@ impl CallAssembler {
             .or_else(|| custom.and_then(|custom| custom.name.as_ref()))
             .map(|name| &*name.0)
             .filter(|name| !name.is_empty());
-        let at = self
-            .find(piece.index, id.as_deref(), name)
-            .unwrap_or_else(|| {
-                self.list.push(AssembledCall {
-                    index: piece.index,
-                    ..AssembledCall::default()
-                });
-                self.list.len() - 1
-            });
         let raw = function
             .and_then(|function| function.arguments)
             .or_else(|| custom.and_then(|custom| custom.input));
-        let fragment = match raw {
-            None => Cow::Borrowed(""),
-            Some(raw) => Literal::of(raw).map_or(Cow::Borrowed(raw.get()), Literal::decode),
-        };
-        let fragment = if fragment == "null" {
-            Cow::Borrowed("")
-        } else {
-            fragment
-        };
+        let at = self.find(piece.index, id.as_deref(), name, raw);
+        let at = at.unwrap_or_else(|| {
+            self.list.push(AssembledCall {
+                index: piece.index,
+                ..AssembledCall::default()
+            });
+            self.list.len() - 1
+        });
         let Some(call) = self.list.get_mut(at) else {
-            return (at, Cow::Borrowed(""));
+            return (at, 0);
         };
         if call.id.is_none() {
             call.id = id.map(Cow::into_owned);
@@ -71,36 +65,95 @@ impl CallAssembler {
         if let Some(extra) = piece.extra_content {
             call.extra_content = Some(extra.get().to_owned());
         }
-        // The whole arguments once more: some upstreams end a call so.
-        if fragment.len() > 1 && fragment == call.arguments && is_json_object(&call.arguments) {
-            return (at, Cow::Borrowed(""));
+        (at, raw.map_or(0, |raw| call.extend(raw)))
+    }
+
+    /// The answer ended: nothing follows the pieces that came.
+    pub(crate) fn finish(&mut self) {
+        for call in &mut self.list {
+            call.arguments.push_str(call.decoder.finish());
         }
-        call.arguments.push_str(&fragment);
-        (at, fragment)
     }
 
     /// The call that a piece continues.
-    fn find(&self, index: Option<u64>, id: Option<&str>, name: Option<&str>) -> Option<usize> {
-        let is_other = |call: &AssembledCall| {
-            name.is_some()
-                && matches!((id, call.id.as_deref()), (Some(new), Some(known)) if new != known)
-        };
+    fn find(
+        &self,
+        index: Option<u64>,
+        id: Option<&str>,
+        name: Option<&str>,
+        arguments: Option<&RawValue>,
+    ) -> Option<usize> {
         if let Some(index) = index {
             let at = self
                 .list
                 .iter()
                 .rposition(|call| call.index == Some(index))?;
-            return self.list.get(at).filter(|call| !is_other(call)).map(|_| at);
+            let call = self.list.get(at)?;
+            return (!call.is_followed_by(id, name, arguments)).then_some(at);
         }
         if id.is_some() {
             return self.list.iter().rposition(|call| call.id.as_deref() == id);
         }
         let last = self.list.last()?;
-        let is_new = match name {
-            None => false,
-            Some(name) => last.name != name || is_json_object(&last.arguments),
+        (!last.is_followed_by(None, name, arguments)).then(|| self.list.len() - 1)
+    }
+}
+
+impl AssembledCall {
+    /// Whether a piece with this id and name begins another call, although it has the same index or
+    /// none.
+    fn is_followed_by(
+        &self,
+        id: Option<&str>,
+        name: Option<&str>,
+        arguments: Option<&RawValue>,
+    ) -> bool {
+        let Some(name) = name.filter(|_| !self.name.is_empty()) else {
+            return false;
         };
-        (!is_new || last.name.is_empty()).then(|| self.list.len() - 1)
+        match (id, self.id.as_deref()) {
+            (Some(new), Some(known)) => new != known,
+            // Without ids: another name, or the same one with more arguments after a whole call.
+            (_, _) if self.name != name => true,
+            (_, _) => {
+                let more = arguments.map(|raw| text_of(raw).unwrap_or(Cow::Borrowed(raw.get())));
+                more.is_some_and(|more| !more.is_empty() && more != self.arguments)
+                    && self.is_whole()
+            }
+        }
+    }
+
+    /// Adds to the arguments; returns how many bytes.
+    fn extend(&mut self, raw: &RawValue) -> usize {
+        let fragment = match Literal::of(raw) {
+            Some(text) => text.decode_piece(&mut self.decoder),
+            // An object in place of its text.
+            None => Cow::Borrowed(raw.get()),
+        };
+        if fragment.len() > 1 && is_json_object(&self.arguments) {
+            // The whole arguments once more: some upstreams end a call so.
+            if fragment == self.arguments {
+                return 0;
+            }
+            // Some begin a call with an empty object and then write the real one.
+            if self.arguments == "{}" && fragment.trim_start().starts_with('{') {
+                self.arguments.clear();
+            }
+        }
+        self.arguments.push_str(&fragment);
+        fragment.len()
+    }
+
+    /// Whether the arguments are what stands for none: nothing, `null`, or an empty object, so that
+    /// nothing of them may be passed on while more can come.
+    pub(crate) fn has_no_arguments_yet(&self) -> bool {
+        let text = self.arguments.trim();
+        "null".starts_with(text) || text == "{}"
+    }
+
+    /// Whether the arguments are a whole JSON object.
+    pub(crate) fn is_whole(&self) -> bool {
+        is_json_object(&self.arguments)
     }
 }
 
@@ -114,6 +167,7 @@ mod tests {
             let piece: ToolCall<'_> = serde_json::from_str(piece).unwrap();
             calls.add(&piece);
         }
+        calls.finish();
         let found: Vec<_> = calls
             .list
             .iter()
@@ -178,6 +232,114 @@ mod tests {
                 r#"{"index":0,"custom":{"input":"xt"}}"#,
             ],
             &[("a", "f", "text")],
+        );
+    }
+
+    #[test]
+    fn calls_without_ids_are_told_apart() {
+        let two: &[(&str, &str, &str)] = &[("", "f", r#"{"x":1}"#), ("", "g", r#"{"y":2}"#)];
+        for (index, id) in [
+            ("\"index\":0,", "\"id\":\"\","),
+            ("\"index\":0,", ""),
+            ("", "\"id\":\"\","),
+            ("\"index\":\"0\",", "\"id\":null,"),
+        ] {
+            // Whole calls.
+            check(
+                &[
+                    &format!(
+                        r#"{{{index}{id}"function":{{"name":"f","arguments":"{{\"x\":1}}"}}}}"#
+                    ),
+                    &format!(
+                        r#"{{{index}{id}"function":{{"name":"g","arguments":"{{\"y\":2}}"}}}}"#
+                    ),
+                ],
+                two,
+            );
+            // In pieces.
+            check(
+                &[
+                    &format!(r#"{{{index}{id}"function":{{"name":"f","arguments":""}}}}"#),
+                    &format!(r#"{{{index}"function":{{"arguments":"{{\"x\":1}}"}}}}"#),
+                    &format!(r#"{{{index}{id}"function":{{"name":"g","arguments":""}}}}"#),
+                    &format!(r#"{{{index}"function":{{"arguments":"{{\"y\":2}}"}}}}"#),
+                ],
+                two,
+            );
+            // The same function twice.
+            check(
+                &[
+                    &format!(
+                        r#"{{{index}{id}"function":{{"name":"f","arguments":"{{\"x\":1}}"}}}}"#
+                    ),
+                    &format!(
+                        r#"{{{index}{id}"function":{{"name":"f","arguments":"{{\"x\":2}}"}}}}"#
+                    ),
+                ],
+                &[("", "f", r#"{"x":1}"#), ("", "f", r#"{"x":2}"#)],
+            );
+        }
+        // Three calls, the second without arguments.
+        check(
+            &[
+                r#"{"index":0,"id":"","function":{"name":"f","arguments":"{}"}}"#,
+                r#"{"index":0,"id":"","function":{"name":"g"}}"#,
+                r#"{"index":0,"id":"","function":{"name":"h","arguments":"{}"}}"#,
+            ],
+            &[("", "f", "{}"), ("", "g", ""), ("", "h", "{}")],
+        );
+        // The name in every piece of one call.
+        check(
+            &[
+                r#"{"index":0,"function":{"name":"f","arguments":"{\"x\":"}}"#,
+                r#"{"index":0,"function":{"name":"f","arguments":"1}"}}"#,
+                r#"{"index":0,"function":{"name":"f","arguments":""}}"#,
+                r#"{"index":0,"function":{"name":"f","arguments":"{\"x\":1}"}}"#,
+            ],
+            &[("", "f", r#"{"x":1}"#)],
+        );
+        // A new id in every piece of one call.
+        check(
+            &[
+                r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}}"#,
+                r#"{"index":0,"id":"b","function":{"arguments":"1}"}}"#,
+            ],
+            &[("a", "f", r#"{"x":1}"#)],
+        );
+    }
+
+    #[test]
+    fn every_byte_of_the_arguments_counts() {
+        // `null` is a part of them as any other word.
+        check(
+            &[
+                r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}}"#,
+                r#"{"index":0,"function":{"arguments":"null"}}"#,
+                r#"{"index":0,"function":{"arguments":null}}"#,
+                r#"{"index":0,"function":{"arguments":"}"}}"#,
+            ],
+            &[("a", "f", r#"{"x":null}"#)],
+        );
+        // An empty object first, the real one after it.
+        check(
+            &[
+                r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}"#,
+                r#"{"index":0,"function":{"arguments":"{\"x\":"}}"#,
+                r#"{"index":0,"function":{"arguments":"1}"}}"#,
+            ],
+            &[("a", "f", r#"{"x":1}"#)],
+        );
+        // A character cut in two.
+        check(
+            &[
+                r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":\"\ud83d"}}"#,
+                r#"{"index":0,"function":{"arguments":"\ude00\"}"}}"#,
+            ],
+            &[("a", "f", r#"{"x":"😀"}"#)],
+        );
+        check(
+            &[r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}\ud83d"}}"#],
+            &[("a", "f", "{}\u{fffd}")],
         );
     }
 }

@@ -3,30 +3,35 @@
 //! Items are opened when their first text or name arrives and closed in order; each has one id, one
 //! `done`, and its arguments once. The answer is concluded when the stream ends, not at the finish
 //! reason: usage and late pieces come after it.
+//!
+//! What cannot be read ends the answer with an error: an answer with a hole is never complete.
 
+mod call_item;
 mod conclude;
-mod items;
-mod response;
+mod output;
+mod position;
+mod response_object;
+mod text_item;
 
 use serde_json::value::RawValue;
 
 use super::call_assembler::CallAssembler;
-use super::chat_content::{content_text, details_text, elements_of, merge_details};
-use super::emit::Emitter;
-use super::failure::{own_failure, read_member};
+use super::chat_content::{ContentPiece, TextKind, elements_of, merge_details, pieces_of};
+use super::failure::{error_event, own_failure, unreadable};
 use super::loss_kind::LossKind;
 use super::losses::Losses;
 use super::reasoning::ReasoningBlob;
 use super::reply_settings::{ReplyPurpose, ReplySettings};
 use super::think_tags::ThinkTagSplitter;
-use crate::chat::{Choice, Chunk, Message, ToolCall};
-use crate::json::raw::{fields_of, text_of};
-use crate::stream::StepKind;
-use crate::stream::{ReplySummary, Step, StreamFailure};
-use crate::usage::UsageReading;
-use crate::usage::read_usage;
-use items::{ItemPosition, OpenCall, OpenItem, fresh_call_id};
-use response::Response;
+use crate::chat::{Choice, Chunk, Function, Message, ToolCall};
+use crate::json::raw::{Literal, text_of};
+use crate::json::surrogates::SurrogateDecoder;
+use crate::json::tolerant;
+use crate::sse::is_done_marker;
+use crate::stream::{ReplySummary, Step, StepKind, StreamFailure};
+use crate::usage::{extension_usage, read_usage};
+use output::{Calls, EndedCall, OutputWriter};
+use response_object::ResponseObject;
 
 /// Largest answer that is put together, in bytes of text.
 const MAX_ANSWER: usize = 32 << 20;
@@ -34,76 +39,94 @@ const MAX_ANSWER: usize = 32 << 20;
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct ChatToResponses {
-    plan: ReplySettings,
-    emit: Emitter,
+    settings: ReplySettings,
+    output: OutputWriter,
+    calls: CallAssembler,
+    ended: Vec<EndedCall>,
     pub(crate) summary: ReplySummary,
     pub(crate) losses: Losses,
-    is_started: bool,
-    is_over: bool,
+    progress: Progress,
     finish: Option<String>,
     failure: Option<StreamFailure>,
-    think: ThinkTagSplitter,
-    /// White space that is text only if text follows.
-    pending_space: String,
-    open: Option<OpenItem>,
-    next_index: u64,
-    /// Finished items by their output index.
-    output: Vec<(u64, Vec<u8>)>,
-    calls: CallAssembler,
-    shown: Vec<Option<OpenCall>>,
-    reasoning: String,
-    details: Vec<serde_json::Value>,
-    kept: Vec<(String, ReasoningBlob)>,
-    /// Text of a summary that becomes a compaction item.
-    note: String,
+    text: TextState,
+    reasoning: ReasoningState,
     size: usize,
-    /// The response object of the terminal event, for answers that are no streams.
+    /// The response object of the terminal event, for answers that are not streams.
     pub(crate) whole: Vec<u8>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    Started,
+    Over,
+}
+
+/// The text of the answer, as far as it is not written.
+#[derive(Debug)]
+struct TextState {
+    think_tags: ThinkTagSplitter,
+    /// White space that is text only if text follows.
+    pending_space: String,
+    decoder: SurrogateDecoder,
+    /// Text of a summary that becomes a compaction item.
+    note: String,
+}
+
+/// The provider's reasoning, to be given back with the calls that it led to.
+#[derive(Debug, Default)]
+struct ReasoningState {
+    text: String,
+    details: Vec<serde_json::Value>,
+    decoder: SurrogateDecoder,
+    kept: Vec<(String, ReasoningBlob)>,
+}
+
 impl ChatToResponses {
-    /// A machine for one answer. A quiet one is for answers that are no streams.
-    pub(crate) fn new(plan: ReplySettings, is_quiet: bool) -> Self {
+    /// A machine for one answer. A quiet one is for answers that are not streams.
+    pub(crate) fn new(settings: ReplySettings, is_quiet: bool) -> Self {
         Self {
-            think: ThinkTagSplitter::new(plan.dialect.think_tags),
-            emit: Emitter::new(is_quiet),
-            plan,
+            text: TextState {
+                think_tags: ThinkTagSplitter::new(settings.dialect.think_tags),
+                pending_space: String::new(),
+                decoder: SurrogateDecoder::default(),
+                note: String::new(),
+            },
+            output: OutputWriter::new(is_quiet),
+            settings,
+            calls: CallAssembler::default(),
+            ended: Vec::new(),
             summary: ReplySummary::default(),
             losses: Losses::default(),
-            is_started: false,
-            is_over: false,
+            progress: Progress::Waiting,
             finish: None,
             failure: None,
-            pending_space: String::new(),
-            open: None,
-            next_index: 0,
-            output: Vec::new(),
-            calls: CallAssembler::default(),
-            shown: Vec::new(),
-            reasoning: String::new(),
-            details: Vec::new(),
-            kept: Vec::new(),
-            note: String::new(),
+            reasoning: ReasoningState::default(),
             size: 0,
             whole: Vec::new(),
         }
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.is_over
+        self.progress == Progress::Over
     }
 
     pub(crate) fn flush(&mut self, steps: &mut Vec<Step>) {
-        self.emit.flush(steps);
+        self.output.emit.flush(steps);
     }
 
-    /// Takes one event's data.
-    pub(crate) fn data(&mut self, data: &[u8]) {
-        if self.is_over {
+    /// The time that the answer is said to be completed at, Unix seconds.
+    pub(crate) fn set_time(&mut self, unix_seconds: i64) {
+        self.settings.completed_at = unix_seconds;
+    }
+
+    /// Takes one event's data and the name of the event.
+    pub(crate) fn data(&mut self, data: &[u8], event_name: Option<&str>) {
+        if self.is_over() {
             return;
         }
         self.summary.events += 1;
-        if data.trim_ascii() == b"[DONE]" {
+        if is_done_marker(data) {
             // An upstream that says so itself has said all, also when it never gives finish
             // reasons.
             if self.summary.has_output {
@@ -112,16 +135,35 @@ impl ChatToResponses {
             self.conclude();
             return;
         }
-        // What is no chunk is skipped; a stream of nothing else ends without a finish reason, and
-        // that is told.
-        if let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) {
-            self.chunk(&chunk, data);
+        match Chunk::read(data) {
+            Some(chunk) => self.chunk(&chunk, data, event_name),
+            None => self.repaired(data, event_name),
+        }
+        // After an error that the upstream told, its usage may follow; after one that was found
+        // here, nothing that follows can be right.
+        if self.failure.is_some() && self.summary.pending_error.is_none() && !self.is_over() {
+            self.conclude();
         }
         if self.size > MAX_ANSWER {
             self.fail(own_failure(
                 "event_too_large",
                 "the answer is larger than this gateway puts together",
             ));
+        }
+    }
+
+    /// Takes an event that is not one chunk as it should be.
+    fn repaired(&mut self, data: &[u8], event_name: Option<&str>) {
+        let Some(objects) = tolerant::objects(data) else {
+            let told = error_event(data, event_name);
+            self.failure = told.or_else(|| unreadable(data, event_name));
+            return;
+        };
+        for object in &objects {
+            match Chunk::read(object.as_bytes()) {
+                Some(chunk) => self.chunk(&chunk, object.as_bytes(), event_name),
+                None => self.failure = self.failure.take().or_else(|| unreadable(data, None)),
+            }
         }
     }
 
@@ -137,42 +179,35 @@ impl ChatToResponses {
     }
 
     /// Takes one chunk, or a whole answer.
-    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>, data: &[u8]) {
+    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>, data: &[u8], event_name: Option<&str>) {
+        if chunk.is_bare()
+            && let Some(inner) = chunk
+                .data
+                .filter(|inner| inner.get().contains("\"choices\""))
+            && let Some(inner_chunk) = Chunk::read(inner.get().as_bytes())
+        {
+            self.chunk(&inner_chunk, inner.get().as_bytes(), None);
+            return;
+        }
         self.head(chunk);
         self.start();
-        if let Some(error) = chunk.error {
-            let failure = read_member(error, data);
+        if (chunk.may_be_error() || event_name == Some("error"))
+            && let Some(failure) = error_event(data, event_name)
+        {
             self.summary.pending_error = Some(failure.clone());
             self.failure = Some(failure);
         }
         for choice in chunk.choices.iter().flatten() {
             if choice.index.unwrap_or(0) > 0 {
-                if !self
-                    .losses
-                    .as_slice()
-                    .iter()
-                    .any(|loss| loss.kind == LossKind::Choice)
-                {
-                    self.losses.keep(LossKind::Choice, "choices[1]");
-                }
+                self.losses.keep_once(LossKind::Choice, "choices[1]");
                 continue;
             }
-            self.choice(choice);
+            self.choice(choice, data);
         }
-        let usage = chunk.usage.or_else(|| {
-            chunk
-                .choices
-                .iter()
-                .flatten()
-                .find_map(|choice| choice.usage)
-        });
-        if let Some(usage) = usage.filter(|usage| usage.get() != "null") {
-            let reading = read_usage(usage.get().as_bytes());
-            if reading.usage != UsageReading::Missing {
-                self.summary.usage = reading.usage;
-            }
-            self.summary.provider_cost_nanos =
-                reading.cost_nanos.or(self.summary.provider_cost_nanos);
+        let own = || extension_usage(data).and_then(|span| data.get(span));
+        let usage = chunk.usage().map(|usage| usage.get().as_bytes());
+        if let Some(usage) = usage.or_else(own) {
+            self.summary.note_usage(&read_usage(usage));
         }
     }
 
@@ -193,12 +228,13 @@ impl ChatToResponses {
 
     /// Says that the answer began, once.
     pub(crate) fn start(&mut self) {
-        if std::mem::replace(&mut self.is_started, true) {
+        if self.progress != Progress::Waiting {
             return;
         }
-        let response = response(&self.plan, &self.summary, "in_progress");
+        self.progress = Progress::Started;
+        let response = ResponseObject::new(&self.settings, &self.summary, "in_progress");
         for name in ["response.created", "response.in_progress"] {
-            self.emit.event(StepKind::Preamble, name, |json| {
+            self.output.emit.event(StepKind::Preamble, name, |json| {
                 json.key("response");
                 response.write(json, &[]);
             });
@@ -207,25 +243,29 @@ impl ChatToResponses {
 
     /// Says that the answer is still being made, in an event that every client takes.
     pub(crate) fn keepalive(&mut self) {
-        if !self.is_started {
+        if self.progress == Progress::Waiting {
             self.start();
             return;
         }
-        let kind = if self.next_index > 0 {
-            StepKind::Output
-        } else {
+        let kind = if self.output.is_empty() {
             StepKind::Preamble
+        } else {
+            StepKind::Output
         };
-        let response = response(&self.plan, &self.summary, "in_progress");
-        self.emit.event(kind, "response.in_progress", |json| {
-            json.key("response");
-            response.write(json, &[]);
-        });
+        let response = ResponseObject::new(&self.settings, &self.summary, "in_progress");
+        self.output
+            .emit
+            .event(kind, "response.in_progress", |json| {
+                json.key("response");
+                response.write(json, &[]);
+            });
     }
 
-    fn choice(&mut self, choice: &Choice<'_>) {
+    fn choice(&mut self, choice: &Choice<'_>, data: &[u8]) {
         if let Some(message) = choice.delta.as_ref().or(choice.message.as_ref()) {
-            self.message(message, choice.logprobs);
+            self.message(message, choice.logprobs, data);
+        } else if let Some(text) = choice.text {
+            self.content(text, TextKind::Text, "", data);
         }
         if let Some(finish) = choice
             .finish_reason
@@ -234,36 +274,25 @@ impl ChatToResponses {
         {
             self.finish = Some(finish.0.to_string());
         }
+        if let Some(error) = choice.error.filter(|error| error.get().len() > 2) {
+            let failure = StreamFailure::read(error.get().as_bytes());
+            self.summary.pending_error = Some(failure.clone());
+            self.failure = Some(failure);
+        }
     }
 
-    fn message(&mut self, message: &Message<'_>, logprobs: Option<&RawValue>) {
-        self.reasoning_of(message);
+    fn message(&mut self, message: &Message<'_>, logprobs: Option<&RawValue>, data: &[u8]) {
+        self.reasoning_of(message, data);
         let logprobs = logprobs.and_then(elements_of).unwrap_or_default();
         if let Some(content) = message.content {
-            let text = content_text(content);
-            if !text.is_empty() {
-                self.text(&text, logprobs);
-            }
+            self.content(content, TextKind::Text, logprobs, data);
         }
-        if let Some(refusal) = message
-            .refusal
-            .and_then(text_of)
-            .filter(|text| !text.is_empty())
-        {
-            if !self
-                .losses
-                .as_slice()
-                .iter()
-                .any(|loss| loss.kind == LossKind::Refusal)
-            {
-                self.losses
-                    .keep(LossKind::Refusal, "choices[0].message.refusal");
-            }
-            self.visible(&refusal, "");
+        if let Some(refusal) = message.refusal {
+            self.content(refusal, TextKind::Refusal, "", data);
         }
         if message.audio.is_some() {
             self.losses
-                .keep(LossKind::Audio, "choices[0].message.audio");
+                .keep_once(LossKind::Audio, "choices[0].message.audio");
         }
         if message
             .annotations
@@ -276,7 +305,7 @@ impl ChatToResponses {
             self.call(call);
         }
         if let Some(function) = &message.function_call {
-            let function = crate::chat::Function {
+            let function = Function {
                 name: function.name.clone(),
                 arguments: function.arguments,
             };
@@ -288,59 +317,93 @@ impl ChatToResponses {
         }
     }
 
+    /// Takes content in whatever shape; `kind` is what a text in it is.
+    fn content(&mut self, content: &RawValue, kind: TextKind, logprobs: &str, data: &[u8]) {
+        // Nearly all content is one string.
+        if let Some(text) = Literal::of(content).filter(|_| kind == TextKind::Text) {
+            let text = text.decode_piece(&mut self.text.decoder);
+            self.text(&text, logprobs);
+            return;
+        }
+        let Some(pieces) = pieces_of(content, kind) else {
+            self.failure = unreadable(data, None);
+            return;
+        };
+        for piece in pieces {
+            match piece {
+                ContentPiece::Text(text) => {
+                    let text = text.decode_piece(&mut self.text.decoder);
+                    self.text(&text, logprobs);
+                }
+                ContentPiece::Reasoning(text) => {
+                    let text = text.decode_piece(&mut self.reasoning.decoder);
+                    self.think_aloud(&text);
+                }
+                ContentPiece::Refusal(text) => {
+                    self.losses
+                        .keep_once(LossKind::Refusal, "choices[0].message.refusal");
+                    let text = text.decode_piece(&mut self.text.decoder);
+                    self.visible(&text, "");
+                }
+                ContentPiece::Lost(kind) => {
+                    self.losses.keep_once(kind, "choices[0].message.content");
+                }
+            }
+        }
+    }
+
     /// Reasoning comes under several names, sometimes under two at once.
-    fn reasoning_of(&mut self, message: &Message<'_>) {
-        let field = |raw: Option<&RawValue>| {
-            raw.and_then(text_of)
-                .map(std::borrow::Cow::into_owned)
-                .filter(|text| !text.is_empty())
-        };
-        let object = |raw: Option<&RawValue>| {
-            let fields = fields_of(raw?)?;
-            fields
-                .text("text")
-                .or_else(|| fields.text("content"))
-                .map(std::borrow::Cow::into_owned)
-        };
-        let text = field(message.reasoning_content)
-            .or_else(|| field(message.reasoning))
-            .or_else(|| object(message.reasoning))
-            .or_else(|| message.reasoning_details.map(details_text));
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            self.think_aloud(&text);
+    fn reasoning_of(&mut self, message: &Message<'_>, data: &[u8]) {
+        let is_filled = |raw: &&RawValue| !matches!(raw.get(), "\"\"" | "[]" | "{}" | "null");
+        let named = message
+            .reasoning_content
+            .filter(is_filled)
+            .or(message.reasoning.filter(is_filled));
+        if let Some(raw) = named.or(message.reasoning_details) {
+            let is_detail = named.is_none();
+            match pieces_of(raw, TextKind::Reasoning) {
+                Some(pieces) => self.reasoning_pieces(pieces),
+                // Details may be encrypted, or of a kind without a text.
+                None if is_detail => {}
+                None => self.failure = unreadable(data, None),
+            }
         }
         if let Some(details) = message.reasoning_details {
             self.size += details.get().len();
-            merge_details(&mut self.details, details);
+            merge_details(&mut self.reasoning.details, details);
+        }
+    }
+
+    fn reasoning_pieces(&mut self, pieces: Vec<ContentPiece<'_>>) {
+        for piece in pieces {
+            if let ContentPiece::Reasoning(text) = piece {
+                let text = text.decode_piece(&mut self.reasoning.decoder);
+                self.think_aloud(&text);
+            }
         }
     }
 
     fn think_aloud(&mut self, text: &str) {
-        self.count(text);
-        self.reasoning.push_str(text);
-        if self.plan.purpose != ReplyPurpose::Turn {
+        if text.is_empty() {
             return;
         }
-        if !matches!(self.open, Some(OpenItem::Reasoning(..))) {
-            self.close_open("completed");
-            let place = self.place("rs");
-            self.open = Some(OpenItem::reasoning(place, &mut self.emit));
+        self.count(text);
+        self.reasoning.text.push_str(text);
+        if self.settings.purpose != ReplyPurpose::Turn {
+            return;
         }
-        if let Some(open) = &mut self.open {
-            open.delta(&mut self.emit, text, "");
-        }
+        let (output, mut calls) = self.writer();
+        output.reasoning(text, &mut calls);
     }
 
     fn text(&mut self, text: &str, logprobs: &str) {
-        if self.think.is_passive() {
+        if self.text.think_tags.is_passive() {
             self.visible(text, logprobs);
             return;
         }
-        let pieces = self.think.push(text);
-        if !pieces.reasoning.is_empty() {
-            self.think_aloud(&pieces.reasoning);
-        }
-        self.visible(&pieces.text, logprobs);
+        let split = self.text.think_tags.push(text);
+        self.think_aloud(&split.reasoning);
+        self.visible(&split.text, logprobs);
     }
 
     /// Text of the answer.
@@ -348,90 +411,54 @@ impl ChatToResponses {
         if text.is_empty() {
             return;
         }
-        if self.plan.purpose != ReplyPurpose::Turn {
+        if self.settings.purpose != ReplyPurpose::Turn {
             self.count(text);
-            self.note.push_str(text);
+            self.text.note.push_str(text);
             return;
         }
-        if !matches!(self.open, Some(OpenItem::Message(..))) {
-            // Line breaks between reasoning and a call are no message.
-            self.pending_space.push_str(text);
-            if self.pending_space.trim().is_empty() {
+        if !self.output.is_in_message() {
+            // Line breaks between reasoning and a call are not a message.
+            self.text.pending_space.push_str(text);
+            if self.text.pending_space.trim().is_empty() {
                 return;
             }
-            self.close_open("completed");
-            let place = self.place("msg");
-            self.open = Some(OpenItem::message(place, &mut self.emit));
-            let text = std::mem::take(&mut self.pending_space);
-            self.count(&text);
-            if let Some(open) = &mut self.open {
-                open.delta(&mut self.emit, &text, logprobs);
-            }
+            let text = std::mem::take(&mut self.text.pending_space);
+            self.write_text(&text, logprobs);
             return;
         }
+        self.write_text(text, logprobs);
+    }
+
+    fn write_text(&mut self, text: &str, logprobs: &str) {
         self.count(text);
-        if let Some(open) = &mut self.open {
-            open.delta(&mut self.emit, text, logprobs);
-        }
+        let (output, mut calls) = self.writer();
+        output.text(text, logprobs, &mut calls);
     }
 
     fn call(&mut self, piece: &ToolCall<'_>) {
-        let (at, fragment) = self.calls.add(piece);
-        self.count(&fragment);
-        if self.plan.purpose != ReplyPurpose::Turn {
-            return;
+        let (at, bytes) = self.calls.add(piece);
+        self.size += bytes;
+        self.summary.has_output |= bytes > 0;
+        if let Some(call) = self.calls.list.get(at) {
+            let added = call
+                .arguments
+                .get(call.arguments.len().saturating_sub(bytes)..);
+            self.summary.output_chars += added.unwrap_or_default().chars().count() as u64;
         }
-        while self.shown.len() <= at {
-            self.shown.push(None);
+        if self.settings.purpose == ReplyPurpose::Turn {
+            let (output, mut calls) = self.writer();
+            output.call(at, &mut calls);
         }
-        let Some(call) = self.calls.list.get(at) else {
-            return;
+    }
+
+    /// The output, and what it is written from.
+    fn writer(&mut self) -> (&mut OutputWriter, Calls<'_>) {
+        let calls = Calls {
+            calls: &self.calls,
+            settings: &mut self.settings,
+            ended: &mut self.ended,
         };
-        if call.name.is_empty() {
-            return;
-        }
-        let is_custom = call.is_custom;
-        if matches!(self.shown.get(at), Some(None)) {
-            // Everything that came before the name.
-            let arguments = call.arguments.clone();
-            self.show(at);
-            if let Some(Some(shown)) = self.shown.get_mut(at) {
-                shown.delta(&mut self.emit, &arguments, is_custom);
-            }
-        } else if let Some(Some(shown)) = self.shown.get_mut(at) {
-            shown.delta(&mut self.emit, &fragment, is_custom);
-        }
-    }
-
-    /// Tells the client of a call.
-    fn show(&mut self, at: usize) {
-        let Some(call) = self.calls.list.get(at) else {
-            return;
-        };
-        let tool = self.plan.tools.tool_of(&call.name);
-        let call_id = fresh_call_id(&mut self.plan, call.id.as_deref(), at);
-        self.close_open("completed");
-        let place = self.place(OpenCall::prefix(&tool));
-        let shown = OpenCall::open(place, call_id, tool, &mut self.emit);
-        if let Some(slot) = self.shown.get_mut(at) {
-            *slot = Some(shown);
-        }
-    }
-
-    fn place(&mut self, prefix: &str) -> ItemPosition {
-        let index = self.next_index;
-        self.next_index += 1;
-        ItemPosition {
-            id: format!("{prefix}_{}_{index}", self.plan.seed),
-            index,
-        }
-    }
-
-    fn close_open(&mut self, status: &str) {
-        if let Some(open) = self.open.take() {
-            let (place, item) = open.close(&mut self.emit, status);
-            self.output.push((place.index, item));
-        }
+        (&mut self.output, calls)
     }
 
     fn count(&mut self, text: &str) {
@@ -442,26 +469,6 @@ impl ChatToResponses {
 
     /// Provider reasoning by call id, to give back when the call comes back in a history.
     pub(crate) fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
-        std::mem::take(&mut self.kept)
-    }
-}
-
-/// The response object as it is now.
-fn response<'a>(
-    plan: &'a ReplySettings,
-    summary: &'a ReplySummary,
-    status: &'static str,
-) -> Response<'a> {
-    Response {
-        plan,
-        model: summary.model.as_deref().unwrap_or(&plan.model),
-        service_tier: summary.service_tier.as_deref(),
-        status,
-        usage: match summary.usage {
-            UsageReading::Reported(usage) => Some(usage),
-            UsageReading::Missing | UsageReading::Refused(_) => None,
-        },
-        error: None,
-        incomplete: None,
+        std::mem::take(&mut self.reasoning.kept)
     }
 }

@@ -118,21 +118,23 @@ impl ChunkWriter {
         });
     }
 
-    /// The beginning of a call.
-    pub(crate) fn call(&mut self, index: usize, id: &str, name: &str, is_custom: bool) {
+    /// The beginning of a call, with as much of its arguments as is there. Its id and name are never
+    /// repeated: some clients join what they get of them.
+    pub(crate) fn call(&mut self, head: &CallHead<'_>, arguments: &Literal<'_>) {
         self.role(StepKind::Output);
-        let kind = if is_custom { "custom" } else { "function" };
+        let (kind, field) = call_fields(head.is_custom);
         self.chunk(StepKind::Output, None, None, |json| {
             json.key("tool_calls")
                 .begin_array()
                 .begin_object()
-                .field_number("index", index as u64);
-            json.field_str("id", id)
+                .field_number("index", head.index as u64);
+            json.field_str("id", head.id)
                 .field_str("type", kind)
                 .key(kind)
                 .begin_object()
-                .field_str("name", name);
-            json.field_str(if is_custom { "input" } else { "arguments" }, "")
+                .field_str("name", head.name);
+            json.key(field)
+                .literal(arguments)
                 .end_object()
                 .end_object()
                 .end_array();
@@ -141,11 +143,7 @@ impl ChunkWriter {
 
     /// A piece of a call's arguments.
     pub(crate) fn arguments(&mut self, index: usize, text: &Literal<'_>, is_custom: bool) {
-        let (kind, name) = if is_custom {
-            ("custom", "input")
-        } else {
-            ("function", "arguments")
-        };
+        let (kind, name) = call_fields(is_custom);
         self.chunk(StepKind::Output, None, None, |json| {
             json.key("tool_calls")
                 .begin_array()
@@ -178,6 +176,25 @@ impl ChunkWriter {
     }
 }
 
+/// What a call begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallHead<'a> {
+    /// Its place among the calls.
+    pub(crate) index: usize,
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) is_custom: bool,
+}
+
+/// The member of a call that holds its name, and the one in it that holds its arguments.
+pub(crate) const fn call_fields(is_custom: bool) -> (&'static str, &'static str) {
+    if is_custom {
+        ("custom", "input")
+    } else {
+        ("function", "arguments")
+    }
+}
+
 /// A usage object as Chat has it, or `null`.
 pub(crate) fn usage_json(usage: Option<Usage>) -> String {
     let Some(usage) = usage else {
@@ -190,11 +207,9 @@ pub(crate) fn usage_json(usage: Option<Usage>) -> String {
     json.field_number("total_tokens", usage.input().saturating_add(usage.output()));
     json.key("prompt_tokens_details")
         .begin_object()
-        .field_number("cached_tokens", usage.cached_input());
-    if usage.cache_write() > 0 {
-        json.field_number("cache_write_tokens", usage.cache_write());
-    }
-    json.end_object();
+        .field_number("cached_tokens", usage.cached_input())
+        .field_number("cache_write_tokens", usage.cache_write())
+        .end_object();
     json.key("completion_tokens_details")
         .begin_object()
         .field_number("reasoning_tokens", usage.reasoning())

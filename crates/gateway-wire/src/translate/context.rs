@@ -17,6 +17,8 @@ pub struct TranslationContext<'a> {
     pub request_id: &'a str,
     /// Unix seconds, said as the time of the answer.
     pub created_at: i64,
+    /// Whether the client is Codex, which sends a request again whose answer is incomplete.
+    pub is_codex: bool,
     /// Provider reasoning of earlier calls.
     pub reasoning: &'a dyn ReasoningLookup,
     /// Which endpoint asked; [`ReplyPurpose::CompactReply`] for `/responses/compact`, else

@@ -3,56 +3,26 @@
 //!
 //! Keeps message, type, code and param; never invents a cause. Both wires have the same envelope.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::dialect::known_code;
-use crate::json::raw::{Fields, array_of, fields_of, text_of};
 use crate::json::write::JsonWriter;
 use crate::stream::StreamFailure;
-
-/// Longest message that is passed on, in characters.
-const MAX_MESSAGE: usize = 4096;
 
 /// Longest piece of an unreadable body that stands in for a message, in characters.
 const MAX_EXCERPT: usize = 400;
 
-/// How deep wrappers are followed: `[{"data":{"error":{…}}}]`.
-const MAX_DEPTH: u8 = 4;
+/// Longest piece of an unreadable event that is shown, in characters.
+const MAX_SHOWN: usize = 200;
 
 /// Reads an error body. `status` is the HTTP status it came with.
 pub(crate) fn read_error(body: &[u8], status: Option<u16>) -> StreamFailure {
-    let mut failure = StreamFailure {
-        status,
-        raw: Bytes::copy_from_slice(body),
-        ..StreamFailure::default()
-    };
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    // Some upstreams frame the error of a refused stream as an event.
-    let text = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("data:"))
-        .unwrap_or(text)
-        .trim();
-    if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
-        read_value(&mut failure, raw, MAX_DEPTH);
-    }
+    let mut failure = StreamFailure::read(body);
+    failure.status = status.or(failure.status);
     if failure.message.is_none() {
-        failure.message = Some(excerpt(text, status));
+        let text = String::from_utf8_lossy(body);
+        failure.message = Some(excerpt(text.trim(), status));
     }
-    failure
-}
-
-/// Reads the `error` member of a chunk or an event.
-pub(crate) fn read_member(raw: &RawValue, data: &[u8]) -> StreamFailure {
-    let mut failure = StreamFailure {
-        raw: Bytes::copy_from_slice(data),
-        ..StreamFailure::default()
-    };
-    read_value(&mut failure, raw, MAX_DEPTH);
     failure
 }
 
@@ -64,65 +34,34 @@ fn excerpt(text: &str, status: Option<u16>) -> String {
     text.chars().take(MAX_EXCERPT).collect()
 }
 
-fn read_value(failure: &mut StreamFailure, raw: &RawValue, depth: u8) {
-    if let Some(text) = text_of(raw) {
-        keep(&mut failure.message, &text);
-        return;
+/// The error that an event is or holds, by its data and its `event:` field.
+pub(crate) fn error_event(data: &[u8], event_name: Option<&str>) -> Option<StreamFailure> {
+    let mut failure = StreamFailure::in_event(data, event_name)?;
+    if failure.message.is_none() {
+        failure.message = read_error(data, None).message;
     }
-    if depth == 0 {
-        return;
-    }
-    if let Some(first) = array_of(raw).and_then(|items| items.first().copied()) {
-        read_value(failure, first, depth - 1);
-        return;
-    }
-    let Some(fields) = fields_of(raw) else { return };
-    for (name, field) in [
-        ("message", 0),
-        ("msg", 0),
-        ("title", 1),
-        ("code", 2),
-        ("type", 3),
-        ("param", 4),
-    ] {
-        let Some(text) = fields.get(name).and_then(word_of) else {
-            continue;
-        };
-        match field {
-            0 | 1 => keep(&mut failure.message, &text),
-            2 => keep(&mut failure.code, &text),
-            // An event names itself where an error names its kind.
-            3 if text != "error" && !text.starts_with("response.") => {
-                keep(&mut failure.kind, &text);
-            }
-            4 => keep(&mut failure.param, &text),
-            _ => {}
-        }
-    }
-    if failure.status.is_none() {
-        failure.status = ["status", "status_code"]
-            .into_iter()
-            .find_map(|name| fields.get(name)?.get().parse().ok());
-    }
-    for name in ["error", "detail", "errors", "data", "response"] {
-        if let Some(inner) = fields.get(name) {
-            read_value(failure, inner, depth - 1);
-        }
-    }
+    Some(failure)
 }
 
-fn word_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    text_of(raw).or_else(|| {
-        raw.get()
-            .starts_with(|c: char| c.is_ascii_digit())
-            .then(|| Cow::Borrowed(raw.get()))
+/// Names of events that say nothing, whatever their data.
+const KEEPALIVES: [&str; 5] = ["ping", "keepalive", "keep-alive", "heartbeat", "comment"];
+
+/// The failure of an answer one of whose events cannot be read; `None` where nothing can be missing
+/// for it.
+pub(crate) fn unreadable(data: &[u8], event_name: Option<&str>) -> Option<StreamFailure> {
+    let is_nothing = data.trim_ascii().is_empty();
+    if is_nothing || event_name.is_some_and(|name| KEEPALIVES.contains(&name)) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(data);
+    let shown: String = text.trim().chars().take(MAX_SHOWN).collect();
+    Some(StreamFailure {
+        raw: Bytes::copy_from_slice(data),
+        ..own_failure(
+            "server_error",
+            format!("the upstream sent an event that cannot be read: {shown}"),
+        )
     })
-}
-
-fn keep(field: &mut Option<String>, text: &str) {
-    if field.is_none() && !text.is_empty() {
-        *field = Some(text.chars().take(MAX_MESSAGE).collect());
-    }
 }
 
 /// The code that a client acts on: the upstream's own word, or what its message or status means.
@@ -145,6 +84,12 @@ pub(crate) fn public_code(failure: &StreamFailure) -> &str {
         Some(429) => "rate_limit_exceeded",
         Some(402) => "insufficient_quota",
         Some(400 | 422) => "invalid_request_error",
+        Some(401) => "authentication_error",
+        Some(403) => "permission_error",
+        Some(404) => "not_found_error",
+        Some(408) => "request_timeout",
+        Some(409) => "conflict_error",
+        Some(413) => "request_too_large",
         Some(503 | 529) => "server_is_overloaded",
         _ => "server_error",
     })
@@ -187,27 +132,6 @@ pub(crate) fn own_failure(code: &str, message: impl Into<String>) -> StreamFailu
         message: Some(message.into()),
         ..StreamFailure::default()
     }
-}
-
-/// Reads `code` and `message` beside an event's type (the `error` event of Responses).
-pub(crate) fn read_event(fields: &Fields<'_>, data: &[u8]) -> StreamFailure {
-    let mut failure = StreamFailure {
-        raw: Bytes::copy_from_slice(data),
-        ..StreamFailure::default()
-    };
-    if let Some(inner) = fields.get("error") {
-        read_value(&mut failure, inner, MAX_DEPTH);
-    }
-    for (name, field) in [
-        ("message", &mut failure.message),
-        ("code", &mut failure.code),
-        ("param", &mut failure.param),
-    ] {
-        if let Some(text) = fields.get(name).and_then(word_of) {
-            keep(field, &text);
-        }
-    }
-    failure
 }
 
 #[cfg(test)]

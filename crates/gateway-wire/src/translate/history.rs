@@ -19,7 +19,7 @@ use super::error::TranslateError;
 use super::loss_kind::LossKind;
 use super::losses::Losses;
 use super::reasoning::ReasoningLookup;
-use super::tool_declarations::Tools;
+use super::tool_declarations::ToolDeclarations;
 use super::tool_map::{ToolKind, ToolRef};
 use crate::dialect::{Dialect, ReasoningEcho};
 use crate::json::raw::{Literal, array_of, fields_of, is_json_object, text_of};
@@ -36,7 +36,7 @@ pub(crate) use units::Role;
 pub(crate) struct History<'a, 'c> {
     dialect: &'c Dialect,
     lookup: &'c dyn ReasoningLookup,
-    pub(crate) tools: Tools,
+    pub(crate) tools: ToolDeclarations,
     pub(crate) losses: Losses,
     units: Vec<HistoryUnit<'a>>,
     open: Option<AssistantTurn<'a>>,
@@ -58,7 +58,7 @@ impl<'a, 'c> History<'a, 'c> {
         Self {
             dialect,
             lookup,
-            tools: Tools::default(),
+            tools: ToolDeclarations::default(),
             losses,
             units: Vec::new(),
             open: None,

@@ -38,6 +38,13 @@ impl Losses {
         Ok(())
     }
 
+    /// Notes a loss of an answer that many of its pieces can have: once.
+    pub(crate) fn keep_once(&mut self, kind: LossKind, path: &str) {
+        if !self.kept.iter().any(|loss| loss.kind == kind) {
+            self.keep(kind, path);
+        }
+    }
+
     /// Notes a loss of an answer, which cannot be refused any more.
     pub(crate) fn keep(&mut self, kind: LossKind, path: impl Into<String>) {
         if self.kept.len() < MAX_KEPT {

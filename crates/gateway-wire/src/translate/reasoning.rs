@@ -14,6 +14,9 @@ pub struct ReasoningBlob {
     pub extra_content: Option<String>,
     /// Reasoning items of a Responses upstream, each a JSON object.
     pub items: Vec<String>,
+    /// The call's id at its upstream, where it is too long for others: some upstreams put what they
+    /// have to remember into it.
+    pub upstream_id: Option<String>,
 }
 
 impl ReasoningBlob {
@@ -23,6 +26,7 @@ impl ReasoningBlob {
         length(&self.text)
             + length(&self.details)
             + length(&self.extra_content)
+            + length(&self.upstream_id)
             + self.items.iter().map(String::len).sum::<usize>()
     }
 
@@ -32,6 +36,7 @@ impl ReasoningBlob {
             && self.details.is_none()
             && self.extra_content.is_none()
             && self.items.is_empty()
+            && self.upstream_id.is_none()
     }
 }
 

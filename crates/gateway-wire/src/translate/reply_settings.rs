@@ -1,5 +1,5 @@
 //! What must be remembered of a request to translate its answer back. Holds no text of the
-//! conversation.
+//! conversation but the parameters that the answer repeats.
 
 use std::collections::HashSet;
 
@@ -36,8 +36,13 @@ pub struct ReplySettings {
     pub(crate) used_call_ids: HashSet<String>,
     pub(crate) seed: String,
     pub(crate) created_at: i64,
+    /// When the answer is said to be completed, Unix seconds.
+    pub(crate) completed_at: i64,
     pub(crate) dialect: Dialect,
-    pub(crate) parallel: bool,
+    /// Members of the response object that repeat the request, for clients of the Responses wire.
+    pub(crate) echo: String,
+    /// Whether the client is Codex, which repeats a request whose answer is incomplete.
+    pub(crate) is_codex: bool,
 }
 
 impl ReplySettings {
@@ -73,6 +78,11 @@ impl ReplySettings {
     /// What the answer is used for.
     pub fn purpose(&self) -> ReplyPurpose {
         self.purpose
+    }
+
+    /// Says when the answer was completed, Unix seconds; until then it is the time of the request.
+    pub fn set_completed_at(&mut self, unix_seconds: i64) {
+        self.completed_at = unix_seconds;
     }
 
     /// A stable id: `prefix` and what the request's own id gives.

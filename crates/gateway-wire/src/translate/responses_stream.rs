@@ -1,41 +1,28 @@
 //! A Responses upstream's answer as Chat chunks: one id, the role first, calls by index, the usage
 //! chunk only where asked for.
 //!
-//! Text and arguments come once, from deltas where there were any, else from the finished item,
-//! else from the last response.
+//! Text and arguments come once, from deltas where there were any, and what these left out from the
+//! finished item or the last response. What cannot be read ends the answer with an error: an answer
+//! with a hole is never complete.
 
 mod conclude;
-
-use std::collections::BTreeMap;
+mod items;
+mod progress;
+mod sent_text;
 
 use serde_json::value::RawValue;
 
 use super::chunk_writer::ChunkWriter;
-use super::failure::{own_failure, read_event};
-use super::loss_kind::LossKind;
+use super::failure::{error_event, own_failure, unreadable};
 use super::losses::Losses;
 use super::reasoning::ReasoningBlob;
 use super::reply_settings::ReplySettings;
-use crate::json::raw::{Literal, fields_of, text_of};
-use crate::responses::{Event, Item, parts_of};
-use crate::stream::StepKind;
-use crate::stream::{ReplySummary, Step};
-
-/// What was already told of an output item.
-#[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about what was told"
-)]
-struct ItemProgress {
-    id: Option<String>,
-    /// The call's index among the calls.
-    call: Option<usize>,
-    is_custom: bool,
-    has_text: bool,
-    has_reasoning: bool,
-    has_arguments: bool,
-}
+use crate::json::raw::{Literal, fields_of, text_of, text_piece};
+use crate::json::tolerant;
+use crate::responses::Event;
+use crate::sse::is_done_marker;
+use crate::stream::{ReplySummary, Step, StepKind, StreamFailure};
+use progress::{ItemProgress, Items};
 
 /// The machine.
 #[derive(Debug)]
@@ -43,25 +30,41 @@ pub(crate) struct ResponsesToChat {
     chunks: ChunkWriter,
     pub(crate) summary: ReplySummary,
     pub(crate) losses: Losses,
-    told: BTreeMap<u64, ItemProgress>,
+    items: Items,
     calls: usize,
     last_summary_part: Option<(Option<u64>, u64)>,
     reasoning_items: Vec<String>,
-    call_ids: Vec<String>,
+    failure: Option<StreamFailure>,
     is_over: bool,
 }
 
+/// Which of the texts of an event or a part is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TextField {
+    Content,
+    Refusal,
+}
+
+impl TextField {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Refusal => "refusal",
+        }
+    }
+}
+
 impl ResponsesToChat {
-    pub(crate) fn new(plan: &ReplySettings) -> Self {
+    pub(crate) fn new(settings: &ReplySettings) -> Self {
         Self {
-            chunks: ChunkWriter::new(plan),
+            chunks: ChunkWriter::new(settings),
             summary: ReplySummary::default(),
             losses: Losses::default(),
-            told: BTreeMap::new(),
+            items: Items::default(),
             calls: 0,
             last_summary_part: None,
             reasoning_items: Vec::new(),
-            call_ids: Vec::new(),
+            failure: None,
             is_over: false,
         }
     }
@@ -74,58 +77,92 @@ impl ResponsesToChat {
         self.chunks.emit.flush(steps);
     }
 
-    /// Takes one event's data. What is no event, or of a kind that nobody knows, is skipped.
-    pub(crate) fn data(&mut self, data: &[u8]) {
-        if self.is_over {
+    /// Takes one event's data and the name of the event. An event of a kind that is not known here
+    /// is skipped.
+    pub(crate) fn data(&mut self, data: &[u8], event_name: Option<&str>) {
+        if self.is_over || is_done_marker(data) {
             return;
         }
         self.summary.events += 1;
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
+        match Event::read(data) {
+            Some(event) => self.event(&event, data, event_name),
+            None => self.repaired(data, event_name),
+        }
+        if let Some(failure) = self.failure.take().filter(|_| !self.is_over) {
+            self.fail(failure);
+        }
+    }
+
+    /// Takes an event that is not one object as it should be.
+    fn repaired(&mut self, data: &[u8], event_name: Option<&str>) {
+        let Some(objects) = tolerant::objects(data) else {
+            let told = error_event(data, event_name);
+            self.failure = told.or_else(|| unreadable(data, event_name));
             return;
         };
-        let kind = event.kind.as_ref().map_or("", |kind| &*kind.0);
-        match kind {
+        for object in &objects {
+            if self.is_over || self.failure.is_some() {
+                return;
+            }
+            match Event::read(object.as_bytes()) {
+                Some(event) => self.event(&event, object.as_bytes(), event_name),
+                None => self.failure = unreadable(data, None),
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, data: &[u8], event_name: Option<&str>) {
+        let kind = event
+            .kind
+            .as_ref()
+            .map(|kind| &*kind.0)
+            .or(event_name)
+            .unwrap_or_default();
+        let is_read = match kind {
             "response.created" | "response.in_progress" | "response.queued" => {
                 self.head(event.response);
+                true
             }
-            "response.output_text.delta" => self.text(&event),
-            "response.refusal.delta" => self.refusal(&event),
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.reasoning(&event);
-            }
-            "response.output_item.added" => {
-                if let Some(item) = event.item {
-                    self.added(event.output_index, item);
-                }
-            }
+            "response.output_text.delta" => self.text(event, event.delta, TextField::Content),
+            "response.refusal.delta" => self.text(event, event.delta, TextField::Refusal),
+            "response.output_text.done" => self.whole_text(event, event.text, TextField::Content),
+            "response.refusal.done" => self.whole_text(event, event.refusal, TextField::Refusal),
+            "response.reasoning_summary_text.delta"
+            | "response.reasoning_text.delta"
+            | "response.reasoning.delta" => self.reasoning(event),
+            "response.output_item.added" => self.added(event),
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.arguments(&event, event.delta, false);
+                self.arguments(event, event.delta)
             }
-            "response.function_call_arguments.done" => {
-                self.arguments(&event, event.arguments, true);
+            "response.function_call_arguments.done" => self.whole_arguments(event, event.arguments),
+            "response.custom_tool_call_input.done" => self.whole_arguments(event, event.input),
+            "response.output_item.done" => self.finished(event),
+            "response.completed" | "response.done" => {
+                self.conclude(event.response, None, data);
+                true
             }
-            "response.custom_tool_call_input.done" => self.arguments(&event, event.input, true),
-            "response.output_item.done" => {
-                if let Some(item) = event.item {
-                    self.done(event.output_index, item);
-                }
+            "response.incomplete" => {
+                self.conclude(event.response, Some("length"), data);
+                true
             }
-            "response.completed" | "response.done" => self.conclude(event.response, None, data),
-            "response.incomplete" => self.conclude(event.response, Some("length"), data),
             "response.failed" => {
-                let failure = event
-                    .response
-                    .and_then(fields_of)
-                    .map(|response| read_event(&response, data));
                 self.usage(event.response);
-                self.fail(failure.unwrap_or_default());
+                self.fail(StreamFailure::read(data));
+                true
             }
-            "error" => {
-                let fields = serde_json::from_slice(data).unwrap_or_default();
-                self.summary.pending_error = Some(read_event(&fields, data));
+            "codex.rate_limits" => {
+                self.plan_limit(data);
+                true
             }
-            "codex.rate_limits" => self.plan_limit(data),
-            _ => {}
+            _ => {
+                if let Some(failure) = error_event(data, event_name) {
+                    self.summary.pending_error = Some(failure);
+                }
+                true
+            }
+        };
+        if !is_read {
+            self.failure = self.failure.take().or_else(|| unreadable(data, None));
         }
     }
 
@@ -145,12 +182,7 @@ impl ResponsesToChat {
 
     /// Says that the answer is still being made.
     pub(crate) fn keepalive(&mut self) {
-        let kind = if self.summary.has_output {
-            StepKind::Output
-        } else {
-            StepKind::Preamble
-        };
-        self.chunks.keepalive(kind);
+        self.chunks.keepalive(StepKind::so_far(&self.summary));
     }
 
     fn head(&mut self, response: Option<&RawValue>) {
@@ -172,69 +204,61 @@ impl ResponsesToChat {
         self.chunks.role(StepKind::Preamble);
     }
 
-    /// What was told of the item that an event means: by its place in the output, or by its id
-    /// where no place is given.
-    fn told(&mut self, index: Option<u64>, id: Option<&str>) -> &mut ItemProgress {
-        let same_id = |told: &ItemProgress| id.is_some() && told.id.as_deref() == id;
-        let place = index
-            .or_else(|| {
-                self.told
-                    .iter()
-                    .find(|(_, told)| same_id(told))
-                    .map(|(place, _)| *place)
-            })
-            .unwrap_or(u64::MAX - self.told.len() as u64);
-        let told = self.told.entry(place).or_default();
-        if told.id.is_none() {
-            told.id = id.map(str::to_owned);
-        }
-        told
-    }
-
-    fn of_event(&mut self, event: &Event<'_>) -> &mut ItemProgress {
+    fn item_of(&mut self, event: &Event<'_>) -> &mut ItemProgress {
         let id = event.item_id.and_then(text_of);
-        self.told(event.output_index, id.as_deref())
+        self.items.get(event.output_index, id.as_deref())
     }
 
-    fn text(&mut self, event: &Event<'_>) {
-        let Some(delta) = event
-            .delta
-            .and_then(Literal::of)
-            .filter(|delta| !delta.is_empty())
-        else {
-            return;
+    /// Passes on a piece of text. False when it cannot be read.
+    fn text(&mut self, event: &Event<'_>, delta: Option<&RawValue>, field: TextField) -> bool {
+        let Some(delta) = delta else { return true };
+        let Some(delta) = text_piece(delta) else {
+            return false;
         };
-        self.of_event(event).has_text = true;
-        self.count(&delta);
-        let logprobs = event
-            .logprobs
-            .map(RawValue::get)
-            .filter(|logprobs| logprobs.len() > 2);
-        self.chunks.text("content", &delta, logprobs);
+        let part = event.content_index.unwrap_or(0);
+        let sent = self.item_of(event).texts.entry(part).or_default();
+        let delta = sent.piece(delta);
+        let logprobs = event.logprobs.map(RawValue::get);
+        self.pass_text(field, &delta, logprobs);
+        true
     }
 
-    fn refusal(&mut self, event: &Event<'_>) {
-        let Some(delta) = event
-            .delta
-            .and_then(Literal::of)
-            .filter(|delta| !delta.is_empty())
-        else {
+    fn pass_text(&mut self, field: TextField, text: &Literal<'_>, logprobs: Option<&str>) {
+        if text.is_empty() {
             return;
-        };
-        self.of_event(event).has_text = true;
-        self.count(&delta);
-        self.chunks.text("refusal", &delta, None);
+        }
+        self.count(text);
+        let logprobs = logprobs.filter(|logprobs| logprobs.len() > 2);
+        self.chunks.text(field.name(), text, logprobs);
     }
 
-    fn reasoning(&mut self, event: &Event<'_>) {
-        let Some(delta) = event
-            .delta
-            .and_then(Literal::of)
-            .filter(|delta| !delta.is_empty())
-        else {
-            return;
+    fn whole_text(
+        &mut self,
+        event: &Event<'_>,
+        whole: Option<&RawValue>,
+        field: TextField,
+    ) -> bool {
+        let Some(whole) = whole else { return true };
+        let Some(whole) = text_piece(whole) else {
+            return false;
         };
-        self.of_event(event).has_reasoning = true;
+        let id = event.item_id.and_then(text_of);
+        let part = event.content_index.unwrap_or(0);
+        let place = (event.output_index, id.as_deref());
+        self.rest_of_text(place, part, &whole, field, event.logprobs)
+    }
+
+    fn reasoning(&mut self, event: &Event<'_>) -> bool {
+        let Some(delta) = event.delta else {
+            return true;
+        };
+        let Some(delta) = text_piece(delta) else {
+            return false;
+        };
+        let delta = self.item_of(event).reasoning.piece(delta);
+        if delta.is_empty() {
+            return true;
+        }
         self.count(&delta);
         let part = (event.output_index, event.summary_index.unwrap_or(0));
         if self
@@ -246,152 +270,13 @@ impl ResponsesToChat {
                 .text("reasoning_content", &Literal::plain("\n\n"), None);
         }
         self.chunks.text("reasoning_content", &delta, None);
-    }
-
-    fn added(&mut self, index: Option<u64>, raw: &RawValue) {
-        let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else {
-            return;
-        };
-        let is_custom = item.kind() == "custom_tool_call";
-        if !is_custom && item.kind() != "function_call" {
-            return;
-        }
-        let id = item.id.and_then(text_of);
-        let next = self.calls;
-        let told = self.told(index, id.as_deref());
-        if told.call.is_some() {
-            return;
-        }
-        told.call = Some(next);
-        told.is_custom = is_custom;
-        self.calls += 1;
-        self.summary.has_output = true;
-        let call_id = item
-            .call_id
-            .map_or_else(|| format!("call_{next}"), |id| id.0.into_owned());
-        self.chunks.call(
-            next,
-            &call_id,
-            item.name.as_ref().map_or("", |name| &name.0),
-            is_custom,
-        );
-        self.call_ids.push(call_id);
-    }
-
-    fn arguments(&mut self, event: &Event<'_>, raw: Option<&RawValue>, is_whole: bool) {
-        let Some(text) = raw.and_then(Literal::of).filter(|text| !text.is_empty()) else {
-            return;
-        };
-        let told = self.of_event(event);
-        let Some(call) = told.call else { return };
-        if is_whole && told.has_arguments {
-            return;
-        }
-        told.has_arguments = true;
-        let is_custom = told.is_custom;
-        self.count(&text);
-        self.chunks.arguments(call, &text, is_custom);
-    }
-
-    /// A finished item: tells what its deltas did not.
-    fn done(&mut self, index: Option<u64>, raw: &RawValue) {
-        let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else {
-            return;
-        };
-        let id = item.id.and_then(text_of);
-        match item.kind() {
-            "message" => self.done_message(index, id.as_deref(), &item),
-            "reasoning" => {
-                if item.encrypted_content.is_some() {
-                    self.reasoning_items
-                        .push(raw.get().replace(['\n', '\r'], " "));
-                }
-                let has_reasoning =
-                    std::mem::replace(&mut self.told(index, id.as_deref()).has_reasoning, true);
-                let parts = item
-                    .summary
-                    .into_iter()
-                    .chain(item.content)
-                    .flat_map(parts_of);
-                let texts: Vec<_> = parts
-                    .filter_map(|part| part.text.and_then(Literal::of))
-                    .collect();
-                if !has_reasoning && !texts.is_empty() {
-                    let text = Literal::join(&texts, r"\n\n");
-                    self.count(&text);
-                    self.chunks.text("reasoning_content", &text, None);
-                }
-            }
-            "function_call" | "custom_tool_call" => {
-                self.added(index, raw);
-                let whole = item
-                    .arguments
-                    .or(item.input)
-                    .and_then(Literal::of)
-                    .filter(|text| !text.is_empty());
-                let told = self.told(index, id.as_deref());
-                let (call, is_custom) = (told.call, told.is_custom);
-                let has_arguments = std::mem::replace(&mut told.has_arguments, true);
-                if let (Some(call), Some(text), false) = (call, whole, has_arguments) {
-                    self.count(&text);
-                    self.chunks.arguments(call, &text, is_custom);
-                }
-            }
-            other if other.ends_with("_call") => self.losses.keep(
-                LossKind::HostedCall,
-                format!("output[{}]", index.unwrap_or(0)),
-            ),
-            _ => self.losses.keep(
-                LossKind::UnknownItem,
-                format!("output[{}]", index.unwrap_or(0)),
-            ),
-        }
-    }
-
-    fn done_message(&mut self, index: Option<u64>, id: Option<&str>, item: &Item<'_>) {
-        let has_text = std::mem::replace(&mut self.told(index, id).has_text, true);
-        for part in item.content.into_iter().flat_map(parts_of) {
-            if part
-                .annotations
-                .is_some_and(|annotations| annotations.get() != "[]")
-            {
-                self.losses.keep(
-                    LossKind::Annotation,
-                    format!("output[{}].content", index.unwrap_or(0)),
-                );
-            }
-            if has_text {
-                continue;
-            }
-            if let Some(text) = part
-                .text
-                .and_then(Literal::of)
-                .filter(|text| !text.is_empty())
-            {
-                self.count(&text);
-                self.chunks.text(
-                    "content",
-                    &text,
-                    part.logprobs
-                        .map(RawValue::get)
-                        .filter(|logprobs| logprobs.len() > 2),
-                );
-            }
-            if let Some(refusal) = part
-                .refusal
-                .and_then(Literal::of)
-                .filter(|text| !text.is_empty())
-            {
-                self.count(&refusal);
-                self.chunks.text("refusal", &refusal, None);
-            }
-        }
+        true
     }
 
     fn count(&mut self, text: &Literal<'_>) {
         self.summary.has_output = true;
         // Escapes count as written; the figure is for estimates.
-        self.summary.output_chars += text.as_json().chars().count().saturating_sub(2) as u64;
+        self.summary.output_chars += text.inside().chars().count() as u64;
     }
 
     /// Reasoning items by the ids of the calls that came with them.
@@ -404,9 +289,15 @@ impl ResponsesToChat {
             items,
             ..ReasoningBlob::default()
         };
-        std::mem::take(&mut self.call_ids)
+        let mut calls: Vec<_> = self
+            .items
+            .calls()
+            .map(|call| (call.index, call.call_id.clone()))
+            .collect();
+        calls.sort_unstable();
+        calls
             .into_iter()
-            .map(|id| (id, blob.clone()))
+            .map(|(_, id)| (id, blob.clone()))
             .collect()
     }
 }

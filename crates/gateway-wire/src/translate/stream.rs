@@ -19,7 +19,7 @@ use crate::stream::{ReplySummary, Step, StreamFailure};
 pub struct StreamTranslator {
     splitter: Splitter,
     frames: Vec<Frame>,
-    machine: Direction,
+    direction: Direction,
 }
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl StreamTranslator {
     /// A machine for the answer to one translated request. `max_event`: the largest upstream event,
     /// in bytes.
     pub fn new(plan: ReplySettings, max_event: usize) -> Self {
-        let machine = match plan.client_wire() {
+        let direction = match plan.client_wire() {
             WireApi::Responses => {
                 Direction::ToResponses(Box::new(ChatToResponses::new(plan, false)))
             }
@@ -41,7 +41,7 @@ impl StreamTranslator {
         Self {
             splitter: Splitter::new(max_event),
             frames: Vec::new(),
-            machine,
+            direction,
         }
     }
 
@@ -77,13 +77,22 @@ impl StreamTranslator {
         }
     }
 
+    /// Says what time it is, Unix seconds: what follows is completed then.
+    pub fn set_time(&mut self, unix_seconds: i64) {
+        match &mut self.direction {
+            Direction::ToResponses(machine) => machine.set_time(unix_seconds),
+            // A Chat answer names the time of the request alone.
+            Direction::ToChat(_) => {}
+        }
+    }
+
     /// Says to a client that the answer is still being made, while the upstream is silent. Nothing
     /// happens when it has ended.
     pub fn keepalive(&mut self, steps: &mut Vec<Step>) {
         if self.is_over() {
             return;
         }
-        match &mut self.machine {
+        match &mut self.direction {
             Direction::ToResponses(machine) => machine.keepalive(),
             Direction::ToChat(machine) => machine.keepalive(),
         }
@@ -91,7 +100,7 @@ impl StreamTranslator {
     }
 
     fn stop(&mut self, failure: StreamFailure) {
-        match &mut self.machine {
+        match &mut self.direction {
             Direction::ToResponses(machine) if !machine.is_over() => machine.fail(failure),
             Direction::ToChat(machine) if !machine.is_over() => machine.fail(failure),
             Direction::ToResponses(_) | Direction::ToChat(_) => {}
@@ -103,7 +112,7 @@ impl StreamTranslator {
         if let Some(frame) = self.splitter.finish() {
             self.take(&frame);
         }
-        match &mut self.machine {
+        match &mut self.direction {
             Direction::ToResponses(machine) => machine.end(),
             Direction::ToChat(machine) => machine.end(),
         }
@@ -112,15 +121,16 @@ impl StreamTranslator {
 
     fn take(&mut self, frame: &Frame) {
         let Some(data) = frame.data() else { return };
-        match &mut self.machine {
-            Direction::ToResponses(machine) => machine.data(&data),
-            Direction::ToChat(machine) => machine.data(&data),
+        let name = frame.event_name();
+        match &mut self.direction {
+            Direction::ToResponses(machine) => machine.data(&data, name),
+            Direction::ToChat(machine) => machine.data(&data, name),
         }
     }
 
     fn flush(&mut self, steps: &mut Vec<Step>) {
         let repairs = self.splitter.repairs();
-        match &mut self.machine {
+        match &mut self.direction {
             Direction::ToResponses(machine) => {
                 machine.summary.repairs = repairs;
                 machine.flush(steps);
@@ -134,7 +144,7 @@ impl StreamTranslator {
 
     /// Whether the terminal event was written.
     pub fn is_over(&self) -> bool {
-        match &self.machine {
+        match &self.direction {
             Direction::ToResponses(machine) => machine.is_over(),
             Direction::ToChat(machine) => machine.is_over(),
         }
@@ -142,7 +152,7 @@ impl StreamTranslator {
 
     /// What is known about the stream so far.
     pub fn summary(&self) -> &ReplySummary {
-        match &self.machine {
+        match &self.direction {
             Direction::ToResponses(machine) => &machine.summary,
             Direction::ToChat(machine) => &machine.summary,
         }
@@ -150,7 +160,7 @@ impl StreamTranslator {
 
     /// What the answer's translation could not carry so far.
     pub fn losses(&self) -> &[Loss] {
-        match &self.machine {
+        match &self.direction {
             Direction::ToResponses(machine) => machine.losses.as_slice(),
             Direction::ToChat(machine) => machine.losses.as_slice(),
         }
@@ -159,7 +169,7 @@ impl StreamTranslator {
     /// Provider reasoning by call id, to keep for the next request of this caller to this upstream.
     /// Asked once, at the end.
     pub fn take_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
-        match &mut self.machine {
+        match &mut self.direction {
             Direction::ToResponses(machine) => machine.take_reasoning(),
             Direction::ToChat(machine) => machine.take_reasoning(),
         }

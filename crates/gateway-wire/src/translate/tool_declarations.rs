@@ -20,13 +20,13 @@ struct Declared {
 
 /// The tools of one request: the map and the declarations.
 #[derive(Debug, Default)]
-pub(crate) struct Tools {
+pub(crate) struct ToolDeclarations {
     pub(crate) map: ToolMap,
     declared: Vec<Declared>,
     hosted: Vec<String>,
 }
 
-impl Tools {
+impl ToolDeclarations {
     /// Reads one element of a `tools` array.
     pub(crate) fn declare(
         &mut self,
@@ -149,7 +149,7 @@ impl Tools {
     }
 }
 
-/// Tools that the upstream's own service runs.
+/// ToolDeclarations that the upstream's own service runs.
 fn is_hosted(kind: &str) -> bool {
     [
         "web_search",

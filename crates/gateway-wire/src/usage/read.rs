@@ -19,6 +19,8 @@ pub struct UsageObject {
     pub usage: UsageReading,
     /// The upstream's own figure for the cost, USD × 10⁻⁹.
     pub cost_nanos: Option<i64>,
+    /// Searches of the web that the upstream ran and counts here.
+    pub web_searches: u64,
 }
 
 /// Reads the JSON text of a `usage` object (`null` reads as missing).
@@ -37,15 +39,22 @@ pub fn read_usage(raw: &[u8]) -> UsageObject {
         Some(usage) => UsageObject {
             usage: UsageCounts::of(&usage).reading(),
             cost_nanos: cost_nanos(&usage),
+            web_searches: web_searches(&usage),
         },
         None if raw.trim_ascii() == b"null" || raw.trim_ascii().is_empty() => {
             UsageObject::default()
         }
         None => UsageObject {
             usage: UsageReading::Refused(UsageError::NotACount),
-            cost_nanos: None,
+            ..UsageObject::default()
         },
     }
+}
+
+fn web_searches(usage: &Map<String, Value>) -> u64 {
+    let counts = usage.get("server_tool_use");
+    let searches = counts.and_then(|counts| counts.get("web_search_requests"));
+    Count::of(searches).or_zero()
 }
 
 /// The object a text holds, if it is one and not absurdly large.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use gateway_wire::dialect::DialectOverrides;
 use gateway_wire::stream::{ReplySummary, Step};
 use gateway_wire::translate::{
-    Collector, Loss, ReasoningBlob, ReasoningLookup, ReplyPurpose, ReplySettings, StreamTranslator,
-    TranslateError, TranslatedRequest, TranslationContext, chat_to_responses, json_as_stream,
-    reply_json, responses_to_chat,
+    Loss, ReasoningBlob, ReasoningLookup, ReplyPurpose, ReplySettings, StreamCollector,
+    StreamTranslator, TranslateError, TranslatedRequest, TranslationContext, chat_to_responses,
+    json_as_stream, reply_json, responses_to_chat,
 };
 use gateway_wire::{Dialect, WireApi};
 use serde::Deserialize;
@@ -76,6 +76,7 @@ impl Fixture {
                     .flatten()
                     .map(Value::to_string)
                     .collect(),
+                upstream_id: text("upstream_id"),
             })
         };
         Kept(
@@ -131,6 +132,7 @@ pub(crate) fn translate(
         strict,
         request_id: "req-1",
         created_at: 1_700_000_000,
+        is_codex: true,
         reasoning: kept,
         purpose: if compact {
             ReplyPurpose::CompactReply
@@ -217,20 +219,19 @@ fn join(steps: &[Step]) -> Vec<(&'static str, String)> {
     joined
 }
 
-/// What every response object says; one fixture shows it whole, in its JSON answer.
+/// What the response object of a request without parameters says; one fixture shows it whole, in its
+/// JSON answer.
 const HEAD: &str = r#""object":"response","created_at":1700000000,"#;
-const MIDDLE: &str = r#""instructions":null,"max_output_tokens":null,"#;
-const PLAIN: &str = r#""previous_response_id":null,"reasoning":{"effort":null,"summary":null},"store":false,"temperature":null,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":null,"truncation":"disabled","#;
-const TAIL: &str = r#""user":null,"metadata":{}}"#;
+const PARAMETERS: &str = r#""background":false,"frequency_penalty":0,"max_output_tokens":null,"max_tool_calls":null,"metadata":{},"parallel_tool_calls":true,"presence_penalty":0,"previous_response_id":null,"prompt_cache_key":null,"safety_identifier":null,"temperature":1,"tool_choice":"auto","top_logprobs":0,"top_p":1,"truncation":"disabled","user":null,"#;
+const TEXT: &str = r#""reasoning":{"effort":null,"summary":null},"store":false,"text":{"format":{"type":"text"}},"#;
 
 fn show_steps(steps: &[(&'static str, String)]) -> String {
     steps.iter().fold(String::new(), |mut out, (kind, text)| {
         let text = text
             .replace("\n\n", "\n")
             .replace(HEAD, "…")
-            .replace(MIDDLE, "…")
-            .replace(PLAIN, "…")
-            .replace(TAIL, "…}");
+            .replace(PARAMETERS, "…")
+            .replace(TEXT, "…");
         writeln!(out, "-- {kind}\n{}", text.trim_end()).unwrap();
         out
     })
@@ -284,7 +285,7 @@ pub(crate) fn show_answer(fixture: &Fixture, plan: &ReplySettings) -> String {
             show_reasoning(&streamed.reasoning)
         )
         .unwrap();
-        let mut collector = Collector::new(plan.upstream_wire(), 1 << 20, 1 << 24);
+        let mut collector = StreamCollector::new(plan.upstream_wire(), 1 << 20, 1 << 24);
         collector.push(bytes.into()).unwrap();
         let (whole, _) = collector.finish();
         match whole {

@@ -1,218 +1,248 @@
 //! How a translated answer ends: exactly one terminal event, whatever the upstream did.
 
-use super::super::compaction;
-use super::super::failure::own_failure;
-use super::super::loss_kind::LossKind;
-use super::super::reasoning::ReasoningBlob;
-use super::super::reply_settings::ReplyPurpose;
-use super::{ChatToResponses, response};
+use super::call_item::is_whole;
+use super::response_object::{ResponseObject, write_output, write_usage};
+use super::{ChatToResponses, Progress};
 use crate::dialect::{Finish, MissingFinish, ReasoningEcho, finish_of};
 use crate::json::write::JsonWriter;
-use crate::stream::StepKind;
-use crate::stream::{StreamFailure, Terminal};
+use crate::stream::{StepKind, StreamFailure, Terminal};
+use crate::translate::call_ids::MAX_RESPONSES_ID;
+use crate::translate::compaction;
+use crate::translate::failure::own_failure;
+use crate::translate::loss_kind::LossKind;
+use crate::translate::reasoning::ReasoningBlob;
+use crate::translate::reply_settings::ReplyPurpose;
 
 /// How it ended, for the client.
-enum Ending {
+enum Conclusion {
     Completed,
-    /// The output limit was reached.
-    Cut,
+    /// Cut short; why, in the words of the Responses wire.
+    Incomplete(&'static str),
     Failed(StreamFailure),
 }
 
 impl ChatToResponses {
     /// The upstream closed the stream.
     pub(crate) fn end(&mut self) {
-        if !self.is_over {
+        if !self.is_over() {
             self.conclude();
         }
     }
 
     /// Ends every item and the answer.
     pub(super) fn conclude(&mut self) {
-        self.is_over = true;
         self.start();
-        let rest = self.think.finish();
-        if !rest.reasoning.is_empty() {
-            self.think_aloud(&rest.reasoning);
-        }
-        self.visible(&rest.text, "");
-        let finish = self.finish.as_deref().map(finish_of);
-        let ending = self.ending(finish);
-        if matches!(ending, Ending::Failed(_)) {
-            self.finish_with(ending);
-            return;
-        }
-        if self.plan.purpose == ReplyPurpose::Turn {
-            if self.next_index == 0 && self.calls.list.is_empty() {
-                self.flush_space();
+        self.progress = Progress::Over;
+        self.flush_texts();
+        self.calls.finish();
+        let conclusion = self.conclusion();
+        let status = match &conclusion {
+            Conclusion::Failed(_) => {
+                self.finish_with(conclusion);
+                return;
             }
-            let status = if matches!(ending, Ending::Cut) {
-                "incomplete"
-            } else {
-                "completed"
-            };
-            self.close_open(status);
-            self.close_calls(matches!(ending, Ending::Cut));
+            Conclusion::Incomplete(_) => "incomplete",
+            Conclusion::Completed => "completed",
+        };
+        if self.settings.purpose == ReplyPurpose::Turn {
+            if self.output.is_empty() && self.calls.list.is_empty() {
+                // An answer of nothing but white space is still the answer.
+                let space = std::mem::take(&mut self.text.pending_space);
+                if !space.is_empty() {
+                    self.write_text(&space, "");
+                }
+            }
+            let (output, mut calls) = self.writer();
+            output.finish(status, &mut calls);
+            self.settle_calls();
         } else {
             self.summary_item();
         }
-        self.finish_with(ending);
+        self.finish_with(conclusion);
     }
 
-    /// An answer of nothing but white space is still the answer.
-    fn flush_space(&mut self) {
-        let space = std::mem::take(&mut self.pending_space);
-        if !space.is_empty() {
-            let place = self.place("msg");
-            let mut open = super::OpenItem::message(place, &mut self.emit);
-            open.delta(&mut self.emit, &space, "");
-            self.open = Some(open);
-        }
+    /// Hands out what was held back of the texts.
+    fn flush_texts(&mut self) {
+        let reasoning = self.reasoning.decoder.finish();
+        self.think_aloud(reasoning);
+        let text = self.text.decoder.finish();
+        self.text(text, "");
+        let rest = self.text.think_tags.finish();
+        self.think_aloud(&rest.reasoning);
+        self.visible(&rest.text, "");
     }
 
-    fn ending(&mut self, finish: Option<Finish>) -> Ending {
+    fn conclusion(&mut self) -> Conclusion {
         if let Some(failure) = self.failure.take() {
-            self.summary.pending_error = None;
-            return Ending::Failed(failure);
+            return Conclusion::Failed(failure);
         }
+        let finish = self.finish.as_deref().map(finish_of);
         let has_named_call = self.calls.list.iter().any(|call| !call.name.is_empty());
         match finish {
-            None => match self.plan.dialect.missing_finish {
-                MissingFinish::Failed => Ending::Failed(own_failure(
+            None => match self.settings.dialect.missing_finish {
+                MissingFinish::Failed => Conclusion::Failed(own_failure(
                     "upstream_truncated",
                     "the upstream closed the stream before the answer was complete",
                 )),
-                MissingFinish::Completed => self.whole_or_empty(Ending::Completed),
+                MissingFinish::Completed => self.completed(),
             },
             Some(Finish::Broken) => {
                 let word = self.finish.as_deref().unwrap_or_default();
-                Ending::Failed(own_failure(
+                Conclusion::Failed(own_failure(
                     "server_error",
                     format!("the upstream broke off with finish reason `{word}`"),
                 ))
             }
-            Some(Finish::Filtered) => Ending::Failed(own_failure(
+            // Codex would send an incomplete answer again, up to five times.
+            Some(Finish::Filtered) if self.settings.is_codex => Conclusion::Failed(own_failure(
                 "invalid_prompt",
                 "the upstream's content filter stopped this answer",
             )),
-            Some(Finish::ToolCalls) if !has_named_call => Ending::Failed(own_failure(
+            Some(Finish::Filtered) => self.cut_short("content_filter"),
+            Some(Finish::ToolCalls) if !has_named_call => Conclusion::Failed(own_failure(
                 "server_error",
                 "the upstream announced a tool call and sent none",
             )),
-            Some(Finish::Stop | Finish::ToolCalls) => self.whole_or_empty(Ending::Completed),
-            Some(Finish::Length) => self.whole_or_empty(Ending::Cut),
+            Some(Finish::Stop | Finish::ToolCalls) => self.completed(),
+            Some(Finish::Length) => self.cut_short("max_output_tokens"),
         }
     }
 
-    /// A summary must say something, and being cut short does not make it worthless.
-    fn whole_or_empty(&self, ending: Ending) -> Ending {
-        if self.plan.purpose == ReplyPurpose::Turn {
-            return ending;
+    /// A complete answer has whole calls; a complete summary says something.
+    fn completed(&self) -> Conclusion {
+        if self.settings.purpose != ReplyPurpose::Turn {
+            return self.summary_conclusion();
         }
-        if self.note.trim().is_empty() {
-            return Ending::Failed(own_failure(
+        if self.has_broken_call() {
+            return Conclusion::Failed(own_failure(
+                "server_error",
+                "the upstream sent a tool call whose arguments are not a JSON object",
+            ));
+        }
+        Conclusion::Completed
+    }
+
+    fn cut_short(&self, reason: &'static str) -> Conclusion {
+        if self.settings.purpose != ReplyPurpose::Turn {
+            return self.summary_conclusion();
+        }
+        Conclusion::Incomplete(reason)
+    }
+
+    /// A summary must say something, and being cut short does not make it worthless.
+    fn summary_conclusion(&self) -> Conclusion {
+        if self.text.note.trim().is_empty() {
+            return Conclusion::Failed(own_failure(
                 "server_error",
                 "the upstream wrote no summary of the conversation",
             ));
         }
-        Ending::Completed
+        Conclusion::Completed
     }
 
-    fn close_calls(&mut self, is_cut: bool) {
-        let shown = std::mem::take(&mut self.shown);
-        for (at, slot) in shown.into_iter().enumerate() {
+    /// Whether a call that the upstream says is whole is not, or went on after it was ended.
+    fn has_broken_call(&self) -> bool {
+        let broken = self.calls.list.iter().any(|call| {
+            !call.name.is_empty() && !is_whole(call, &self.settings.tools.tool_of(&call.name))
+        });
+        let went_on = self.ended.iter().any(|ended| {
+            let call = self.calls.list.get(ended.at);
+            call.is_some_and(|call| call.arguments.len() != ended.length)
+        });
+        broken || went_on
+    }
+
+    /// Notes what became of the calls, and what must be given back with those that were passed on.
+    fn settle_calls(&mut self) {
+        for (at, call) in self.calls.list.iter().enumerate() {
             let path = || format!("choices[0].message.tool_calls[{at}]");
-            let (Some(call), Some(shown)) = (self.calls.list.get(at), slot) else {
+            let Some(ended) = self.ended.iter().find(|ended| ended.at == at) else {
                 self.losses.keep(LossKind::UnnamedCall, path());
                 continue;
             };
-            if is_cut && !shown.is_complete(call) {
+            if !ended.is_complete {
                 self.losses.keep(LossKind::TruncatedCall, path());
                 continue;
             }
+            let details = &self.reasoning.details;
             let blob = ReasoningBlob {
-                text: (!self.reasoning.is_empty()).then(|| self.reasoning.clone()),
-                details: (!self.details.is_empty())
-                    .then(|| serde_json::Value::Array(self.details.clone()).to_string()),
+                text: (!self.reasoning.text.is_empty()).then(|| self.reasoning.text.clone()),
+                details: (!details.is_empty())
+                    .then(|| serde_json::Value::Array(details.clone()).to_string()),
                 extra_content: call.extra_content.clone(),
                 items: Vec::new(),
+                upstream_id: call.id.clone().filter(|id| id.len() > MAX_RESPONSES_ID),
             };
-            let blob = keep_for(
-                self.plan.dialect.echo_reasoning,
-                self.plan.dialect.echo_extra_content,
-                blob,
-            );
-            let call_id = shown.call_id.clone();
-            let (place, item) = shown.close(&mut self.emit, call);
-            self.output.push((place.index, item));
+            let dialect = &self.settings.dialect;
+            let blob = keep_for(dialect.echo_reasoning, dialect.echo_extra_content, blob);
             if !blob.is_empty() {
-                self.kept.push((call_id, blob));
+                self.reasoning.kept.push((ended.call_id.clone(), blob));
             }
         }
     }
 
     /// The note as the one compaction item.
     fn summary_item(&mut self) {
-        let place = self.place("cmp");
-        let content = compaction::wrap(self.note.trim());
-        let write = |json: &mut JsonWriter, content: &str| {
+        let content = compaction::wrap(self.text.note.trim());
+        let write = |json: &mut JsonWriter, id: &str, content: &str| {
             json.begin_object()
                 .field_str("type", "compaction")
-                .field_str("id", &place.id);
+                .field_str("id", id);
             json.field_str("encrypted_content", content).end_object();
         };
-        place.added(&mut self.emit, |json| write(json, ""));
-        let item = place.done(&mut self.emit, |json| write(json, &content));
-        self.output.push((place.index, item));
+        self.output.whole_item(
+            "cmp",
+            &self.settings,
+            |json, id| write(json, id, ""),
+            |json, id| write(json, id, &content),
+        );
     }
 
-    fn finish_with(&mut self, ending: Ending) {
-        self.output.sort_by_key(|(index, _)| *index);
-        let output: Vec<Vec<u8>> = std::mem::take(&mut self.output)
-            .into_iter()
-            .map(|(_, item)| item)
-            .collect();
-        let mut response = response(&self.plan, &self.summary, "completed");
-        let name = match &ending {
-            Ending::Completed => "response.completed",
-            Ending::Cut => {
+    fn finish_with(&mut self, conclusion: Conclusion) {
+        let terminal = match &conclusion {
+            Conclusion::Completed => Terminal::Completed,
+            Conclusion::Incomplete(_) => Terminal::Incomplete {
+                reason: self.finish.clone(),
+            },
+            Conclusion::Failed(failure) => Terminal::Failed(failure.clone()),
+        };
+        self.summary.end_with(terminal);
+        let output = self.output.take_finished();
+        let mut response = ResponseObject::new(&self.settings, &self.summary, "completed");
+        let name = match &conclusion {
+            Conclusion::Completed => "response.completed",
+            Conclusion::Incomplete(reason) => {
                 response.status = "incomplete";
-                response.incomplete = Some("max_output_tokens");
+                response.incomplete = Some(reason);
                 "response.incomplete"
             }
-            Ending::Failed(failure) => {
+            Conclusion::Failed(failure) => {
                 response.status = "failed";
                 response.error = Some(failure);
                 "response.failed"
             }
         };
         let mut whole = JsonWriter::default();
-        if self.plan.purpose == ReplyPurpose::CompactReply && matches!(ending, Ending::Completed) {
+        let is_compaction = self.settings.purpose == ReplyPurpose::CompactReply;
+        if is_compaction && matches!(conclusion, Conclusion::Completed) {
             whole
                 .begin_object()
-                .field_str("id", &self.plan.id("resp"))
+                .field_str("id", &self.settings.id("resp"))
                 .field_str("object", "response.compaction");
-            whole.field_raw("created_at", &self.plan.created_at.to_string());
-            super::response::write_output(&mut whole, &output);
-            super::response::write_usage(&mut whole, response.usage);
+            whole.field_raw("created_at", &self.settings.created_at.to_string());
+            write_output(&mut whole, &output);
+            write_usage(&mut whole, response.usage);
             whole.end_object();
         } else {
             response.write(&mut whole, &output);
         }
-        self.emit.event(StepKind::Terminal, name, |json| {
+        self.output.emit.event(StepKind::Terminal, name, |json| {
             json.field_raw(
                 "response",
                 std::str::from_utf8(&whole.out).unwrap_or("null"),
             );
         });
         self.whole = whole.out;
-        self.summary.terminal = Some(match ending {
-            Ending::Completed => Terminal::Completed,
-            Ending::Cut => Terminal::Incomplete {
-                reason: self.finish.clone(),
-            },
-            Ending::Failed(failure) => Terminal::Failed(failure),
-        });
     }
 }
 

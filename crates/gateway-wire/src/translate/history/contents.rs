@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::dialect::Dialect;
 use crate::json::raw::{Literal, fields_of};
-use crate::responses::Part;
+use crate::responses::ResponsesPart;
 use crate::translate::error::TranslateError;
 use crate::translate::loss_kind::LossKind;
 use crate::translate::losses::Losses;
@@ -30,7 +30,7 @@ pub(super) fn text_parts(content: &RawValue) -> Vec<Literal<'_>> {
     if let Some(text) = Literal::of(content) {
         return vec![text];
     }
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
+    let parts: Vec<ResponsesPart<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
     parts
         .into_iter()
         .filter_map(|part| part.text.and_then(Literal::of))
@@ -51,7 +51,7 @@ pub(super) fn contents<'a>(
     if let Some(text) = Literal::of(content) {
         return Ok(vec![Content::Text(text)]);
     }
-    let parts: Vec<Part<'a>> = if content.get().starts_with('{') {
+    let parts: Vec<ResponsesPart<'a>> = if content.get().starts_with('{') {
         serde_json::from_str(content.get()).map(|part| vec![part])
     } else {
         serde_json::from_str(content.get())
@@ -71,7 +71,7 @@ pub(super) fn contents<'a>(
 
 fn part_content<'a>(
     path: &str,
-    part: &Part<'a>,
+    part: &ResponsesPart<'a>,
     dialect: &Dialect,
     losses: &mut Losses,
 ) -> Result<Option<Content<'a>>, TranslateError> {
@@ -122,7 +122,7 @@ fn part_content<'a>(
 /// The image of a part, when it has one that this upstream takes.
 fn image<'a>(
     path: &str,
-    part: &Part<'a>,
+    part: &ResponsesPart<'a>,
     dialect: &Dialect,
     losses: &mut Losses,
 ) -> Result<Option<Content<'a>>, TranslateError> {

@@ -11,11 +11,10 @@ use super::units::{AssistantTurn, HistoryUnit, Role};
 use crate::dialect::{Dialect, EmptyContent, ReasoningEcho, SystemMessages};
 use crate::json::raw::Literal;
 use crate::json::write::JsonWriter;
+use crate::translate::call_ids::{MAX_CHAT_ID, short_call_id};
+use crate::translate::placeholders::NO_OUTPUT;
 use crate::translate::reasoning::{ReasoningBlob, ReasoningLookup};
 use crate::translate::tool_map::mark_of;
-
-/// Said to the model where a call never got an output.
-const NO_OUTPUT: &str = "No output was recorded for this call.";
 
 /// Stands where an upstream demands reasoning that nobody has any more; upstreams refuse an absent
 /// or a made-up one.
@@ -79,11 +78,15 @@ impl<'a> MessageWriter<'_, 'a> {
             .iter()
             .map(|call| self.lookup.find(&call.id))
             .collect();
+        let calls = turn.calls.iter().zip(&blobs);
+        let ids: Vec<Cow<'_, str>> = calls
+            .map(|(call, blob)| self.upstream_id(&call.id, blob.as_deref()))
+            .collect();
         self.write_reasoning(json, turn, &blobs);
         json.key("tool_calls").begin_array();
-        for (call, blob) in turn.calls.iter().zip(&blobs) {
+        for ((call, blob), id) in turn.calls.iter().zip(&blobs).zip(&ids) {
             json.begin_object()
-                .field_str("id", &self.wire_id(&call.id))
+                .field_str("id", id)
                 .field_str("type", "function");
             json.key("function")
                 .begin_object()
@@ -97,14 +100,17 @@ impl<'a> MessageWriter<'_, 'a> {
             json.end_object();
         }
         json.end_array().end_object();
-        self.write_outputs(json, turn);
+        self.write_outputs(json, turn, &ids);
     }
 
-    /// A call's id as this upstream takes it.
-    fn wire_id<'i>(&self, id: &'i str) -> Cow<'i, str> {
+    /// A call's id as this upstream accepts it.
+    fn upstream_id<'i>(&self, id: &'i str, blob: Option<&'i ReasoningBlob>) -> Cow<'i, str> {
+        if let Some(own) = blob.and_then(|blob| blob.upstream_id.as_deref()) {
+            return Cow::Borrowed(own);
+        }
         let is_short = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !self.dialect.short_call_ids || is_short {
-            return Cow::Borrowed(id);
+            return short_call_id(id, MAX_CHAT_ID);
         }
         Cow::Owned(format!("c{}", mark_of(&Sha256::digest(id))))
     }
@@ -141,12 +147,12 @@ impl<'a> MessageWriter<'_, 'a> {
     }
 
     /// One tool message for each call, then what tool messages cannot hold.
-    fn write_outputs(&self, json: &mut JsonWriter, turn: &AssistantTurn<'a>) {
+    fn write_outputs(&self, json: &mut JsonWriter, turn: &AssistantTurn<'a>, ids: &[Cow<'_, str>]) {
         let mut images = Vec::new();
-        for call in &turn.calls {
+        for (call, id) in turn.calls.iter().zip(ids) {
             json.begin_object()
                 .field_str("role", "tool")
-                .field_str("tool_call_id", &self.wire_id(&call.id))
+                .field_str("tool_call_id", id)
                 .key("content");
             match call.output.and_then(|place| self.outputs.get(place)) {
                 Some(output) => {

@@ -3,35 +3,37 @@
 
 use serde_json::value::RawValue;
 
-use super::read::{ReplyError, plain, read_answer};
+use super::read::{ReplyError, plain, read_answer, unreadable};
 use crate::WireApi;
 use crate::chat::{Choice, Message};
-use crate::json::raw::{Fields, Literal, text_of};
+use crate::json::raw::{Fields, Literal, fields_of, text_of};
 use crate::json::write::JsonWriter;
 use crate::responses::{Item, parts_of};
-use crate::stream::Step;
-use crate::stream::StepKind;
-use crate::translate::chat_content::content_text;
-use crate::translate::chunk_writer::ChunkWriter;
+use crate::stream::{Step, StepKind};
+use crate::translate::chat_content::{ContentPiece, TextKind, pieces_of};
+use crate::translate::chunk_writer::{CallHead, ChunkWriter};
 use crate::translate::emit::Emitter;
 
-/// Tells a plain JSON answer of `wire` as a stream of the same wire. `wants_usage` counts for Chat
-/// alone.
+/// Expands a plain JSON answer of `wire` into a stream of the same wire. `wants_usage` counts for
+/// Chat alone.
+///
+/// # Errors
+/// When the body is an error, or not an answer that can be read.
 pub fn json_as_stream(
     wire: WireApi,
     body: &[u8],
     wants_usage: bool,
 ) -> Result<Vec<Step>, ReplyError> {
     let mut emit = match wire {
-        WireApi::Responses => responses(&read_answer(body, "output")?),
-        WireApi::Chat => chat(&read_answer(body, "choices")?, wants_usage)?,
+        WireApi::Responses => responses(&read_answer(body, "output")?.fields()?)?,
+        WireApi::Chat => chat(&read_answer(body, "choices")?.fields()?, wants_usage)?,
     };
     let mut steps = Vec::new();
     emit.flush(&mut steps);
     Ok(steps)
 }
 
-fn responses(response: &Fields<'_>) -> Emitter {
+fn responses(response: &Fields<'_>) -> Result<Emitter, ReplyError> {
     let mut emit = Emitter::new(false);
     for name in ["response.created", "response.in_progress"] {
         emit.event(StepKind::Preamble, name, |json| {
@@ -40,7 +42,9 @@ fn responses(response: &Fields<'_>) -> Emitter {
                 match &**key {
                     "status" => json.field_str("status", "in_progress"),
                     "output" => json.field_raw("output", "[]"),
-                    "usage" | "error" | "incomplete_details" => json.field_raw(key, "null"),
+                    "usage" | "error" | "incomplete_details" | "completed_at" => {
+                        json.field_raw(key, "null")
+                    }
                     _ => json.field_raw(key, value.get()),
                 };
             }
@@ -53,7 +57,8 @@ fn responses(response: &Fields<'_>) -> Emitter {
         .into_iter()
         .enumerate()
     {
-        item(&mut emit, index as u64, raw);
+        item(&mut emit, index as u64, raw)
+            .ok_or_else(|| unreadable(format!("`output[{index}]` cannot be read")))?;
     }
     let name = match response.text("status").as_deref() {
         Some("failed") => "response.failed",
@@ -67,15 +72,13 @@ fn responses(response: &Fields<'_>) -> Emitter {
         }
         json.end_object();
     });
-    emit
+    Ok(emit)
 }
 
-/// One item: added empty, its parts, done whole.
-fn item(emit: &mut Emitter, index: u64, raw: &RawValue) {
+/// One item: added empty, its parts, done whole. `None` when it cannot be read.
+fn item(emit: &mut Emitter, index: u64, raw: &RawValue) -> Option<()> {
     let fields: Fields<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else {
-        return;
-    };
+    let item = Item::read(raw)?;
     let id = plain(item.id);
     emit.event(StepKind::Output, "response.output_item.added", |json| {
         json.field_number("output_index", index)
@@ -98,8 +101,8 @@ fn item(emit: &mut Emitter, index: u64, raw: &RawValue) {
             .field_number("output_index", index);
     };
     match item.kind() {
-        "message" => message_parts(emit, &refer, item.content),
-        "reasoning" => summary_parts(emit, &refer, item.summary),
+        "message" => message_parts(emit, &refer, item.content)?,
+        "reasoning" => summary_parts(emit, &refer, item.summary)?,
         "function_call" => whole(
             emit,
             &refer,
@@ -120,6 +123,7 @@ fn item(emit: &mut Emitter, index: u64, raw: &RawValue) {
         json.field_number("output_index", index)
             .field_raw("item", raw.get());
     });
+    Some(())
 }
 
 /// One delta and one `done` with all of a text.
@@ -141,8 +145,12 @@ fn whole(
     }
 }
 
-fn message_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), content: Option<&RawValue>) {
-    for (n, part) in content.into_iter().flat_map(parts_of).enumerate() {
+fn message_parts(
+    emit: &mut Emitter,
+    refer: &impl Fn(&mut JsonWriter),
+    content: Option<&RawValue>,
+) -> Option<()> {
+    for (n, part) in parts_of(content)?.into_iter().enumerate() {
         let (kind, text) = match part.refusal.filter(|_| part.text.is_none()) {
             Some(refusal) => ("refusal", Some(refusal)),
             None => ("text", part.text),
@@ -199,10 +207,15 @@ fn message_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), content: 
             );
         });
     }
+    Some(())
 }
 
-fn summary_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), summary: Option<&RawValue>) {
-    for (n, part) in summary.into_iter().flat_map(parts_of).enumerate() {
+fn summary_parts(
+    emit: &mut Emitter,
+    refer: &impl Fn(&mut JsonWriter),
+    summary: Option<&RawValue>,
+) -> Option<()> {
+    for (n, part) in parts_of(summary)?.into_iter().enumerate() {
         let text = part
             .text
             .and_then(Literal::of)
@@ -241,6 +254,7 @@ fn summary_parts(emit: &mut Emitter, refer: &impl Fn(&mut JsonWriter), summary: 
             |json| write_part(json, &text),
         );
     }
+    Some(())
 }
 
 fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
@@ -248,7 +262,7 @@ fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
         .array("choices")
         .and_then(|choices| choices.first().copied())
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .ok_or_else(|| ReplyError::Unreadable("it has no choice".to_owned()))?;
+        .ok_or_else(|| unreadable("it has no choice"))?;
     let created = answer
         .get("created")
         .and_then(|created| created.get().parse().ok())
@@ -257,20 +271,23 @@ fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
     let mut chunks = ChunkWriter::named(plain(answer.get("id")), created, &model, wants_usage);
     chunks.role(StepKind::Preamble);
     let message = choice.message.unwrap_or_default();
-    chat_texts(&mut chunks, &message, choice.logprobs);
+    chat_texts(&mut chunks, &message, choice.logprobs)
+        .ok_or_else(|| unreadable("its content cannot be read"))?;
     for (index, call) in message.tool_calls.iter().flatten().enumerate() {
         let (name, text) = match (&call.function, &call.custom) {
             (_, Some(custom)) => (custom.name.as_ref(), custom.input),
             (Some(function), None) => (function.name.as_ref(), function.arguments),
             (None, None) => continue,
         };
-        let is_custom = call.custom.is_some();
         let id = call.id.and_then(text_of).unwrap_or_default();
-        chunks.call(index, &id, name.map_or("", |name| &name.0), is_custom);
+        let head = CallHead {
+            index,
+            id: &id,
+            name: name.map_or("", |name| &name.0),
+            is_custom: call.custom.is_some(),
+        };
         let text = text.map(|raw| Literal::of(raw).unwrap_or_else(|| Literal::plain(raw.get())));
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            chunks.arguments(index, &text, is_custom);
-        }
+        chunks.call(&head, &text.unwrap_or_else(|| Literal::plain("")));
     }
     let usage = answer.get("usage").map_or("null", RawValue::get);
     let finish = choice
@@ -281,34 +298,34 @@ fn chat(answer: &Fields<'_>, wants_usage: bool) -> Result<Emitter, ReplyError> {
     Ok(chunks.emit)
 }
 
-fn chat_texts(chunks: &mut ChunkWriter, message: &Message<'_>, logprobs: Option<&RawValue>) {
-    for (name, raw) in [
-        ("reasoning_content", message.reasoning_content),
-        ("reasoning", message.reasoning),
+fn chat_texts(
+    chunks: &mut ChunkWriter,
+    message: &Message<'_>,
+    logprobs: Option<&RawValue>,
+) -> Option<()> {
+    for (name, raw, kind) in [
+        (
+            "reasoning_content",
+            message.reasoning_content,
+            TextKind::Reasoning,
+        ),
+        ("reasoning", message.reasoning, TextKind::Reasoning),
+        ("content", message.content, TextKind::Text),
+        ("refusal", message.refusal, TextKind::Refusal),
     ] {
-        if let Some(text) = raw.and_then(Literal::of).filter(|text| !text.is_empty()) {
-            chunks.text(name, &text, None);
+        let Some(raw) = raw else { continue };
+        for piece in pieces_of(raw, kind)? {
+            let (name, text) = match piece {
+                ContentPiece::Text(text) => (name, text),
+                ContentPiece::Reasoning(text) if kind == TextKind::Reasoning => (name, text),
+                ContentPiece::Reasoning(text) => ("reasoning_content", text),
+                ContentPiece::Refusal(text) => ("refusal", text),
+                ContentPiece::Lost(_) => continue,
+            };
+            let fields = logprobs.filter(|_| name == "content").and_then(fields_of);
+            let logprobs = fields.and_then(|fields| fields.get("content").map(RawValue::get));
+            chunks.text(name, &text, logprobs);
         }
     }
-    if let Some(content) = message
-        .content
-        .map(content_text)
-        .filter(|text| !text.is_empty())
-    {
-        let fields: Fields<'_> = logprobs
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
-        chunks.text(
-            "content",
-            &Literal::plain(&content),
-            fields.get("content").map(RawValue::get),
-        );
-    }
-    if let Some(text) = message
-        .refusal
-        .and_then(Literal::of)
-        .filter(|text| !text.is_empty())
-    {
-        chunks.text("refusal", &text, None);
-    }
+    Some(())
 }

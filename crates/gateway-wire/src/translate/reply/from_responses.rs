@@ -1,15 +1,17 @@
 //! A Responses answer as a Chat completion.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
-use super::read::{ReplyError, read_answer};
+use super::read::{ReplyError, read_answer, unreadable};
 use super::translated::TranslatedReply;
-use crate::json::raw::Literal;
+use crate::json::raw::{Fields, Literal, is_json_object, text_piece};
 use crate::json::write::JsonWriter;
 use crate::responses::{Item, parts_of};
-use crate::stream::{ReplySummary, Terminal};
+use crate::stream::{ReplySummary, StreamFailure, Terminal};
 use crate::translate::chunk_writer::usage_json;
-use crate::translate::failure::read_event;
+use crate::translate::completion::{Completion, CompletionCall};
 use crate::translate::loss_kind::LossKind;
 use crate::translate::losses::Losses;
 use crate::translate::reasoning::ReasoningBlob;
@@ -19,34 +21,64 @@ use crate::usage::{UsageReading, read_usage};
 /// The parts of a chat message, gathered from output items.
 #[derive(Default)]
 struct MessageParts<'a> {
-    text: Vec<Literal<'a>>,
-    refusal: Vec<Literal<'a>>,
+    text: String,
+    has_text: bool,
+    refusal: String,
     reasoning: Vec<Literal<'a>>,
     logprobs: Vec<&'a str>,
-    calls: Vec<Item<'a>>,
+    calls: Vec<CompletionCall<'a>>,
     reasoning_items: Vec<String>,
 }
 
-pub(super) fn translate(plan: &ReplySettings, body: &[u8]) -> Result<TranslatedReply, ReplyError> {
-    let fields = read_answer(body, "output")?;
+pub(super) fn translate(
+    settings: &ReplySettings,
+    body: &[u8],
+) -> Result<TranslatedReply, ReplyError> {
+    let answer = read_answer(body, "output")?;
+    let fields = answer.fields()?;
     if fields.text("status").as_deref() == Some("failed") {
-        return Err(ReplyError::Failed(Box::new(read_event(&fields, body))));
+        return Err(ReplyError::Failed(Box::new(StreamFailure::read(body))));
     }
     let mut losses = Losses::default();
-    let mut gathered = MessageParts::default();
+    let mut parts = MessageParts::default();
     for (index, raw) in fields
         .array("output")
         .unwrap_or_default()
         .into_iter()
         .enumerate()
     {
-        gathered.item(index, raw, &mut losses);
+        parts
+            .item(index, raw, &mut losses)
+            .ok_or_else(|| unreadable(format!("`output[{index}]` cannot be read")))?;
     }
+    let reason = fields
+        .object("incomplete_details")
+        .and_then(|details| details.text("reason"));
+    if reason.is_none() {
+        parts.check_calls()?;
+    }
+    let summary = summary_of(&fields, answer.json(), reason.as_deref());
+    let finish = match reason.as_deref() {
+        Some("content_filter") => "content_filter",
+        Some(_) => "length",
+        None if parts.calls.is_empty() => "stop",
+        None => "tool_calls",
+    };
+    let reasoning = parts.kept_reasoning();
+    Ok(TranslatedReply {
+        body: parts.completion(settings, &summary, finish).into_json(),
+        losses: losses.into_vec(),
+        summary,
+        reasoning,
+    })
+}
+
+fn summary_of(fields: &Fields<'_>, answer: &str, reason: Option<&str>) -> ReplySummary {
     let text = |name: &str| {
         fields
             .text(name)
             .filter(|text| !text.is_empty())
-            .map(std::borrow::Cow::into_owned)
+            .map(Cow::into_owned)
     };
     let mut summary = ReplySummary {
         response_id: text("id"),
@@ -56,175 +88,144 @@ pub(super) fn translate(plan: &ReplySettings, body: &[u8]) -> Result<TranslatedR
         ..ReplySummary::default()
     };
     if let Some(usage) = fields.get("usage") {
-        let reading = read_usage(usage.get().as_bytes());
-        summary.usage = reading.usage;
-        summary.provider_cost_nanos = reading.cost_nanos;
+        summary.note_usage(&read_usage(usage.get().as_bytes()));
     }
-    let reason = fields
-        .object("incomplete_details")
-        .and_then(|details| details.text("reason"));
-    let finish = match reason.as_deref() {
-        Some("content_filter") => "content_filter",
-        Some(_) => "length",
-        None if gathered.calls.is_empty() => "stop",
-        None => "tool_calls",
-    };
-    summary.terminal = Some(match &reason {
+    summary.hosted_tools.note_response(answer.as_bytes());
+    summary.end_with(match reason {
         Some(reason) => Terminal::Incomplete {
-            reason: Some(reason.clone().into_owned()),
+            reason: Some(reason.to_owned()),
         },
         None => Terminal::Completed,
     });
-    let body = gathered.write(plan, &summary, finish);
-    let blob = ReasoningBlob {
-        items: gathered.reasoning_items,
-        ..ReasoningBlob::default()
-    };
-    let ids = gathered
-        .calls
-        .iter()
-        .filter_map(|call| call.call_id.as_ref())
-        .map(|id| id.0.to_string());
-    let reasoning = if blob.is_empty() {
-        Vec::new()
-    } else {
-        ids.map(|id| (id, blob.clone())).collect()
-    };
-    Ok(TranslatedReply {
-        body,
-        losses: losses.into_vec(),
-        summary,
-        reasoning,
-    })
+    summary
 }
 
 impl<'a> MessageParts<'a> {
-    fn item(&mut self, index: usize, raw: &'a RawValue, losses: &mut Losses) {
+    /// Takes an item; `None` when it cannot be read.
+    fn item(&mut self, index: usize, raw: &'a RawValue, losses: &mut Losses) -> Option<()> {
         let path = format!("output[{index}]");
-        let Ok(item) = serde_json::from_str::<Item<'a>>(raw.get()) else {
-            losses.keep(LossKind::UnknownItem, path);
-            return;
-        };
+        let item = Item::read(raw)?;
         match item.kind() {
-            "message" => {
-                for part in item.content.into_iter().flat_map(parts_of) {
-                    if part
-                        .annotations
-                        .is_some_and(|annotations| annotations.get() != "[]")
-                    {
-                        losses.keep(LossKind::Annotation, format!("{path}.content"));
-                    }
-                    self.text.extend(part.text.and_then(Literal::of));
-                    self.refusal.extend(part.refusal.and_then(Literal::of));
-                    let logprobs = part.logprobs.map_or("[]", RawValue::get);
-                    self.logprobs.extend(
-                        logprobs
-                            .strip_prefix('[')
-                            .and_then(|text| text.strip_suffix(']'))
-                            .filter(|text| !text.is_empty()),
-                    );
-                }
-            }
+            "message" => return self.message(&item, &path, losses),
             "reasoning" => {
                 if item.encrypted_content.is_some() {
                     self.reasoning_items.push(raw.get().to_owned());
                 }
-                let parts = item
-                    .summary
-                    .into_iter()
-                    .chain(item.content)
-                    .flat_map(parts_of);
+                let parts = parts_of(item.summary)?.into_iter();
+                let parts = parts.chain(parts_of(item.content)?);
                 self.reasoning
                     .extend(parts.filter_map(|part| part.text.and_then(Literal::of)));
             }
-            "function_call" | "custom_tool_call" => self.calls.push(item),
+            "function_call" | "custom_tool_call" => self.call(item),
             other if other.ends_with("_call") => losses.keep(LossKind::HostedCall, path),
             _ => losses.keep(LossKind::UnknownItem, path),
         }
+        Some(())
     }
 
-    fn write(&self, plan: &ReplySettings, summary: &ReplySummary, finish: &str) -> Vec<u8> {
-        let mut json = JsonWriter::default();
-        json.begin_object()
-            .field_str("id", &plan.id("chatcmpl"))
-            .field_str("object", "chat.completion");
-        json.field_raw("created", &plan.created_at.to_string());
-        json.field_str("model", summary.model.as_deref().unwrap_or(&plan.model));
-        json.key("choices")
-            .begin_array()
-            .begin_object()
-            .field_number("index", 0);
-        json.key("message")
-            .begin_object()
-            .field_str("role", "assistant")
-            .key("content");
-        if self.text.is_empty() {
-            json.raw("null");
-        } else {
-            json.literal(&Literal::join(&self.text, ""));
-        }
-        json.key("refusal");
-        if self.refusal.is_empty() {
-            json.raw("null");
-        } else {
-            json.literal(&Literal::join(&self.refusal, ""));
-        }
-        if !self.reasoning.is_empty() {
-            json.key("reasoning_content")
-                .literal(&Literal::join(&self.reasoning, r"\n\n"));
-        }
-        if !self.calls.is_empty() {
-            json.key("tool_calls").begin_array();
-            for (index, call) in self.calls.iter().enumerate() {
-                write_call(&mut json, index, call);
+    fn message(&mut self, item: &Item<'a>, path: &str, losses: &mut Losses) -> Option<()> {
+        for part in parts_of(item.content)? {
+            if part
+                .annotations
+                .is_some_and(|annotations| annotations.get() != "[]")
+            {
+                losses.keep(LossKind::Annotation, format!("{path}.content"));
             }
-            json.end_array();
-        }
-        json.end_object().key("logprobs");
-        if self.logprobs.is_empty() {
-            json.raw("null");
-        } else {
-            json.begin_object().key("content").begin_array();
-            for elements in &self.logprobs {
-                json.raw(elements);
+            if let Some(text) = part.text {
+                self.has_text = true;
+                self.text.push_str(&text_piece(text)?.decode());
             }
-            json.end_array().end_object();
+            if let Some(refusal) = part.refusal {
+                self.refusal.push_str(&text_piece(refusal)?.decode());
+            }
+            let logprobs = part.logprobs.map_or("[]", RawValue::get);
+            self.logprobs.extend(
+                logprobs
+                    .strip_prefix('[')
+                    .and_then(|text| text.strip_suffix(']'))
+                    .filter(|text| !text.is_empty()),
+            );
         }
-        json.field_str("finish_reason", finish)
-            .end_object()
-            .end_array();
-        if let Some(tier) = &summary.service_tier {
-            json.field_str("service_tier", tier);
+        Some(())
+    }
+
+    fn call(&mut self, item: Item<'a>) {
+        let index = self.calls.len();
+        let is_custom = item.kind() == "custom_tool_call";
+        let arguments = item
+            .arguments
+            .or(item.input)
+            .map_or(Cow::Borrowed(""), |raw| {
+                // An object in place of its text.
+                text_piece(raw).map_or(Cow::Borrowed(raw.get()), Literal::decode)
+            });
+        let id = item.call_id.filter(|id| !id.0.is_empty());
+        self.calls.push(CompletionCall {
+            id: id.map_or_else(|| Cow::Owned(format!("call_{index}")), |id| id.0),
+            name: item.name.map_or(Cow::Borrowed(""), |name| name.0),
+            arguments: if arguments.trim().is_empty() && !is_custom {
+                Cow::Borrowed("{}")
+            } else {
+                arguments
+            },
+            is_custom,
+            extra_content: None,
+        });
+    }
+
+    /// Calls of a complete answer are whole.
+    fn check_calls(&self) -> Result<(), ReplyError> {
+        let is_broken =
+            |call: &CompletionCall<'_>| !call.is_custom && !is_json_object(&call.arguments);
+        match self.calls.iter().find(|call| is_broken(call)) {
+            Some(call) => Err(unreadable(format!(
+                "the arguments of the call of `{}` are not a JSON object",
+                call.name
+            ))),
+            None => Ok(()),
         }
+    }
+
+    fn kept_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
+        let blob = ReasoningBlob {
+            items: std::mem::take(&mut self.reasoning_items),
+            ..ReasoningBlob::default()
+        };
+        if blob.is_empty() {
+            return Vec::new();
+        }
+        let ids = self.calls.iter().map(|call| call.id.to_string());
+        ids.map(|id| (id, blob.clone())).collect()
+    }
+
+    fn completion<'s>(
+        &'s self,
+        settings: &'s ReplySettings,
+        summary: &'s ReplySummary,
+        finish: &'s str,
+    ) -> Completion<'s> {
+        let mut reasoning = JsonWriter::default();
+        reasoning.literal(&Literal::join(&self.reasoning, r"\n\n"));
+        let reasoning = (!self.reasoning.is_empty()).then(|| {
+            let text = String::from_utf8(reasoning.out).unwrap_or_default();
+            ("reasoning_content", text)
+        });
         let usage = match summary.usage {
             UsageReading::Reported(usage) => Some(usage),
             UsageReading::Missing | UsageReading::Refused(_) => None,
         };
-        json.field_raw("usage", &usage_json(usage)).end_object();
-        json.out
+        Completion {
+            id: settings.id("chatcmpl"),
+            created: settings.created_at,
+            model: summary.model.as_deref().unwrap_or(&settings.model),
+            content: self.has_text.then_some(self.text.as_str()),
+            refusal: Some(self.refusal.as_str()).filter(|text| !text.is_empty()),
+            reasoning: reasoning.into_iter().collect(),
+            calls: self.calls.iter().map(CompletionCall::borrowed).collect(),
+            logprobs: self.logprobs.clone(),
+            finish,
+            service_tier: summary.service_tier.as_deref(),
+            usage: Cow::Owned(usage_json(usage)),
+        }
     }
-}
-
-fn write_call(json: &mut JsonWriter, index: usize, call: &Item<'_>) {
-    let is_custom = call.kind() == "custom_tool_call";
-    let (kind, field) = if is_custom {
-        ("custom", "input")
-    } else {
-        ("function", "arguments")
-    };
-    let id = call
-        .call_id
-        .as_ref()
-        .map_or_else(|| format!("call_{index}"), |id| id.0.to_string());
-    json.begin_object()
-        .field_str("id", &id)
-        .field_str("type", kind)
-        .key(kind)
-        .begin_object();
-    json.field_str("name", call.name.as_ref().map_or("", |name| &name.0))
-        .key(field);
-    let text = call.arguments.or(call.input).and_then(Literal::of);
-    json.literal(&text.unwrap_or_else(|| Literal::plain("")))
-        .end_object()
-        .end_object();
 }

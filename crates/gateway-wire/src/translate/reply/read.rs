@@ -1,10 +1,13 @@
 //! Reads a whole answer, out of whatever an upstream wrapped around it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::json::raw::{Fields, fields_of, text_of};
+use crate::json::tolerant;
 use crate::stream::StreamFailure;
-use crate::translate::failure::{own_failure, read_error};
+use crate::translate::failure::{error_event, own_failure};
 
 /// Why an answer with a good status cannot be translated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,40 +30,68 @@ impl ReplyError {
     }
 }
 
-/// The top-level fields of an answer, out of the wrapper that some upstreams put around it.
-pub(super) fn read_answer<'a>(body: &'a [u8], expected: &str) -> Result<Fields<'a>, ReplyError> {
-    let unreadable = |problem: String| ReplyError::Unreadable(problem);
-    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
+pub(super) fn unreadable(problem: impl Into<String>) -> ReplyError {
+    ReplyError::Unreadable(problem.into())
+}
+
+/// A whole answer, as valid JSON.
+pub(super) struct Answer<'a>(Cow<'a, str>);
+
+impl Answer<'_> {
+    pub(super) fn json(&self) -> &str {
+        &self.0
+    }
+
+    /// Its top-level fields.
+    pub(super) fn fields(&self) -> Result<Fields<'_>, ReplyError> {
+        serde_json::from_str(&self.0).map_err(|error| unreadable(error.to_string()))
+    }
+}
+
+/// The answer of a body, out of the wrapper that some upstreams put around it. `expected` is the
+/// member that makes an answer of it.
+pub(super) fn read_answer<'a>(body: &'a [u8], expected: &str) -> Result<Answer<'a>, ReplyError> {
+    let text = valid_json(body)?;
     let raw: &RawValue =
-        serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
-    let Some(fields) = fields_of(raw) else {
-        return Err(if raw.get().contains("\"error\"") {
-            ReplyError::Failed(Box::new(read_error(body, None)))
-        } else {
-            unreadable("it is not an object".to_owned())
-        });
+        serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let fields = fields_of(raw).ok_or_else(|| unreadable("it is not an object"))?;
+    let is_answer =
+        |fields: &Fields<'_>| fields.array(expected).is_some_and(|list| !list.is_empty());
+    if is_answer(&fields) || (expected == "output" && fields.array(expected).is_some()) {
+        return Ok(Answer(text));
+    }
+    let inner = fields
+        .get("data")
+        .filter(|inner| fields_of(inner).is_some_and(|inner| is_answer(&inner)));
+    if let Some(inner) = inner {
+        return Ok(Answer(Cow::Owned(inner.get().to_owned())));
+    }
+    match error_event(text.as_bytes(), None) {
+        Some(failure) => Err(ReplyError::Failed(Box::new(failure))),
+        None => Err(unreadable(format!("it has no `{expected}`"))),
+    }
+}
+
+/// The body, with what has one reading only put right.
+fn valid_json(body: &[u8]) -> Result<Cow<'_, str>, ReplyError> {
+    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
+    let error = match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) if raw.get().starts_with('{') => return Ok(Cow::Borrowed(text)),
+        Ok(_) => None,
+        Err(error) => Some(error),
     };
-    if fields.get(expected).is_some() {
-        return Ok(fields);
+    match tolerant::objects(body).map(|objects| <[String; 1]>::try_from(objects)) {
+        Some(Ok([only])) => Ok(Cow::Owned(only)),
+        Some(Err(_)) | None => Err(error.map_or_else(
+            || unreadable("it is not an object"),
+            |error| unreadable(error.to_string()),
+        )),
     }
-    if let Some(inner) = fields
-        .object("data")
-        .filter(|inner| inner.get(expected).is_some())
-    {
-        return Ok(inner);
-    }
-    if fields.get("error").is_some()
-        || fields.get("detail").is_some()
-        || fields.get("message").is_some()
-    {
-        return Err(ReplyError::Failed(Box::new(read_error(body, None))));
-    }
-    Err(unreadable(format!("it has no `{expected}`")))
 }
 
 /// The text of a raw string, or nothing.
 pub(super) fn plain(raw: Option<&RawValue>) -> String {
     raw.and_then(text_of)
-        .map(std::borrow::Cow::into_owned)
+        .map(Cow::into_owned)
         .unwrap_or_default()
 }

@@ -2,31 +2,29 @@
 //! without its call.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
-use crate::chat::{ContentPart, Message, ToolCall};
-use crate::dialect::Dialect;
-use crate::json::raw::{Literal, fields_of, text_of};
+use super::content::{ContentWriter, write_text};
+use super::tool_messages::ToolMessages;
+use crate::chat::{Message, ToolCall};
+use crate::json::raw::{Literal, text_of};
 use crate::json::write::JsonWriter;
+use crate::translate::call_ids::{MAX_RESPONSES_ID, short_call_id};
+use crate::translate::chat_content::{ContentPiece, TextKind, pieces_of};
 use crate::translate::context::TranslationContext;
 use crate::translate::error::TranslateError;
 use crate::translate::loss_kind::LossKind;
 use crate::translate::losses::Losses;
+use crate::translate::placeholders::{NO_OUTPUT, ORPHAN_OUTPUT};
 
-/// Said to the model where a call never got an output.
-const NO_OUTPUT: &str = "No output was recorded for this call.";
+/// Why the old form of tools is refused: its answers would have to come in the old form too.
+pub(super) const OLD_FUNCTIONS: &str =
+    "`functions` and `function_call` are the old form of tools; send `tools` and `tool_choice`";
 
 /// The messages of a request.
 pub(super) struct Messages<'a> {
     list: Vec<Message<'a>>,
-}
-
-/// Where the tool messages of each call stand.
-#[derive(Default)]
-struct ToolMessages<'a> {
-    waiting: HashMap<Cow<'a, str>, VecDeque<usize>>,
 }
 
 impl<'a> Messages<'a> {
@@ -49,209 +47,298 @@ impl<'a> Messages<'a> {
             .iter()
             .take(lead)
             .filter_map(|message| message.content)
-            .flat_map(texts)
+            .filter_map(|content| pieces_of(content, TextKind::Text))
+            .flatten()
+            .filter_map(|piece| match piece {
+                ContentPiece::Text(text) => Some(text),
+                ContentPiece::Reasoning(_) | ContentPiece::Refusal(_) | ContentPiece::Lost(_) => {
+                    None
+                }
+            })
             .collect();
         Literal::join(&texts, r"\n\n")
     }
 
-    /// Writes `"input":[…]`, without the first `lead` messages.
+    /// Writes `"input":[…`, without the first `lead` messages. The array stays open.
     pub(super) fn write(
         &self,
         json: &mut JsonWriter,
         lead: usize,
-        settings: &TranslationContext<'_>,
+        context: &TranslationContext<'_>,
         losses: &mut Losses,
     ) -> Result<(), TranslateError> {
-        let mut outputs = self.outputs(lead);
-        let claimed = self.claimed(lead, &outputs);
+        let mut writer = ItemWriter {
+            outputs: ToolMessages::new(&self.list, lead),
+            messages: &self.list,
+            context,
+            losses,
+        };
         json.key("input").begin_array();
         for (index, message) in self.list.iter().enumerate().skip(lead) {
-            let path = format!("messages[{index}]");
-            match role(message) {
-                "assistant" => {
-                    self.write_assistant(json, message, &path, &mut outputs, settings, losses)?;
-                }
-                "tool" => {
-                    if !claimed.contains(&index) {
-                        losses.note(LossKind::OrphanOutput, path.clone())?;
-                        open_message(json, "user");
-                        json.begin_object().field_str("type", "input_text");
-                        json.field_str("text", "Output of an earlier tool call:")
-                            .end_object();
-                        write_input(
-                            json,
-                            &format!("{path}.content"),
-                            message.content,
-                            settings.dialect,
-                            losses,
-                        )?;
-                        json.end_array().end_object();
-                    }
-                }
-                role @ ("user" | "system" | "developer") => {
-                    if message.name.is_some() {
-                        losses.note(LossKind::Parameter, format!("{path}.name"))?;
-                    }
-                    let role = if role == "system" && !settings.dialect.system_in_input {
-                        "developer"
-                    } else {
-                        role
-                    };
-                    open_message(json, role);
-                    write_input(
-                        json,
-                        &format!("{path}.content"),
-                        message.content,
-                        settings.dialect,
-                        losses,
-                    )?;
-                    json.end_array().end_object();
-                }
-                other => {
-                    return Err(TranslateError::malformed(
-                        format!("{path}.role"),
-                        format!("unknown role `{other}`"),
-                    ));
-                }
-            }
+            writer.message(json, index, message)?;
         }
-        json.end_array();
+        Ok(())
+    }
+}
+
+/// Writes a message of the gateway's own.
+pub(super) fn write_reminder(json: &mut JsonWriter, text: &str) {
+    open_message(json, "developer");
+    write_text(json, &Literal::plain(text));
+    json.end_array().end_object();
+}
+
+/// Writes the items of one request.
+struct ItemWriter<'w, 'a> {
+    outputs: ToolMessages<'a>,
+    messages: &'w [Message<'a>],
+    context: &'w TranslationContext<'w>,
+    losses: &'w mut Losses,
+}
+
+impl<'a> ItemWriter<'_, 'a> {
+    fn message(
+        &mut self,
+        json: &mut JsonWriter,
+        index: usize,
+        message: &Message<'a>,
+    ) -> Result<(), TranslateError> {
+        let path = format!("messages[{index}]");
+        match role(message) {
+            "assistant" => self.assistant(json, message, &path),
+            "tool" if self.outputs.is_claimed(index) => Ok(()),
+            "tool" => {
+                self.losses.note(LossKind::OrphanOutput, path.clone())?;
+                open_message(json, "user");
+                write_text(json, &Literal::plain(ORPHAN_OUTPUT));
+                self.content(json, &path, message.content)
+            }
+            role @ ("user" | "system" | "developer") => {
+                if message.name.is_some() {
+                    self.losses
+                        .note(LossKind::Parameter, format!("{path}.name"))?;
+                }
+                let role = if role == "system" && !self.context.dialect.system_in_input {
+                    "developer"
+                } else {
+                    role
+                };
+                open_message(json, role);
+                self.content(json, &path, message.content)
+            }
+            other => Err(TranslateError::malformed(
+                format!("{path}.role"),
+                format!("unknown role `{other}`"),
+            )),
+        }
+    }
+
+    /// Writes the rest of a message that was opened.
+    fn content(
+        &mut self,
+        json: &mut JsonWriter,
+        path: &str,
+        content: Option<&RawValue>,
+    ) -> Result<(), TranslateError> {
+        self.parts(json, &format!("{path}.content"), content)?;
+        json.end_array().end_object();
         Ok(())
     }
 
-    fn outputs(&self, lead: usize) -> ToolMessages<'a> {
-        let mut outputs = ToolMessages::default();
-        for (index, message) in self.list.iter().enumerate().skip(lead) {
-            if let ("tool", Some(id)) = (role(message), &message.tool_call_id) {
-                outputs
-                    .waiting
-                    .entry(id.0.clone())
-                    .or_default()
-                    .push_back(index);
-            }
-        }
-        outputs
+    fn parts(
+        &mut self,
+        json: &mut JsonWriter,
+        path: &str,
+        content: Option<&RawValue>,
+    ) -> Result<(), TranslateError> {
+        let mut writer = ContentWriter {
+            dialect: self.context.dialect,
+            losses: self.losses,
+        };
+        writer.write(json, path, content)
     }
 
-    /// The tool messages that some call will take.
-    fn claimed(&self, lead: usize, outputs: &ToolMessages<'a>) -> std::collections::HashSet<usize> {
-        let mut calls: HashMap<Cow<'a, str>, usize> = HashMap::new();
-        for message in self
-            .list
-            .iter()
-            .skip(lead)
-            .filter(|message| role(message) == "assistant")
-        {
-            for call in message.tool_calls.iter().flatten() {
-                if let Some(id) = call.id.and_then(text_of) {
-                    *calls.entry(id).or_default() += 1;
-                }
-            }
-        }
-        calls
-            .iter()
-            .filter_map(|(id, count)| {
-                outputs
-                    .waiting
-                    .get(id)
-                    .map(|places| places.iter().take(*count))
-            })
-            .flatten()
-            .copied()
-            .collect()
-    }
-
-    fn write_assistant(
-        &self,
+    fn assistant(
+        &mut self,
         json: &mut JsonWriter,
         message: &Message<'a>,
         path: &str,
-        outputs: &mut ToolMessages<'a>,
-        settings: &TranslationContext<'_>,
-        losses: &mut Losses,
     ) -> Result<(), TranslateError> {
         if message.function_call.is_some() {
             return Err(TranslateError::unsupported(
                 format!("{path}.function_call"),
-                super::params::OLD_FUNCTIONS,
+                OLD_FUNCTIONS,
             ));
         }
         if message.audio.is_some() {
-            losses.note(LossKind::Audio, format!("{path}.audio"))?;
+            self.losses.note(LossKind::Audio, format!("{path}.audio"))?;
         }
         let calls = message.tool_calls.as_deref().unwrap_or_default();
-        write_reasoning(json, message, calls, path, settings, losses)?;
-        let texts = message.content.map(texts).unwrap_or_default();
-        let refusal = message.refusal.and_then(Literal::of);
-        if !texts.is_empty() || refusal.is_some() {
-            open_message(json, "assistant");
-            for text in &texts {
-                json.begin_object()
-                    .field_str("type", "output_text")
-                    .key("text")
-                    .literal(text)
-                    .end_object();
-            }
-            if let Some(refusal) = refusal {
-                json.begin_object()
-                    .field_str("type", "refusal")
-                    .key("refusal")
-                    .literal(&refusal)
-                    .end_object();
-            }
-            json.end_array().end_object();
-        }
-        let mut ids = Vec::with_capacity(calls.len());
+        self.reasoning(json, message, calls, path)?;
+        self.assistant_text(json, message, path)?;
+        let mut written = Vec::with_capacity(calls.len());
         for (n, call) in calls.iter().enumerate() {
             let path = format!("{path}.tool_calls[{n}]");
             let id = call.id.and_then(text_of).filter(|id| !id.is_empty());
             let id = id.unwrap_or_else(|| Cow::Owned(path.replace(['[', ']', '.'], "_")));
-            if !write_call(json, call, &id) {
+            if !write_call(json, call, &short_call_id(&id, MAX_RESPONSES_ID)) {
                 return Err(TranslateError::malformed(
                     path,
                     "a call needs `function` or `custom` with a name",
                 ));
             }
-            ids.push((id, call.custom.is_some(), path));
+            written.push((id, call.custom.is_some(), path));
         }
-        for (id, is_custom, path) in ids {
-            let kind = if is_custom {
-                "custom_tool_call_output"
-            } else {
-                "function_call_output"
+        for (id, is_custom, path) in written {
+            self.output(json, &id, is_custom, path)?;
+        }
+        Ok(())
+    }
+
+    /// Text and refusal of an assistant message: a string where there is nothing else, the one form
+    /// of an earlier answer that needs no id of an upstream.
+    fn assistant_text(
+        &mut self,
+        json: &mut JsonWriter,
+        message: &Message<'a>,
+        path: &str,
+    ) -> Result<(), TranslateError> {
+        let (mut texts, mut refusals) = (Vec::new(), Vec::new());
+        for (raw, kind) in [
+            (message.content, TextKind::Text),
+            (message.refusal, TextKind::Refusal),
+        ] {
+            let Some(raw) = raw else { continue };
+            let Some(pieces) = pieces_of(raw, kind) else {
+                let path = format!("{path}.content");
+                return Err(TranslateError::malformed(path, "its text cannot be read"));
             };
+            for piece in pieces {
+                match piece {
+                    ContentPiece::Text(text) => texts.push(text),
+                    ContentPiece::Refusal(text) => refusals.push(text),
+                    ContentPiece::Reasoning(_) => self
+                        .losses
+                        .note(LossKind::Reasoning, format!("{path}.content"))?,
+                    ContentPiece::Lost(loss) => {
+                        self.losses.note(loss, format!("{path}.content"))?;
+                    }
+                }
+            }
+        }
+        if texts.is_empty() && refusals.is_empty() {
+            return Ok(());
+        }
+        json.begin_object()
+            .field_str("type", "message")
+            .field_str("role", "assistant")
+            .key("content");
+        if refusals.is_empty() {
+            json.literal(&Literal::join(&texts, r"\n\n")).end_object();
+            return Ok(());
+        }
+        json.begin_array();
+        for text in &texts {
             json.begin_object()
-                .field_str("type", kind)
-                .field_str("call_id", &id)
-                .key("output");
-            let place = outputs.waiting.get_mut(&id).and_then(VecDeque::pop_front);
-            if let Some(output) = place.and_then(|place| self.list.get(place)) {
-                write_output(json, output.content, &path, settings.dialect, losses)?;
-            } else {
-                losses.note(LossKind::MissingOutput, path)?;
+                .field_str("type", "output_text")
+                .key("text")
+                .literal(text)
+                .field_raw("annotations", "[]")
+                .end_object();
+        }
+        for refusal in &refusals {
+            json.begin_object()
+                .field_str("type", "refusal")
+                .key("refusal")
+                .literal(refusal)
+                .end_object();
+        }
+        json.end_array().end_object();
+        Ok(())
+    }
+
+    /// Reasoning items that came with the message's calls; text alone is nothing that a Responses
+    /// upstream accepts back.
+    fn reasoning(
+        &mut self,
+        json: &mut JsonWriter,
+        message: &Message<'_>,
+        calls: &[ToolCall<'_>],
+        path: &str,
+    ) -> Result<(), TranslateError> {
+        let kept = calls
+            .iter()
+            .filter_map(|call| call.id.and_then(text_of))
+            .find_map(|id| self.context.reasoning.find(&id));
+        let items = kept
+            .as_ref()
+            .map(|blob| blob.items.as_slice())
+            .unwrap_or_default();
+        for item in items {
+            json.raw(item);
+        }
+        if items.is_empty() && (message.reasoning_content.is_some() || message.reasoning.is_some())
+        {
+            self.losses.note(LossKind::Reasoning, path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the output of a call.
+    fn output(
+        &mut self,
+        json: &mut JsonWriter,
+        id: &str,
+        is_custom: bool,
+        path: String,
+    ) -> Result<(), TranslateError> {
+        let kind = if is_custom {
+            "custom_tool_call_output"
+        } else {
+            "function_call_output"
+        };
+        json.begin_object()
+            .field_str("type", kind)
+            .field_str("call_id", &short_call_id(id, MAX_RESPONSES_ID))
+            .key("output");
+        let place = self.outputs.take(id);
+        match place.and_then(|place| self.messages.get(place)) {
+            Some(output) => self.output_content(json, output.content, &path)?,
+            None => {
+                self.losses.note(LossKind::MissingOutput, path)?;
                 json.string(NO_OUTPUT);
             }
-            json.end_object();
+        }
+        json.end_object();
+        Ok(())
+    }
+
+    fn output_content(
+        &mut self,
+        json: &mut JsonWriter,
+        content: Option<&RawValue>,
+        path: &str,
+    ) -> Result<(), TranslateError> {
+        match content {
+            Some(content) if content.get().starts_with('[') => {
+                json.begin_array();
+                self.parts(json, path, Some(content))?;
+                json.end_array();
+            }
+            Some(content) => {
+                let text = Literal::of(content).unwrap_or_else(|| Literal::plain(content.get()));
+                json.literal(&text);
+            }
+            None => {
+                json.string("");
+            }
         }
         Ok(())
     }
 }
 
-fn role<'m>(message: &'m Message<'_>) -> &'m str {
+pub(super) fn role<'m>(message: &'m Message<'_>) -> &'m str {
     message.role.as_ref().map_or("", |role| &role.0)
-}
-
-/// The texts of a string or of an array of parts.
-fn texts(content: &RawValue) -> Vec<Literal<'_>> {
-    if let Some(text) = Literal::of(content) {
-        return if text.is_empty() { vec![] } else { vec![text] };
-    }
-    let parts: Vec<ContentPart<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
-    parts
-        .into_iter()
-        .filter_map(|part| part.text.or(part.refusal).and_then(Literal::of))
-        .filter(|text| !text.is_empty())
-        .collect()
 }
 
 fn open_message(json: &mut JsonWriter, role: &str) {
@@ -260,33 +347,6 @@ fn open_message(json: &mut JsonWriter, role: &str) {
         .field_str("role", role)
         .key("content")
         .begin_array();
-}
-
-/// Reasoning items that came with the message's calls; text alone is nothing that a Responses
-/// upstream takes back.
-fn write_reasoning(
-    json: &mut JsonWriter,
-    message: &Message<'_>,
-    calls: &[ToolCall<'_>],
-    path: &str,
-    settings: &TranslationContext<'_>,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    let kept = calls
-        .iter()
-        .filter_map(|call| call.id.and_then(text_of))
-        .find_map(|id| settings.reasoning.find(&id));
-    let items = kept
-        .as_ref()
-        .map(|blob| blob.items.as_slice())
-        .unwrap_or_default();
-    for item in items {
-        json.raw(item);
-    }
-    if items.is_empty() && (message.reasoning_content.is_some() || message.reasoning.is_some()) {
-        losses.note(LossKind::Reasoning, path)?;
-    }
-    Ok(())
 }
 
 /// Writes one call item. False when it names no tool.
@@ -328,115 +388,4 @@ fn write_call(json: &mut JsonWriter, call: &ToolCall<'_>, id: &str) -> bool {
     };
     json.end_object();
     true
-}
-
-fn write_output(
-    json: &mut JsonWriter,
-    content: Option<&RawValue>,
-    path: &str,
-    dialect: &Dialect,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    match content {
-        Some(content) if content.get().starts_with('[') => {
-            json.begin_array();
-            write_input(json, path, Some(content), dialect, losses)?;
-            json.end_array();
-        }
-        Some(content) => {
-            json.literal(&Literal::of(content).unwrap_or_else(|| Literal::plain(content.get())));
-        }
-        None => {
-            json.string("");
-        }
-    }
-    Ok(())
-}
-
-/// Writes content as input parts, without the brackets.
-fn write_input(
-    json: &mut JsonWriter,
-    path: &str,
-    content: Option<&RawValue>,
-    dialect: &Dialect,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    let Some(content) = content else {
-        return Ok(());
-    };
-    if let Some(text) = Literal::of(content) {
-        json.begin_object()
-            .field_str("type", "input_text")
-            .key("text")
-            .literal(&text)
-            .end_object();
-        return Ok(());
-    }
-    let parts: Vec<ContentPart<'_>> = serde_json::from_str(content.get())
-        .map_err(|error| TranslateError::malformed(path, error.to_string()))?;
-    for (n, part) in parts.iter().enumerate() {
-        write_part(json, &format!("{path}[{n}]"), part, dialect, losses)?;
-    }
-    Ok(())
-}
-
-fn write_part(
-    json: &mut JsonWriter,
-    path: &str,
-    part: &ContentPart<'_>,
-    dialect: &Dialect,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    match part.kind.as_ref().map_or("", |kind| &kind.0) {
-        "image_url" => {
-            let object = part.image_url.and_then(fields_of);
-            let url = part
-                .image_url
-                .and_then(Literal::of)
-                .or_else(|| object.as_ref()?.literal("url"));
-            let Some(url) = url.filter(|_| dialect.images) else {
-                return losses.note(LossKind::Image, path);
-            };
-            json.begin_object()
-                .field_str("type", "input_image")
-                .key("image_url")
-                .literal(&url);
-            if let Some(detail) = object.and_then(|object| object.literal("detail")) {
-                json.key("detail").literal(&detail);
-            }
-            json.end_object();
-        }
-        "file" => {
-            let Some(file) = part.file.and_then(fields_of).filter(|_| dialect.files) else {
-                return losses.note(LossKind::File, path);
-            };
-            json.begin_object().field_str("type", "input_file");
-            for name in ["file_data", "filename", "file_id"] {
-                if let Some(value) = file.get(name) {
-                    json.field_raw(name, value.get());
-                }
-            }
-            json.end_object();
-        }
-        "input_audio" => {
-            let Some(audio) = part.input_audio.filter(|_| dialect.audio) else {
-                return losses.note(LossKind::Audio, path);
-            };
-            json.begin_object()
-                .field_str("type", "input_audio")
-                .field_raw("input_audio", audio.get())
-                .end_object();
-        }
-        "text" | "refusal" | "" => {
-            if let Some(text) = part.text.or(part.refusal).and_then(Literal::of) {
-                json.begin_object()
-                    .field_str("type", "input_text")
-                    .key("text")
-                    .literal(&text)
-                    .end_object();
-            }
-        }
-        _ => losses.note(LossKind::UnknownContent, path)?,
-    }
-    Ok(())
 }

@@ -1,29 +1,57 @@
-//! The response object and the items of a translated answer, as JSON.
+//! The response object of a translated answer, whole as its schema has it.
 
-use super::super::failure::public_code;
-use super::super::reply_settings::ReplySettings;
 use crate::json::write::JsonWriter;
-use crate::stream::StreamFailure;
-use crate::usage::Usage;
+use crate::stream::{ReplySummary, StreamFailure};
+use crate::translate::failure::public_code;
+use crate::translate::reply_settings::ReplySettings;
+use crate::usage::{Usage, UsageReading};
 
 /// What a response object says besides its output.
-pub(super) struct Response<'a> {
-    pub(super) plan: &'a ReplySettings,
-    pub(super) model: &'a str,
-    pub(super) service_tier: Option<&'a str>,
+pub(super) struct ResponseObject<'a> {
+    settings: &'a ReplySettings,
+    model: &'a str,
+    service_tier: Option<&'a str>,
     pub(super) status: &'static str,
     pub(super) usage: Option<Usage>,
     pub(super) error: Option<&'a StreamFailure>,
     pub(super) incomplete: Option<&'static str>,
 }
 
-impl Response<'_> {
+impl<'a> ResponseObject<'a> {
+    /// The response object as it is now.
+    pub(super) fn new(
+        settings: &'a ReplySettings,
+        summary: &'a ReplySummary,
+        status: &'static str,
+    ) -> Self {
+        Self {
+            settings,
+            model: summary.model.as_deref().unwrap_or(&settings.model),
+            service_tier: summary.service_tier.as_deref(),
+            status,
+            usage: match summary.usage {
+                UsageReading::Reported(usage) => Some(usage),
+                UsageReading::Missing | UsageReading::Refused(_) => None,
+            },
+            error: None,
+            incomplete: None,
+        }
+    }
+
     /// Writes the object; `output` holds finished items.
     pub(super) fn write(&self, json: &mut JsonWriter, output: &[Vec<u8>]) {
+        let settings = self.settings;
         json.begin_object();
-        json.field_str("id", &self.plan.id("resp"))
+        json.field_str("id", &settings.id("resp"))
             .field_str("object", "response");
-        json.field_raw("created_at", &self.plan.created_at.to_string());
+        json.field_raw("created_at", &settings.created_at.to_string());
+        json.key("completed_at");
+        if self.status == "completed" {
+            let completed_at = settings.completed_at.max(settings.created_at);
+            json.raw(&completed_at.to_string());
+        } else {
+            json.raw("null");
+        }
         json.field_str("status", self.status).key("error");
         match self.error {
             Some(failure) => {
@@ -43,28 +71,13 @@ impl Response<'_> {
             Some(reason) => json.begin_object().field_str("reason", reason).end_object(),
             None => json.raw("null"),
         };
-        for name in ["instructions", "max_output_tokens"] {
-            json.field_raw(name, "null");
-        }
         json.field_str("model", self.model);
         write_output(json, output);
-        json.field_flag("parallel_tool_calls", self.plan.parallel);
-        json.field_raw("previous_response_id", "null");
-        json.field_raw("reasoning", r#"{"effort":null,"summary":null}"#);
-        if let Some(tier) = self.service_tier {
-            json.field_str("service_tier", tier);
-        }
-        json.field_flag("store", false)
-            .field_raw("temperature", "null");
-        json.field_raw("text", r#"{"format":{"type":"text"}}"#)
-            .field_str("tool_choice", "auto");
-        json.field_raw("tools", "[]")
-            .field_raw("top_p", "null")
-            .field_str("truncation", "disabled");
+        json.members(&settings.echo);
+        let tier = self.service_tier.unwrap_or("default");
+        json.field_str("service_tier", tier);
         write_usage(json, self.usage);
-        json.field_raw("user", "null")
-            .field_raw("metadata", "{}")
-            .end_object();
+        json.end_object();
     }
 }
 
@@ -88,12 +101,10 @@ pub(super) fn write_usage(json: &mut JsonWriter, usage: Option<Usage>) {
         .field_number("input_tokens", usage.input());
     json.key("input_tokens_details")
         .begin_object()
-        .field_number("cached_tokens", usage.cached_input());
-    if usage.cache_write() > 0 {
-        json.field_number("cache_write_tokens", usage.cache_write());
-    }
-    json.end_object()
-        .field_number("output_tokens", usage.output());
+        .field_number("cached_tokens", usage.cached_input())
+        .field_number("cache_write_tokens", usage.cache_write())
+        .end_object();
+    json.field_number("output_tokens", usage.output());
     json.key("output_tokens_details")
         .begin_object()
         .field_number("reasoning_tokens", usage.reasoning())

@@ -4,35 +4,23 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::error::TranslateError;
-use super::loss_kind::LossKind;
-use super::losses::Losses;
-use super::tool_declarations::Tools;
-use crate::dialect::{
-    Dialect, EffortField, MaxTokensField, ParallelCalls, ResponseFormat, Thinking, ToolChoice,
-};
-use crate::json::raw::{Fields, Literal, array_of, fields_of, text_of};
+use crate::dialect::{Dialect, EffortField, MaxTokensField, ResponseFormat, Thinking};
+use crate::json::raw::{Fields, Literal, text_of};
 use crate::json::write::JsonWriter;
+use crate::translate::error::TranslateError;
+use crate::translate::loss_kind::LossKind;
+use crate::translate::losses::Losses;
+use crate::translate::parameters::{note_unknown, write_shared};
 
-/// Fields that are read elsewhere, or that mean nothing to another upstream: names, caches,
-/// bookkeeping of the client.
-const SILENT: &[&str] = &[
-    "model",
+/// Fields of a Responses request that are read elsewhere, or that mean nothing to another upstream:
+/// names, caches, bookkeeping of the client.
+const OWN: &[&str] = &[
     "input",
     "instructions",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "reasoning",
-    "text",
-    "stream",
-    "stream_options",
     "include",
     "client_metadata",
     "type",
     "generate",
-    "prompt_cache_key",
-    "prompt_cache_retention",
     "prompt_cache_options",
     "access_programs",
     "max_tool_calls",
@@ -40,20 +28,11 @@ const SILENT: &[&str] = &[
     "conversation",
     "prompt",
     "background",
-    "max_output_tokens",
-    "temperature",
-    "top_p",
-    "top_logprobs",
-    "service_tier",
-    "store",
-    "metadata",
-    "safety_identifier",
-    "user",
     "truncation",
 ];
 
 /// Refuses what only the upstream that made it can know.
-pub(crate) fn refuse_stored(fields: &Fields<'_>) -> Result<(), TranslateError> {
+pub(super) fn refuse_stored(fields: &Fields<'_>) -> Result<(), TranslateError> {
     if let Some(id) = fields.text("previous_response_id") {
         return Err(TranslateError::PreviousResponse {
             id: id.into_owned(),
@@ -83,7 +62,7 @@ pub(crate) fn refuse_stored(fields: &Fields<'_>) -> Result<(), TranslateError> {
 }
 
 /// Structured output as instructions, for upstreams that take no schema. Returns the text to say.
-pub(crate) fn schema_as_text(
+pub(super) fn schema_as_text(
     fields: &Fields<'_>,
     dialect: &Dialect,
     losses: &mut Losses,
@@ -112,44 +91,16 @@ pub(crate) fn schema_as_text(
 }
 
 /// Writes what shapes an answer and a summary alike.
-pub(crate) fn write(
+pub(super) fn write(
     json: &mut JsonWriter,
     fields: &Fields<'_>,
     dialect: &Dialect,
     losses: &mut Losses,
 ) -> Result<(), TranslateError> {
     write_limit(json, fields, dialect, losses)?;
-    for (name, is_taken) in [
-        ("temperature", dialect.temperature),
-        ("top_p", dialect.top_p),
-    ] {
-        copy(json, fields, name, is_taken, LossKind::Sampling, losses)?;
-    }
+    write_shared(json, fields, dialect, losses)?;
     write_logprobs(json, fields, dialect, losses)?;
     write_effort(json, fields, dialect, losses)?;
-    let tier_matters = fields
-        .text("service_tier")
-        .is_some_and(|tier| !matches!(&*tier, "auto" | "default"));
-    if tier_matters || dialect.service_tier {
-        copy(
-            json,
-            fields,
-            "service_tier",
-            dialect.service_tier,
-            LossKind::ServiceTier,
-            losses,
-        )?;
-    }
-    for (name, is_taken) in [
-        ("prompt_cache_key", dialect.prompt_cache_key),
-        ("metadata", dialect.metadata),
-        ("safety_identifier", dialect.safety_identifier),
-        ("user", dialect.safety_identifier),
-    ] {
-        if let Some(value) = fields.get(name).filter(|_| is_taken) {
-            json.field_raw(name, value.get());
-        }
-    }
     if fields.flag("store") == Some(true) {
         losses.note(LossKind::Store, "store")?;
     }
@@ -159,30 +110,7 @@ pub(crate) fn write(
     {
         losses.note(LossKind::Parameter, "truncation")?;
     }
-    for (name, value) in &fields.0 {
-        if !SILENT.contains(&&**name) && value.get() != "null" {
-            losses.note(LossKind::Parameter, name.clone().into_owned())?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(
-    json: &mut JsonWriter,
-    fields: &Fields<'_>,
-    name: &str,
-    is_taken: bool,
-    kind: LossKind,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    if let Some(value) = fields.get(name) {
-        if is_taken {
-            json.field_raw(name, value.get());
-        } else {
-            losses.note(kind, name)?;
-        }
-    }
-    Ok(())
+    note_unknown(fields, OWN, losses)
 }
 
 fn write_limit(
@@ -284,7 +212,7 @@ fn write_effort(
 }
 
 /// Writes verbosity and the form of the answer.
-pub(crate) fn write_text(
+pub(super) fn write_text(
     json: &mut JsonWriter,
     fields: &Fields<'_>,
     dialect: &Dialect,
@@ -332,129 +260,4 @@ pub(crate) fn write_text(
         _ => {}
     }
     Ok(())
-}
-
-/// Writes the tools, the choice among them and whether several may be called at once. Nothing where
-/// there are none: several upstreams refuse a choice without tools.
-pub(crate) fn write_tools(
-    json: &mut JsonWriter,
-    fields: &Fields<'_>,
-    tools: &mut Tools,
-    dialect: &Dialect,
-    losses: &mut Losses,
-) -> Result<(), TranslateError> {
-    let choice = read_choice(fields, tools)?;
-    // Offering no tools says `none` to an upstream that takes no choice.
-    let is_none = matches!(&choice, ToolSelection::Mode(mode) if mode == "none");
-    if tools.is_empty() || (is_none && dialect.tool_choice != ToolChoice::Any) {
-        return Ok(());
-    }
-    tools.write(json);
-    let is_auto = matches!(choice, ToolSelection::Mode(ref mode) if mode == "auto");
-    match (dialect.tool_choice, choice) {
-        (ToolChoice::Any, ToolSelection::Mode(mode)) => {
-            json.field_str("tool_choice", &mode);
-        }
-        (ToolChoice::Any, ToolSelection::Tool(name)) => {
-            json.key("tool_choice")
-                .begin_object()
-                .field_str("type", "function");
-            json.key("function")
-                .begin_object()
-                .field_str("name", &name)
-                .end_object()
-                .end_object();
-        }
-        (ToolChoice::AutoOnly, _) if is_auto => {
-            json.field_str("tool_choice", "auto");
-        }
-        (ToolChoice::Omit, _) if is_auto => {}
-        (ToolChoice::AutoOnly | ToolChoice::Omit, _) => {
-            losses.note(LossKind::ToolChoice, "tool_choice")?;
-        }
-    }
-    match dialect.parallel_tool_calls {
-        ParallelCalls::Send => {
-            if let Some(parallel) = fields.flag("parallel_tool_calls") {
-                json.field_flag("parallel_tool_calls", parallel);
-            }
-        }
-        ParallelCalls::Omit => {}
-        ParallelCalls::One => {
-            json.field_flag("parallel_tool_calls", false);
-        }
-    }
-    Ok(())
-}
-
-enum ToolSelection {
-    /// `auto`, `none` or `required`.
-    Mode(String),
-    /// This one, by its Chat name.
-    Tool(String),
-}
-
-fn read_choice(fields: &Fields<'_>, tools: &mut Tools) -> Result<ToolSelection, TranslateError> {
-    let Some(raw) = fields.get("tool_choice") else {
-        return Ok(ToolSelection::Mode("auto".to_owned()));
-    };
-    if let Some(mode) = text_of(raw) {
-        if mode == "required" && tools.is_empty() {
-            return Err(TranslateError::unsupported(
-                "tool_choice",
-                "a call is required, but no tool is left that this endpoint can call",
-            ));
-        }
-        return Ok(ToolSelection::Mode(mode.into_owned()));
-    }
-    let Some(choice) = fields_of(raw) else {
-        return Err(TranslateError::malformed(
-            "tool_choice",
-            "it must be a string or an object",
-        ));
-    };
-    let kind = choice.text("type").unwrap_or_default();
-    if kind == "allowed_tools" {
-        let allowed: Vec<String> = choice
-            .get("tools")
-            .and_then(array_of)
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(fields_of)
-            .filter_map(|tool| chosen(&tool, tools))
-            .collect();
-        tools.keep_only(&allowed);
-        return Ok(ToolSelection::Mode(
-            choice
-                .text("mode")
-                .unwrap_or(Cow::Borrowed("auto"))
-                .into_owned(),
-        ));
-    }
-    match chosen(&choice, tools) {
-        Some(name) => Ok(ToolSelection::Tool(name)),
-        None if tools.dropped(&kind) => Err(TranslateError::unsupported(
-            "tool_choice",
-            "it demands a tool that only its own service runs; choose a model of that service or \
-             leave the choice to the model",
-        )),
-        None => Err(TranslateError::malformed(
-            "tool_choice",
-            "it names a tool that the request does not offer",
-        )),
-    }
-}
-
-/// The Chat name of the tool that a choice means, when it is offered.
-fn chosen(choice: &Fields<'_>, tools: &Tools) -> Option<String> {
-    let kind = choice.text("type").unwrap_or_default();
-    let name = match &*kind {
-        "function" | "custom" => choice.text("name")?,
-        "tool_search" | "local_shell" => kind,
-        _ => return None,
-    };
-    let chat = tools
-        .map
-        .chat_name(choice.text("namespace").as_deref(), &name)?;
-    tools.offers(chat).then(|| chat.to_owned())
 }
