@@ -8,7 +8,7 @@ mod plan;
 mod turn;
 
 pub use claims::ChatgptClaims;
-pub use plan::{Credits, PlanLimit, PlanLimits, PlanWindow, WindowSlot};
+pub use plan::{PlanCredits, PlanLimit, PlanLimits, PlanWindow, WindowSlot};
 pub use turn::{RequestKind, TurnMetadata};
 
 #[cfg(test)]

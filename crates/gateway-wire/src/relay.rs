@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::sse::{EventTooLarge, Go, Piece, Splitter, data_of};
+use crate::sse::{EventTooLarge, Go, SplitEvent, Splitter, data_of};
 use crate::stream::{ReplySummary, Step, StepKind, Terminal};
 use crate::wire_api::WireApi;
 
@@ -45,14 +45,14 @@ pub struct RelaySettings {
 #[derive(Debug)]
 pub struct Relay {
     splitter: Splitter,
-    watch: Watch,
+    watch: WireWatch,
     summary: ReplySummary,
     ends_with_connection: bool,
     is_over: bool,
 }
 
 #[derive(Debug)]
-enum Watch {
+enum WireWatch {
     Responses(ResponsesWatch),
     Chat(ChatWatch),
 }
@@ -64,8 +64,8 @@ impl Relay {
         Self {
             splitter: Splitter::new(settings.max_event),
             watch: match settings.wire {
-                WireApi::Responses => Watch::Responses(ResponsesWatch::new(edits)),
-                WireApi::Chat => Watch::Chat(ChatWatch::new(settings.hide_usage)),
+                WireApi::Responses => WireWatch::Responses(ResponsesWatch::new(edits)),
+                WireApi::Chat => WireWatch::Chat(ChatWatch::new(settings.hide_usage)),
             },
             summary: ReplySummary::default(),
             ends_with_connection: settings.ends_with_connection,
@@ -98,7 +98,7 @@ impl Relay {
         };
         let result = splitter.split(&chunk, |piece| {
             let kind = match piece {
-                Piece::InChunk { range, raw, data } => {
+                SplitEvent::InChunk { range, raw, data } => {
                     let seen = watch.see(raw, data, summary);
                     match seen.rewritten {
                         None => run.extend(seen.kind, range, steps),
@@ -106,7 +106,7 @@ impl Relay {
                     }
                     seen.kind
                 }
-                Piece::Owned(frame) => {
+                SplitEvent::Owned(frame) => {
                     let seen = watch.see(&frame.raw, data_of(&frame.raw), summary);
                     run.interrupt(seen.kind, seen.rewritten.unwrap_or(frame.raw), steps);
                     seen.kind
@@ -150,14 +150,14 @@ impl Relay {
             return;
         }
         let last = match &self.watch {
-            Watch::Chat(chat) => chat.end(&mut self.summary),
-            Watch::Responses(_) if self.ends_with_connection => {
+            WireWatch::Chat(chat) => chat.end(&mut self.summary),
+            WireWatch::Responses(_) if self.ends_with_connection => {
                 let failure = self.summary.pending_error.take();
                 self.summary
                     .end_with(failure.map_or(Terminal::Completed, Terminal::Failed));
                 Some(Bytes::new())
             }
-            Watch::Responses(_) => None,
+            WireWatch::Responses(_) => None,
         };
         if let Some(last) = last {
             self.is_over = true;
@@ -188,7 +188,7 @@ impl Relay {
     }
 }
 
-impl Watch {
+impl WireWatch {
     fn see(
         &mut self,
         raw: &[u8],

@@ -213,7 +213,7 @@ mod tests {
             );
         }
         // What is known of it all the same is kept.
-        let cut = format!("{}}}}}", whole);
+        let cut = format!("{whole}}}");
         assert_eq!(
             read_reply(WireApi::Chat, cut.as_bytes()).usage,
             reported(3, 0, 2)

@@ -100,7 +100,7 @@ enum Start {
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// An event where it was found.
-pub(crate) enum Piece<'a> {
+pub(crate) enum SplitEvent<'a> {
     /// In the chunk, unchanged.
     InChunk {
         range: Range<usize>,
@@ -152,11 +152,11 @@ impl Splitter {
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), EventTooLarge> {
         let split = self.split(&chunk, |piece| {
             out.push(match piece {
-                Piece::InChunk { range, .. } => Frame {
+                SplitEvent::InChunk { range, .. } => Frame {
                     raw: chunk.slice(range),
                     is_repaired: false,
                 },
-                Piece::Owned(frame) => frame,
+                SplitEvent::Owned(frame) => frame,
             });
             Go::On
         });
@@ -197,7 +197,7 @@ impl Splitter {
     pub(crate) fn split(
         &mut self,
         chunk: &Bytes,
-        mut each: impl FnMut(Piece<'_>) -> Go,
+        mut each: impl FnMut(SplitEvent<'_>) -> Go,
     ) -> Result<usize, EventTooLarge> {
         if self.is_broken {
             return Err(EventTooLarge {
@@ -237,7 +237,7 @@ impl Splitter {
                     DataSpan::One(span) => bytes.get(span.clone()).map(Cow::Borrowed),
                     DataSpan::Many => data_of(part),
                 };
-                each(Piece::InChunk {
+                each(SplitEvent::InChunk {
                     range: from..to,
                     raw: part,
                     data,
@@ -251,7 +251,7 @@ impl Splitter {
                     // of the stream.
                     std::mem::take(&mut self.held).freeze()
                 };
-                each(Piece::Owned(self.complete(raw)))
+                each(SplitEvent::Owned(self.complete(raw)))
             };
             from = to;
             if go == Go::Stop {

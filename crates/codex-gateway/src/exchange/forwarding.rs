@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::Settings;
 use crate::identity::caller::{Caller, foreign_credentials};
+use crate::identity::client;
 use crate::upstream::headers::{
     AttemptCredential, LITE_HEADER, apply_credential, remove_client_identity, toward_upstream,
 };
@@ -31,6 +32,11 @@ pub struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
+    /// Whether the client names itself as Codex does.
+    pub fn is_codex(self) -> bool {
+        client::names_itself(&self.parts.headers)
+    }
+
     /// The client's headers, with the credential of this upstream. What Codex says about itself
     /// goes only where the caller's own credential goes, unless the operator wrote
     /// `forward_client_headers`.

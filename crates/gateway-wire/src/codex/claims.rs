@@ -30,7 +30,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 #[derive(Deserialize)]
-struct Payload {
+struct JwtPayload {
     #[serde(rename = "https://api.openai.com/auth")]
     auth: serde_json::Map<String, serde_json::Value>,
 }
@@ -46,7 +46,7 @@ impl ChatgptClaims {
         if parts.next().is_some() {
             return None;
         }
-        let payload: Payload = serde_json::from_slice(&LENIENT.decode(payload).ok()?).ok()?;
+        let payload: JwtPayload = serde_json::from_slice(&LENIENT.decode(payload).ok()?).ok()?;
         let text = |name: &str| {
             payload
                 .auth

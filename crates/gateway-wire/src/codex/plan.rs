@@ -12,7 +12,7 @@ pub struct PlanLimits {
     /// Every limit, by name; at most 16.
     pub limits: Vec<PlanLimit>,
     /// Bought credits.
-    pub credits: Option<Credits>,
+    pub credits: Option<PlanCredits>,
 }
 
 /// One limit.
@@ -51,9 +51,9 @@ crate::words! {
     }
 }
 
-/// Credits bought on top of a plan.
+/// PlanCredits bought on top of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Credits {
+pub struct PlanCredits {
     /// Whether there are any.
     pub has_credits: bool,
     /// Whether they never end.
@@ -114,7 +114,7 @@ impl PlanLimits {
             text(name.to_owned()).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
         };
         if headers.contains_key("x-codex-credits-has-credits") {
-            found.credits = Some(Credits {
+            found.credits = Some(PlanCredits {
                 has_credits: flag("x-codex-credits-has-credits"),
                 unlimited: flag("x-codex-credits-unlimited"),
                 balance: text("x-codex-credits-balance".to_owned()).filter(|text| !text.is_empty()),
@@ -161,7 +161,7 @@ impl PlanLimits {
             .filter(|credits| credits.is_object())
             .map(|credits| {
                 let flag = |name: &str| credits.get(name).and_then(Value::as_bool).unwrap_or(false);
-                Credits {
+                PlanCredits {
                     has_credits: flag("has_credits"),
                     unlimited: flag("unlimited"),
                     balance: text(credits, "balance"),

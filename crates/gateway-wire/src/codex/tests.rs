@@ -198,7 +198,7 @@ fn every_limit_family_is_read_from_headers() {
                     windows: vec![window(WindowSlot::Primary, 1.0)],
                 },
             ],
-            credits: Some(Credits {
+            credits: Some(PlanCredits {
                 has_credits: true,
                 unlimited: false,
                 balance: Some("3.50".to_owned())
@@ -229,7 +229,7 @@ fn a_limit_is_read_from_an_event() {
     assert_eq!(limits.limits[0].windows[0].resets_at, Some(9));
     assert_eq!(
         limits.credits,
-        Some(Credits {
+        Some(PlanCredits {
             has_credits: false,
             unlimited: true,
             balance: None

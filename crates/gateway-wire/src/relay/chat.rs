@@ -7,11 +7,12 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use super::delta::read_delta;
-use super::edit::{Edit, apply, removal};
+use super::edit::{apply, removal};
 use super::observation::Observation;
 use crate::dialect::{Finish, finish_of};
 use crate::json::span::{self, Elements, Members};
 use crate::reply::is_cut;
+use crate::splice::Edit;
 use crate::sse::{event_name, is_done_marker, replace_data};
 use crate::stream::{ReplySummary, StepKind, StreamFailure, Terminal};
 use crate::synthesize::CHAT_DONE;
@@ -164,7 +165,7 @@ fn without_usage(raw: &[u8], data: &[u8]) -> Option<Bytes> {
     if data.get(usage.value.clone()) == Some(b"null") {
         let edit = Edit {
             span: removal(data, 0, &usage),
-            text: String::new(),
+            text: Bytes::new(),
         };
         return Some(replace_data(raw, &apply(data, vec![edit])));
     }

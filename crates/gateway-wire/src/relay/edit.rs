@@ -3,16 +3,11 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use crate::json::span::{self, Member, Members};
-
-/// Text to put in place of a span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Edit {
-    pub(super) span: Range<usize>,
-    pub(super) text: String,
-}
+use crate::splice::Edit;
 
 /// Makes all edits. They must not overlap.
 pub(super) fn apply(data: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
@@ -21,7 +16,7 @@ pub(super) fn apply(data: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     let mut at = 0;
     for edit in edits {
         out.extend_from_slice(data.get(at..edit.span.start).unwrap_or_default());
-        out.extend_from_slice(edit.text.as_bytes());
+        out.extend_from_slice(&edit.text);
         at = edit.span.end;
     }
     out.extend_from_slice(data.get(at..).unwrap_or_default());
@@ -93,7 +88,7 @@ impl HeaderEdits {
             if let Some(start) = open_removal.take() {
                 edits.push(Edit {
                     span: start..member.key.start,
-                    text: String::new(),
+                    text: Bytes::new(),
                 });
             }
             let Some(key) = span::string_at(data, &member.key) else {
@@ -103,7 +98,7 @@ impl HeaderEdits {
                 match kept_before {
                     Some(end) => edits.push(Edit {
                         span: end..member.value.end,
-                        text: String::new(),
+                        text: Bytes::new(),
                     }),
                     None => open_removal = Some(member.key.start),
                 }
@@ -118,7 +113,7 @@ impl HeaderEdits {
             {
                 edits.push(Edit {
                     span: member.value.clone(),
-                    text: span::quote(echo),
+                    text: Bytes::from(span::quote(echo)),
                 });
             }
             kept_before = Some(member.value.end);
@@ -129,7 +124,7 @@ impl HeaderEdits {
                 .map_or(start, |last| last.value.end);
             edits.push(Edit {
                 span: start..end,
-                text: String::new(),
+                text: Bytes::new(),
             });
         }
     }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::delta::string_chars;
-use super::edit::{Edit, HeaderEdits, apply};
+use super::edit::{HeaderEdits, apply};
 use super::observation::Observation;
 use crate::json::span::{self, Members};
+use crate::splice::Edit;
 use crate::sse::{event_name, event_type_bytes, replace_data};
 use crate::stream::{MAX_PLAN_LIMITS, ReplySummary, StepKind, StreamFailure, Terminal};
 use crate::synthesize::UNNAMED_RESPONSE;
@@ -172,7 +173,7 @@ fn end(
                     summary.repairs.usage += 1;
                     edits.push(Edit {
                         span: member.value,
-                        text,
+                        text: Bytes::from(text),
                     });
                 }
             }
@@ -207,20 +208,20 @@ fn id_edit(
     if let Some(span) = bad_id {
         return Some(Edit {
             span,
-            text: id.to_owned(),
+            text: Bytes::from(id.to_owned()),
         });
     }
     let Some(start) = response else {
         if let Some(span) = span::member(data, 0, "response") {
             return Some(Edit {
                 span,
-                text: format!(r#"{{"id":{id}}}"#),
+                text: Bytes::from(format!(r#"{{"id":{id}}}"#)),
             });
         }
         let end = Members::new(data, 0).last()?.value.end;
         return Some(Edit {
             span: end..end,
-            text: format!(r#","response":{{"id":{id}}}"#),
+            text: Bytes::from(format!(r#","response":{{"id":{id}}}"#)),
         });
     };
     let comma = if Members::new(data, start).next().is_some() {
@@ -230,7 +231,7 @@ fn id_edit(
     };
     Some(Edit {
         span: start + 1..start + 1,
-        text: format!(r#""id":{id}{comma}"#),
+        text: Bytes::from(format!(r#""id":{id}{comma}"#)),
     })
 }
 

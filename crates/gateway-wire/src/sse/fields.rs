@@ -35,17 +35,17 @@ pub(super) fn data_value(line: &[u8]) -> Option<&[u8]> {
 
 /// The lines of an event, the blank one included.
 #[derive(Debug, Clone)]
-pub(super) struct Lines<'a> {
+pub(super) struct EventLines<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> EventLines<'a> {
     pub(super) const fn new(raw: &'a [u8]) -> Self {
         Self { rest: raw }
     }
 }
 
-impl<'a> Iterator for Lines<'a> {
+impl<'a> Iterator for EventLines<'a> {
     type Item = Line<'a>;
 
     fn next(&mut self) -> Option<Line<'a>> {
@@ -67,7 +67,7 @@ impl<'a> Iterator for Lines<'a> {
 
 /// The data of an event, lines joined by `\n`; `None` when it has no data field.
 pub(crate) fn data_of(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let mut lines = Lines::new(raw).filter_map(|line| line.field(b"data"));
+    let mut lines = EventLines::new(raw).filter_map(|line| line.field(b"data"));
     let first = lines.next()?;
     let Some(second) = lines.next() else {
         return Some(Cow::Borrowed(first));
@@ -82,7 +82,7 @@ pub(crate) fn data_of(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// The last `event:` field, when it is UTF-8.
 pub(crate) fn event_name(raw: &[u8]) -> Option<&str> {
-    let names = Lines::new(raw).filter_map(|line| line.field(b"event"));
+    let names = EventLines::new(raw).filter_map(|line| line.field(b"event"));
     std::str::from_utf8(names.last()?).ok()
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn event_name(raw: &[u8]) -> Option<&str> {
 pub(crate) fn replace_data(raw: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(raw.len() + data.len());
     let mut is_written = false;
-    for line in Lines::new(raw) {
+    for line in EventLines::new(raw) {
         let Some(old) = line.field(b"data") else {
             out.extend_from_slice(line.text);
             out.extend_from_slice(line.end);
@@ -115,7 +115,7 @@ pub(crate) fn replace_data(raw: &[u8], data: &[u8]) -> Bytes {
 /// All line ends as line feeds.
 pub(super) fn with_line_feeds(raw: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(raw.len());
-    for line in Lines::new(raw) {
+    for line in EventLines::new(raw) {
         out.extend_from_slice(line.text);
         if !line.end.is_empty() {
             out.push(b'\n');

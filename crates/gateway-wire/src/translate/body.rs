@@ -12,7 +12,7 @@ use crate::json::raw::{Fields, Str, array_of};
 use crate::responses::Item;
 
 /// The long field of a request: its history.
-pub(super) trait History<'a>: Deserialize<'a> {
+pub(super) trait HistoryField<'a>: Deserialize<'a> {
     /// Its name in the body.
     const NAME: &'static str;
     /// What one element of it is, to name the one that is wrong.
@@ -26,12 +26,12 @@ pub(super) enum Input<'a> {
     Items(Vec<Item<'a>>),
 }
 
-impl<'a> History<'a> for Input<'a> {
+impl<'a> HistoryField<'a> for Input<'a> {
     const NAME: &'static str = "input";
     type Element = Item<'a>;
 }
 
-impl<'a> History<'a> for Vec<Message<'a>> {
+impl<'a> HistoryField<'a> for Vec<Message<'a>> {
     const NAME: &'static str = "messages";
     type Element = Message<'a>;
 }
@@ -53,7 +53,7 @@ pub(super) struct Body<'a, H> {
     pub(super) history: Option<H>,
 }
 
-impl<'a, H: History<'a>> Body<'a, H> {
+impl<'a, H: HistoryField<'a>> Body<'a, H> {
     /// Reads a body; an error names the place as well as it can.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, TranslateError> {
         let text = read_text(body)?;
@@ -66,7 +66,7 @@ fn read_text(body: &[u8]) -> Result<&str, TranslateError> {
 }
 
 /// Reads once more, slowly, to name what is wrong.
-fn explain<'a, H: History<'a>>(text: &'a str, error: &serde_json::Error) -> TranslateError {
+fn explain<'a, H: HistoryField<'a>>(text: &'a str, error: &serde_json::Error) -> TranslateError {
     let fields: Fields<'a> = match serde_json::from_str(text) {
         Ok(fields) => fields,
         Err(error) => return TranslateError::malformed("body", error.to_string()),
@@ -82,10 +82,10 @@ fn explain<'a, H: History<'a>>(text: &'a str, error: &serde_json::Error) -> Tran
     TranslateError::malformed("body", error.to_string())
 }
 
-impl<'de, H: History<'de>> Deserialize<'de> for Body<'de, H> {
+impl<'de, H: HistoryField<'de>> Deserialize<'de> for Body<'de, H> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct BodyVisitor<H>(PhantomData<H>);
-        impl<'de, H: History<'de>> Visitor<'de> for BodyVisitor<H> {
+        impl<'de, H: HistoryField<'de>> Visitor<'de> for BodyVisitor<H> {
             type Value = Body<'de, H>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")

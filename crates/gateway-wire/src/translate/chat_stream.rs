@@ -30,7 +30,7 @@ use crate::json::tolerant;
 use crate::sse::is_done_marker;
 use crate::stream::{ReplySummary, Step, StepKind, StreamFailure};
 use crate::usage::{extension_usage, read_usage};
-use output::{Calls, EndedCall, OutputWriter};
+use output::{EndedCall, OutputWriter, WriterContext};
 use response_object::ResponseObject;
 
 /// Largest answer that is put together, in bytes of text.
@@ -392,8 +392,8 @@ impl ChatToResponses {
         if self.settings.purpose != ReplyPurpose::Turn {
             return;
         }
-        let (output, mut calls) = self.writer();
-        output.reasoning(text, &mut calls);
+        let (output, mut context) = self.writer();
+        output.reasoning(text, &mut context);
     }
 
     fn text(&mut self, text: &str, logprobs: &str) {
@@ -431,8 +431,8 @@ impl ChatToResponses {
 
     fn write_text(&mut self, text: &str, logprobs: &str) {
         self.count(text);
-        let (output, mut calls) = self.writer();
-        output.text(text, logprobs, &mut calls);
+        let (output, mut context) = self.writer();
+        output.text(text, logprobs, &mut context);
     }
 
     fn call(&mut self, piece: &ToolCall<'_>) {
@@ -446,19 +446,19 @@ impl ChatToResponses {
             self.summary.output_chars += added.unwrap_or_default().chars().count() as u64;
         }
         if self.settings.purpose == ReplyPurpose::Turn {
-            let (output, mut calls) = self.writer();
-            output.call(at, &mut calls);
+            let (output, mut context) = self.writer();
+            output.call(at, &mut context);
         }
     }
 
     /// The output, and what it is written from.
-    fn writer(&mut self) -> (&mut OutputWriter, Calls<'_>) {
-        let calls = Calls {
+    fn writer(&mut self) -> (&mut OutputWriter, WriterContext<'_>) {
+        let context = WriterContext {
             calls: &self.calls,
             settings: &mut self.settings,
             ended: &mut self.ended,
         };
-        (&mut self.output, calls)
+        (&mut self.output, context)
     }
 
     fn count(&mut self, text: &str) {

@@ -6,7 +6,7 @@ mod responses;
 
 use bytes::Bytes;
 
-use super::failure::own_failure;
+use super::failure::truncated;
 use crate::WireApi;
 use crate::sse::{EventTooLarge, Frame, Splitter};
 use crate::stream::{ReplySummary, StreamFailure, Terminal};
@@ -116,11 +116,4 @@ impl StreamCollector {
             CollectedReply::Chat(completion) => completion.take(&data, name, &mut self.summary),
         }
     }
-}
-
-pub(super) fn truncated() -> StreamFailure {
-    own_failure(
-        "upstream_truncated",
-        "the upstream closed the stream before the answer was complete",
-    )
 }

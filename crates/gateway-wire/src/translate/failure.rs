@@ -125,6 +125,22 @@ pub fn error_body(status: u16, body: &[u8]) -> Vec<u8> {
     json.out
 }
 
+/// The upstream closed the connection too early.
+pub(crate) fn truncated() -> StreamFailure {
+    own_failure(
+        "upstream_truncated",
+        "the upstream closed the stream before the answer was complete",
+    )
+}
+
+/// A call that must not be made: what is missing of its arguments may matter most.
+pub(crate) fn broken_call() -> StreamFailure {
+    own_failure(
+        "server_error",
+        "the upstream sent a tool call whose arguments are not a JSON object",
+    )
+}
+
 /// An error that the gateway itself found in a stream.
 pub(crate) fn own_failure(code: &str, message: impl Into<String>) -> StreamFailure {
     StreamFailure {

@@ -25,7 +25,7 @@ use crate::dialect::{Dialect, ReasoningEcho};
 use crate::json::raw::{Literal, array_of, fields_of, is_json_object, text_of};
 use crate::json::write::JsonWriter;
 use crate::responses::Item;
-use contents::{Content, contents, text_parts};
+use contents::{ChatContent, contents, text_parts};
 use units::{AssistantCall, AssistantTurn, HistoryUnit, call_id};
 use writer::MessageWriter;
 
@@ -71,7 +71,7 @@ impl<'a, 'c> History<'a, 'c> {
 
     /// Adds a message of plain text.
     pub(crate) fn say(&mut self, role: Role, text: Literal<'a>) {
-        self.message(role, vec![Content::Text(text)]);
+        self.message(role, vec![ChatContent::Text(text)]);
     }
 
     /// Reads items. The tools of the request must have been declared before.
@@ -207,7 +207,12 @@ impl<'a, 'c> History<'a, 'c> {
             .note(LossKind::UnknownItem, format!("input[{index}]"))?;
         let texts: Vec<_> = item
             .content
-            .map(|content| text_parts(content).into_iter().map(Content::Text).collect())
+            .map(|content| {
+                text_parts(content)
+                    .into_iter()
+                    .map(ChatContent::Text)
+                    .collect()
+            })
             .unwrap_or_default();
         if !texts.is_empty() {
             self.message(Role::User, texts);
@@ -215,7 +220,7 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(())
     }
 
-    fn message(&mut self, role: Role, content: Vec<Content<'a>>) {
+    fn message(&mut self, role: Role, content: Vec<ChatContent<'a>>) {
         self.close();
         self.drop_reasoning();
         self.units.push(HistoryUnit::Message(role, content));
@@ -351,7 +356,7 @@ impl<'a, 'c> History<'a, 'c> {
         if let Some(orphan) = self.outputs.take_orphan(index) {
             self.losses
                 .note(LossKind::OrphanOutput, format!("input[{index}]"))?;
-            let mut content = vec![Content::Text(
+            let mut content = vec![ChatContent::Text(
                 orphan.text.prefixed(r"Output of an earlier tool call:\n"),
             )];
             content.extend(orphan.images);
@@ -380,10 +385,10 @@ impl<'a, 'c> History<'a, 'c> {
         let mut texts = Vec::new();
         for content in contents(&path, item.content, self.dialect, &mut self.losses)? {
             match content {
-                Content::Text(text) => texts.push(text),
-                Content::Image { .. } => self.losses.note(LossKind::Image, path.clone())?,
-                Content::Audio(_) => self.losses.note(LossKind::Audio, path.clone())?,
-                Content::File { .. } => self.losses.note(LossKind::File, path.clone())?,
+                ChatContent::Text(text) => texts.push(text),
+                ChatContent::Image { .. } => self.losses.note(LossKind::Image, path.clone())?,
+                ChatContent::Audio(_) => self.losses.note(LossKind::Audio, path.clone())?,
+                ChatContent::File { .. } => self.losses.note(LossKind::File, path.clone())?,
             }
         }
         texts.retain(|text| !text.is_empty());

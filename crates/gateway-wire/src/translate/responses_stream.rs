@@ -13,7 +13,7 @@ mod sent_text;
 use serde_json::value::RawValue;
 
 use super::chunk_writer::ChunkWriter;
-use super::failure::{error_event, own_failure, unreadable};
+use super::failure::{error_event, truncated, unreadable};
 use super::losses::Losses;
 use super::reasoning::ReasoningBlob;
 use super::reply_settings::ReplySettings;
@@ -171,13 +171,8 @@ impl ResponsesToChat {
         if self.is_over {
             return;
         }
-        let failure = self.summary.pending_error.take().unwrap_or_else(|| {
-            own_failure(
-                "upstream_truncated",
-                "the upstream closed the stream before the answer was complete",
-            )
-        });
-        self.fail(failure);
+        let failure = self.summary.pending_error.take();
+        self.fail(failure.unwrap_or_else(truncated));
     }
 
     /// Says that the answer is still being made.

@@ -101,8 +101,13 @@ impl Attempts<'_> {
         let (body, url, translation, losses) = if is_translated {
             let caller = &self.request.caller.label;
             let reasoning = self.reasoning.view(caller, &upstream.name);
-            let translated =
-                translate_request::body(planned, &exchange.arrival, &reasoning, &mut headers)?;
+            let translated = translate_request::body(
+                planned,
+                &exchange.arrival,
+                self.request.is_codex(),
+                &reasoning,
+                &mut headers,
+            )?;
             let url = self
                 .request
                 .url_of(upstream, translate_request::path(attempt.wire));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gateway_wire::reply::read_reply;
 use gateway_wire::stream::{ReplySummary, StreamFailure, Terminal};
 use gateway_wire::translate::{
-    Collector, ReplyError, ReplySettings, error_body, json_as_stream, reply_json,
+    ReplyError, ReplySettings, StreamCollector, error_body, json_as_stream, reply_json,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -71,7 +71,7 @@ pub(super) async fn collected(
     mut body: ReplyBody,
 ) -> Result<ReplyOutcome, UnusableReply> {
     let max_event = context.max_event;
-    let mut collector = Collector::new(settings.upstream_wire(), max_event, MAX_WHOLE);
+    let mut collector = StreamCollector::new(settings.upstream_wire(), max_event, MAX_WHOLE);
     let idle = context.upstream.stream_idle_timeout;
     while collector.summary().terminal.is_none() {
         match tokio::time::timeout(idle, body.next()).await {

@@ -35,9 +35,11 @@ pub(super) const fn path(wire: WireApi) -> &'static str {
 }
 
 /// Translates the body of an attempt. `reasoning`: what is kept for the caller at this upstream.
+/// `is_codex`: whether the client names itself as Codex does.
 pub(super) fn body(
     request: &PlannedRequest,
     arrival: &Arrival,
+    is_codex: bool,
     reasoning: &ReasoningView<'_>,
     headers: &mut HeaderMap,
 ) -> Result<Translated, GatewayError> {
@@ -55,6 +57,7 @@ pub(super) fn body(
         strict: upstream.strict_translation,
         request_id: arrival.id.as_str(),
         created_at: arrival.at.as_second(),
+        is_codex,
         reasoning,
         purpose: purpose(arrival.endpoint, upstream.name.as_str())?,
     };

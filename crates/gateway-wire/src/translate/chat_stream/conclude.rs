@@ -8,7 +8,7 @@ use crate::json::write::JsonWriter;
 use crate::stream::{StepKind, StreamFailure, Terminal};
 use crate::translate::call_ids::MAX_RESPONSES_ID;
 use crate::translate::compaction;
-use crate::translate::failure::own_failure;
+use crate::translate::failure::{broken_call, own_failure, truncated};
 use crate::translate::loss_kind::LossKind;
 use crate::translate::reasoning::ReasoningBlob;
 use crate::translate::reply_settings::ReplyPurpose;
@@ -38,7 +38,7 @@ impl ChatToResponses {
         let conclusion = self.conclusion();
         let status = match &conclusion {
             Conclusion::Failed(_) => {
-                self.finish_with(conclusion);
+                self.finish_with(&conclusion);
                 return;
             }
             Conclusion::Incomplete(_) => "incomplete",
@@ -52,13 +52,13 @@ impl ChatToResponses {
                     self.write_text(&space, "");
                 }
             }
-            let (output, mut calls) = self.writer();
-            output.finish(status, &mut calls);
+            let (output, mut context) = self.writer();
+            output.finish(status, &mut context);
             self.settle_calls();
         } else {
             self.summary_item();
         }
-        self.finish_with(conclusion);
+        self.finish_with(&conclusion);
     }
 
     /// Hands out what was held back of the texts.
@@ -80,10 +80,7 @@ impl ChatToResponses {
         let has_named_call = self.calls.list.iter().any(|call| !call.name.is_empty());
         match finish {
             None => match self.settings.dialect.missing_finish {
-                MissingFinish::Failed => Conclusion::Failed(own_failure(
-                    "upstream_truncated",
-                    "the upstream closed the stream before the answer was complete",
-                )),
+                MissingFinish::Failed => Conclusion::Failed(truncated()),
                 MissingFinish::Completed => self.completed(),
             },
             Some(Finish::Broken) => {
@@ -114,10 +111,7 @@ impl ChatToResponses {
             return self.summary_conclusion();
         }
         if self.has_broken_call() {
-            return Conclusion::Failed(own_failure(
-                "server_error",
-                "the upstream sent a tool call whose arguments are not a JSON object",
-            ));
+            return Conclusion::Failed(broken_call());
         }
         Conclusion::Completed
     }
@@ -198,8 +192,8 @@ impl ChatToResponses {
         );
     }
 
-    fn finish_with(&mut self, conclusion: Conclusion) {
-        let terminal = match &conclusion {
+    fn finish_with(&mut self, conclusion: &Conclusion) {
+        let terminal = match conclusion {
             Conclusion::Completed => Terminal::Completed,
             Conclusion::Incomplete(_) => Terminal::Incomplete {
                 reason: self.finish.clone(),
@@ -209,7 +203,7 @@ impl ChatToResponses {
         self.summary.end_with(terminal);
         let output = self.output.take_finished();
         let mut response = ResponseObject::new(&self.settings, &self.summary, "completed");
-        let name = match &conclusion {
+        let name = match conclusion {
             Conclusion::Completed => "response.completed",
             Conclusion::Incomplete(reason) => {
                 response.status = "incomplete";

@@ -73,7 +73,7 @@ impl OutputWriter {
         }
     }
 
-    pub(super) fn reasoning(&mut self, text: &str, stream: &mut Calls<'_>) {
+    pub(super) fn reasoning(&mut self, text: &str, context: &mut WriterContext<'_>) {
         if self.waiting.is_empty()
             && let Some(OpenItem::Reasoning(item)) = &mut self.open
         {
@@ -86,11 +86,11 @@ impl OutputWriter {
             self.waiting
                 .push_back(WaitingItem::Reasoning(text.to_owned()));
         }
-        self.advance(stream);
+        self.advance(context);
     }
 
     /// `logprobs` are the elements of an array.
-    pub(super) fn text(&mut self, text: &str, logprobs: &str, stream: &mut Calls<'_>) {
+    pub(super) fn text(&mut self, text: &str, logprobs: &str, context: &mut WriterContext<'_>) {
         if self.waiting.is_empty()
             && let Some(OpenItem::Message(item)) = &mut self.open
         {
@@ -113,17 +113,17 @@ impl OutputWriter {
                 logprobs: logprobs.to_owned(),
             });
         }
-        self.advance(stream);
+        self.advance(context);
     }
 
     /// Takes what is new of the call at that place among the calls.
-    pub(super) fn call(&mut self, at: usize, stream: &mut Calls<'_>) {
-        let Some(call) = stream.calls.list.get(at) else {
+    pub(super) fn call(&mut self, at: usize, context: &mut WriterContext<'_>) {
+        let Some(call) = context.calls.list.get(at) else {
             return;
         };
         match &mut self.open {
             Some(OpenItem::Call(item)) if item.at == at => item.update(&mut self.emit, call),
-            _ if call.name.is_empty() || stream.ended.iter().any(|ended| ended.at == at) => {}
+            _ if call.name.is_empty() || context.ended.iter().any(|ended| ended.at == at) => {}
             _ => {
                 let is_known =
                     |item: &WaitingItem| matches!(item, WaitingItem::Call(known) if *known == at);
@@ -132,51 +132,51 @@ impl OutputWriter {
                 }
             }
         }
-        self.advance(stream);
+        self.advance(context);
     }
 
     /// Opens what waits, as far as the item before it can be closed.
-    fn advance(&mut self, stream: &mut Calls<'_>) {
+    fn advance(&mut self, context: &mut WriterContext<'_>) {
         while !self.waiting.is_empty() {
             if let Some(OpenItem::Call(item)) = &mut self.open
-                && let Some(call) = stream.calls.list.get(item.at)
+                && let Some(call) = context.calls.list.get(item.at)
             {
                 item.release(&mut self.emit, call);
                 if !item.is_complete(call) {
                     return;
                 }
             }
-            self.close("completed", stream);
-            self.open_next(stream);
+            self.close("completed", context);
+            self.open_next(context);
         }
     }
 
-    fn open_next(&mut self, stream: &mut Calls<'_>) {
+    fn open_next(&mut self, context: &mut WriterContext<'_>) {
         let Some(next) = self.waiting.pop_front() else {
             return;
         };
         self.open = match next {
             WaitingItem::Reasoning(text) => {
-                let position = self.position("rs", stream.settings);
+                let position = self.position("rs", context.settings);
                 let mut item = ReasoningItem::open(position, &mut self.emit);
                 item.delta(&mut self.emit, &text);
                 Some(OpenItem::Reasoning(item))
             }
             WaitingItem::Message { text, logprobs } => {
-                let position = self.position("msg", stream.settings);
+                let position = self.position("msg", context.settings);
                 let mut item = MessageItem::open(position, &mut self.emit);
                 item.delta(&mut self.emit, &text, &logprobs);
                 Some(OpenItem::Message(item))
             }
-            WaitingItem::Call(at) => self.open_call(at, stream).map(OpenItem::Call),
+            WaitingItem::Call(at) => self.open_call(at, context).map(OpenItem::Call),
         };
     }
 
-    fn open_call(&mut self, at: usize, stream: &mut Calls<'_>) -> Option<CallItem> {
-        let call = stream.calls.list.get(at)?;
-        let tool = stream.settings.tools.tool_of(&call.name);
-        let call_id = fresh_call_id(stream.settings, call.id.as_deref(), at);
-        let position = self.position(CallItem::prefix(&tool), stream.settings);
+    fn open_call(&mut self, at: usize, context: &mut WriterContext<'_>) -> Option<CallItem> {
+        let call = context.calls.list.get(at)?;
+        let tool = context.settings.tools.tool_of(&call.name);
+        let call_id = fresh_call_id(context.settings, call.id.as_deref(), at);
+        let position = self.position(CallItem::prefix(&tool), context.settings);
         let mut item = CallItem::open(at, position, call_id, tool, &mut self.emit);
         item.update(&mut self.emit, call);
         Some(item)
@@ -193,17 +193,17 @@ impl OutputWriter {
 
     /// Ends the open item. A call whose arguments are not whole gets no `done`: it must not be
     /// made.
-    fn close(&mut self, status: &str, stream: &mut Calls<'_>) {
+    fn close(&mut self, status: &str, context: &mut WriterContext<'_>) {
         let item = match self.open.take() {
             None => return,
             Some(OpenItem::Reasoning(item)) => item.close(&mut self.emit),
             Some(OpenItem::Message(item)) => item.close(&mut self.emit, status),
             Some(OpenItem::Call(item)) => {
-                let Some(call) = stream.calls.list.get(item.at) else {
+                let Some(call) = context.calls.list.get(item.at) else {
                     return;
                 };
                 let is_complete = item.is_complete(call);
-                stream.ended.push(EndedCall {
+                context.ended.push(EndedCall {
                     at: item.at,
                     call_id: item.call_id.clone(),
                     is_complete,
@@ -220,19 +220,19 @@ impl OutputWriter {
 
     /// The upstream has said all: opens and closes everything that is left. `status` is that of a
     /// message at the end.
-    pub(super) fn finish(&mut self, status: &str, stream: &mut Calls<'_>) {
+    pub(super) fn finish(&mut self, status: &str, context: &mut WriterContext<'_>) {
         loop {
             if let Some(OpenItem::Call(item)) = &mut self.open
-                && let Some(call) = stream.calls.list.get(item.at)
+                && let Some(call) = context.calls.list.get(item.at)
             {
                 item.complete(&mut self.emit, call);
             }
             let is_last = self.waiting.is_empty();
-            self.close(if is_last { status } else { "completed" }, stream);
+            self.close(if is_last { status } else { "completed" }, context);
             if is_last {
                 return;
             }
-            self.open_next(stream);
+            self.open_next(context);
         }
     }
 
@@ -257,7 +257,7 @@ impl OutputWriter {
 }
 
 /// What an output is written from besides the upstream's texts.
-pub(super) struct Calls<'s> {
+pub(super) struct WriterContext<'s> {
     pub(super) calls: &'s CallAssembler,
     pub(super) settings: &'s mut ReplySettings,
     /// Calls that were ended, for the last words about them.

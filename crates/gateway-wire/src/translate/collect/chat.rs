@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::truncated;
 use crate::chat::{Choice, Chunk, Message};
 use crate::json::raw::{Fields, Literal, text_of};
 use crate::json::surrogates::SurrogateDecoder;
@@ -18,7 +17,7 @@ use crate::translate::chat_content::{
     ContentPiece, TextKind, elements_of, merge_details, pieces_of,
 };
 use crate::translate::completion::{Completion, CompletionCall};
-use crate::translate::failure::{error_event, own_failure, unreadable};
+use crate::translate::failure::{broken_call, error_event, truncated, unreadable};
 use crate::usage::{extension_usage, read_usage};
 
 /// A text as far as it came.
@@ -219,12 +218,7 @@ impl CollectedCompletion {
             .list
             .iter()
             .any(|call| !call.is_custom && !call.has_no_arguments_yet() && !call.is_whole());
-        is_broken.then(|| {
-            own_failure(
-                "server_error",
-                "the upstream sent a tool call whose arguments are not a JSON object",
-            )
-        })
+        is_broken.then(broken_call)
     }
 
     pub(super) fn to_json(&self, summary: &ReplySummary) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Content of messages and outputs: what of it a Chat upstream takes.
+//! ChatContent of messages and outputs: what of it a Chat upstream takes.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ use crate::translate::losses::Losses;
 
 /// A content part that Chat can hold.
 #[derive(Debug, Clone)]
-pub(crate) enum Content<'a> {
+pub(crate) enum ChatContent<'a> {
     Text(Literal<'a>),
     Image {
         url: Literal<'a>,
@@ -44,12 +44,12 @@ pub(super) fn contents<'a>(
     content: Option<&'a RawValue>,
     dialect: &Dialect,
     losses: &mut Losses,
-) -> Result<Vec<Content<'a>>, TranslateError> {
+) -> Result<Vec<ChatContent<'a>>, TranslateError> {
     let Some(content) = content else {
         return Ok(Vec::new());
     };
     if let Some(text) = Literal::of(content) {
-        return Ok(vec![Content::Text(text)]);
+        return Ok(vec![ChatContent::Text(text)]);
     }
     let parts: Vec<ResponsesPart<'a>> = if content.get().starts_with('{') {
         serde_json::from_str(content.get()).map(|part| vec![part])
@@ -74,7 +74,7 @@ fn part_content<'a>(
     part: &ResponsesPart<'a>,
     dialect: &Dialect,
     losses: &mut Losses,
-) -> Result<Option<Content<'a>>, TranslateError> {
+) -> Result<Option<ChatContent<'a>>, TranslateError> {
     let (kind, what) = match part.kind.as_ref().map_or("", |kind| &*kind.0) {
         "input_image" | "image_url" | "computer_screenshot" => {
             if let Some(image) = image(path, part, dialect, losses)? {
@@ -86,13 +86,13 @@ fn part_content<'a>(
             let data = part.file_data.and_then(Literal::of);
             if let Some(data) = data.filter(|_| dialect.files) {
                 let name = part.filename.and_then(Literal::of);
-                return Ok(Some(Content::File { data, name }));
+                return Ok(Some(ChatContent::File { data, name }));
             }
             (LossKind::File, "file")
         }
         "input_audio" => {
             if let Some(audio) = part.input_audio.filter(|_| dialect.audio) {
-                return Ok(Some(Content::Audio(audio)));
+                return Ok(Some(ChatContent::Audio(audio)));
             }
             (LossKind::Audio, "audio")
         }
@@ -110,13 +110,13 @@ fn part_content<'a>(
                 losses.note(LossKind::UnknownContent, path)?;
             }
             let text = part.text.or(part.refusal).and_then(Literal::of);
-            return Ok(text.map(Content::Text));
+            return Ok(text.map(ChatContent::Text));
         }
     };
     losses.note(kind, path)?;
     // The model must know that something stood here.
     let text = format!("[{what} left out: it cannot be shown here]");
-    Ok(Some(Content::Text(Literal::plain(&text))))
+    Ok(Some(ChatContent::Text(Literal::plain(&text))))
 }
 
 /// The image of a part, when it has one that this upstream takes.
@@ -125,7 +125,7 @@ fn image<'a>(
     part: &ResponsesPart<'a>,
     dialect: &Dialect,
     losses: &mut Losses,
-) -> Result<Option<Content<'a>>, TranslateError> {
+) -> Result<Option<ChatContent<'a>>, TranslateError> {
     let url = part
         .image_url
         .and_then(|url| Literal::of(url).or_else(|| fields_of(url)?.literal("url")));
@@ -140,5 +140,5 @@ fn image<'a>(
         losses.note(LossKind::ImageDetail, format!("{path}.detail"))?;
         detail = None;
     }
-    Ok(Some(Content::Image { url, detail }))
+    Ok(Some(ChatContent::Image { url, detail }))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::contents::{Content, contents};
+use super::contents::{ChatContent, contents};
 use super::units::call_id;
 use crate::dialect::Dialect;
 use crate::json::raw::Literal;
@@ -15,7 +15,7 @@ use crate::translate::losses::Losses;
 #[derive(Debug, Clone)]
 pub(super) struct ToolOutput<'a> {
     pub(super) text: Literal<'a>,
-    pub(super) images: Vec<Content<'a>>,
+    pub(super) images: Vec<ChatContent<'a>>,
 }
 
 /// The outputs of a history.
@@ -60,8 +60,8 @@ impl<'a> ToolOutputs<'a> {
             losses,
         )? {
             match content {
-                Content::Text(text) => texts.push(text),
-                Content::Image { .. } | Content::Audio(_) | Content::File { .. } => {
+                ChatContent::Text(text) => texts.push(text),
+                ChatContent::Image { .. } | ChatContent::Audio(_) | ChatContent::File { .. } => {
                     images.push(content);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::contents::Content;
+use super::contents::ChatContent;
 use crate::json::raw::{Literal, text_of};
 use crate::responses::Item;
 
@@ -35,7 +35,7 @@ pub(super) struct AssistantTurn<'a> {
 
 #[derive(Debug)]
 pub(super) enum HistoryUnit<'a> {
-    Message(Role, Vec<Content<'a>>),
+    Message(Role, Vec<ChatContent<'a>>),
     Assistant(AssistantTurn<'a>),
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::contents::Content;
+use super::contents::ChatContent;
 use super::outputs::ToolOutputs;
 use super::units::{AssistantTurn, HistoryUnit, Role};
 use crate::dialect::{Dialect, EmptyContent, ReasoningEcho, SystemMessages};
@@ -43,7 +43,7 @@ impl<'a> MessageWriter<'_, 'a> {
         json.end_array();
     }
 
-    fn write_message(&self, json: &mut JsonWriter, role: Role, contents: &[Content<'a>]) {
+    fn write_message(&self, json: &mut JsonWriter, role: Role, contents: &[ChatContent<'a>]) {
         let role = match role {
             Role::Developer if self.dialect.developer_role => "developer",
             Role::System | Role::Developer => "system",
@@ -159,7 +159,7 @@ impl<'a> MessageWriter<'_, 'a> {
                     json.literal(&output.text);
                     if !output.images.is_empty() {
                         let text = format!("Output of the tool call {}:", call.id);
-                        images.push(Content::Text(Literal::plain(&text)));
+                        images.push(ChatContent::Text(Literal::plain(&text)));
                         images.extend(output.images.iter().cloned());
                     }
                 }
@@ -201,12 +201,12 @@ fn merge_system(units: &mut Vec<HistoryUnit<'_>>) {
 }
 
 /// A string where there is nothing but text, else parts.
-fn write_contents(json: &mut JsonWriter, contents: &[Content<'_>]) {
+fn write_contents(json: &mut JsonWriter, contents: &[ChatContent<'_>]) {
     let texts: Vec<Literal<'_>> = contents
         .iter()
         .filter_map(|content| match content {
-            Content::Text(text) => Some(text.clone()),
-            Content::Image { .. } | Content::Audio(_) | Content::File { .. } => None,
+            ChatContent::Text(text) => Some(text.clone()),
+            ChatContent::Image { .. } | ChatContent::Audio(_) | ChatContent::File { .. } => None,
         })
         .collect();
     if texts.len() == contents.len() {
@@ -217,10 +217,10 @@ fn write_contents(json: &mut JsonWriter, contents: &[Content<'_>]) {
     for content in contents {
         json.begin_object();
         match content {
-            Content::Text(text) => {
+            ChatContent::Text(text) => {
                 json.field_str("type", "text").key("text").literal(text);
             }
-            Content::Image { url, detail } => {
+            ChatContent::Image { url, detail } => {
                 json.field_str("type", "image_url")
                     .key("image_url")
                     .begin_object()
@@ -231,11 +231,11 @@ fn write_contents(json: &mut JsonWriter, contents: &[Content<'_>]) {
                 }
                 json.end_object();
             }
-            Content::Audio(audio) => {
+            ChatContent::Audio(audio) => {
                 json.field_str("type", "input_audio")
                     .field_raw("input_audio", audio.get());
             }
-            Content::File { data, name } => {
+            ChatContent::File { data, name } => {
                 json.field_str("type", "file")
                     .key("file")
                     .begin_object()

@@ -35,9 +35,9 @@ pub(super) fn unreadable(problem: impl Into<String>) -> ReplyError {
 }
 
 /// A whole answer, as valid JSON.
-pub(super) struct Answer<'a>(Cow<'a, str>);
+pub(super) struct WholeAnswer<'a>(Cow<'a, str>);
 
-impl Answer<'_> {
+impl WholeAnswer<'_> {
     pub(super) fn json(&self) -> &str {
         &self.0
     }
@@ -50,7 +50,10 @@ impl Answer<'_> {
 
 /// The answer of a body, out of the wrapper that some upstreams put around it. `expected` is the
 /// member that makes an answer of it.
-pub(super) fn read_answer<'a>(body: &'a [u8], expected: &str) -> Result<Answer<'a>, ReplyError> {
+pub(super) fn read_answer<'a>(
+    body: &'a [u8],
+    expected: &str,
+) -> Result<WholeAnswer<'a>, ReplyError> {
     let text = valid_json(body)?;
     let raw: &RawValue =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
@@ -58,13 +61,13 @@ pub(super) fn read_answer<'a>(body: &'a [u8], expected: &str) -> Result<Answer<'
     let is_answer =
         |fields: &Fields<'_>| fields.array(expected).is_some_and(|list| !list.is_empty());
     if is_answer(&fields) || (expected == "output" && fields.array(expected).is_some()) {
-        return Ok(Answer(text));
+        return Ok(WholeAnswer(text));
     }
     let inner = fields
         .get("data")
         .filter(|inner| fields_of(inner).is_some_and(|inner| is_answer(&inner)));
     if let Some(inner) = inner {
-        return Ok(Answer(Cow::Owned(inner.get().to_owned())));
+        return Ok(WholeAnswer(Cow::Owned(inner.get().to_owned())));
     }
     match error_event(text.as_bytes(), None) {
         Some(failure) => Err(ReplyError::Failed(Box::new(failure))),
@@ -80,7 +83,7 @@ fn valid_json(body: &[u8]) -> Result<Cow<'_, str>, ReplyError> {
         Ok(_) => None,
         Err(error) => Some(error),
     };
-    match tolerant::objects(body).map(|objects| <[String; 1]>::try_from(objects)) {
+    match tolerant::objects(body).map(<[String; 1]>::try_from) {
         Some(Ok([only])) => Ok(Cow::Owned(only)),
         Some(Err(_)) | None => Err(error.map_or_else(
             || unreadable("it is not an object"),

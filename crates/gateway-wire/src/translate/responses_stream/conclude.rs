@@ -8,7 +8,7 @@ use crate::json::raw::{Fields, Literal, fields_of, is_json_object, text_of};
 use crate::responses::Item;
 use crate::stream::{MAX_PLAN_LIMITS, StepKind, StreamFailure, Terminal};
 use crate::translate::chunk_writer::usage_json;
-use crate::translate::failure::{own_failure, unreadable, write_error};
+use crate::translate::failure::{broken_call, own_failure, unreadable, write_error};
 use crate::usage::{UsageReading, read_usage};
 
 impl ResponsesToChat {
@@ -109,10 +109,7 @@ impl ResponsesToChat {
             let arguments = call.arguments.as_str();
             let is_whole = call.is_custom || is_json_object(arguments);
             if !is_cut && !is_whole && !arguments.trim().is_empty() {
-                self.failure = Some(own_failure(
-                    "server_error",
-                    "the upstream sent a tool call whose arguments are not a JSON object",
-                ));
+                self.failure = Some(broken_call());
                 return;
             }
             if call.index.is_none() {

@@ -12,7 +12,7 @@ use crate::translate::failure::own_failure;
 use crate::translate::loss_kind::LossKind;
 
 /// Where an item stands, and its id.
-type Place<'i> = (Option<u64>, Option<&'i str>);
+type ItemPlace<'i> = (Option<u64>, Option<&'i str>);
 
 impl ResponsesToChat {
     /// An item was added. False when it cannot be read.
@@ -29,7 +29,7 @@ impl ResponsesToChat {
     }
 
     /// Notes a call, once.
-    fn begin_call(&mut self, place: Place<'_>, item: &Item<'_>) {
+    fn begin_call(&mut self, place: ItemPlace<'_>, item: &Item<'_>) {
         let progress = self.items.get(place.0, place.1);
         if progress.call.is_some() {
             return;
@@ -79,7 +79,7 @@ impl ResponsesToChat {
         self.rest_of_arguments((event.output_index, id.as_deref()), &whole)
     }
 
-    fn rest_of_arguments(&mut self, place: Place<'_>, whole: &Literal<'_>) -> bool {
+    fn rest_of_arguments(&mut self, place: ItemPlace<'_>, whole: &Literal<'_>) -> bool {
         let Some(call) = &mut self.items.get(place.0, place.1).call else {
             return true;
         };
@@ -111,7 +111,7 @@ impl ResponsesToChat {
     /// Passes on what the deltas left out of a text.
     pub(super) fn rest_of_text(
         &mut self,
-        place: Place<'_>,
+        place: ItemPlace<'_>,
         part: u64,
         whole: &Literal<'_>,
         field: TextField,
@@ -183,7 +183,7 @@ impl ResponsesToChat {
         true
     }
 
-    fn finished_message(&mut self, place: Place<'_>, item: &Item<'_>, is_again: bool) -> bool {
+    fn finished_message(&mut self, place: ItemPlace<'_>, item: &Item<'_>, is_again: bool) -> bool {
         let Some(parts) = parts_of(item.content) else {
             return false;
         };
@@ -211,7 +211,7 @@ impl ResponsesToChat {
 
     fn finished_reasoning(
         &mut self,
-        place: Place<'_>,
+        place: ItemPlace<'_>,
         item: &Item<'_>,
         raw: &RawValue,
         is_again: bool,

@@ -302,12 +302,11 @@ impl<'a> ItemWriter<'_, 'a> {
             .field_str("call_id", &short_call_id(id, MAX_RESPONSES_ID))
             .key("output");
         let place = self.outputs.take(id);
-        match place.and_then(|place| self.messages.get(place)) {
-            Some(output) => self.output_content(json, output.content, &path)?,
-            None => {
-                self.losses.note(LossKind::MissingOutput, path)?;
-                json.string(NO_OUTPUT);
-            }
+        if let Some(output) = place.and_then(|place| self.messages.get(place)) {
+            self.output_content(json, output.content, &path)?;
+        } else {
+            self.losses.note(LossKind::MissingOutput, path)?;
+            json.string(NO_OUTPUT);
         }
         json.end_object();
         Ok(())
