@@ -125,15 +125,20 @@ async fn looking_at_a_stored_response_does_not_book_it_again() {
 #[tokio::test]
 async fn usage_of_every_shape_is_booked_or_refused_and_never_made_up() {
     for (usage, booked) in [
-        // More cached than input; more reasoning than output, and no total that explains it; no
-        // whole number; below zero.
+        // An impossible detail takes nothing else with it: more cached than input; more reasoning
+        // than output, and no total that explains it.
         (
             json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}),
-            None,
+            Some((5, 0, 2, 0)),
         ),
         (
             json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 3}}),
-            None,
+            Some((5, 0, 2, 2)),
+        ),
+        // A total that is more than its parts; not a whole number; below zero.
+        (
+            json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 20}),
+            Some((5, 0, 15, 0)),
         ),
         (json!({"prompt_tokens": 5.5, "completion_tokens": 2}), None),
         (json!({"prompt_tokens": -5, "completion_tokens": 2}), None),
@@ -325,7 +330,9 @@ async fn a_whole_answer_that_failed_is_booked_with_what_it_used() {
             let (_upstream, gateway) = third_party(script, &format!("\"{wire}\""), "").await;
             let mut body = body.clone();
             body["stream"] = json!(stream);
-            let reply = call(&gateway, path, &body).send().await;
+            // Of what a filter stopped, only Codex is told as of a failure.
+            let request = call(&gateway, path, &body).header("originator", "codex_exec");
+            let reply = request.send().await;
             let entry = gateway.entry_of(&reply).await;
             assert_eq!(
                 (&entry["outcome"], &entry["usage_source"]),

@@ -95,8 +95,8 @@ async fn a_stream_that_goes_wrong_ends_with_one_failure() {
         (
             "garbage",
             stream("data: <html>\n\ndata: [1,2\n\n", Step::End),
-            "upstream_truncated",
-            "upstream_truncated",
+            "server_error",
+            "failed",
         ),
         (
             "nothing but an end",
@@ -115,7 +115,8 @@ async fn a_stream_that_goes_wrong_ends_with_one_failure() {
     ];
     for (what, script, code, outcome) in rows {
         let (_upstream, gateway) = chat_only(script, "stream_idle_timeout = \"300ms\"").await;
-        let reply = respond(&gateway, &turn(true)).await;
+        let request = call(&gateway, "/v1/responses", &turn(true));
+        let reply = request.header("originator", "codex_exec").send().await;
         let last = terminal(&reply);
         assert_eq!(last["type"], "response.failed", "{what}");
         assert_eq!(last["response"]["error"]["code"], code, "{what}: {last}");
@@ -250,7 +251,7 @@ async fn a_silent_upstream_is_bridged_by_events_that_say_nothing() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_no_json_reach_the_client_and_heal_in_the_history() {
+async fn a_call_with_arguments_that_are_no_json_is_never_complete_and_heals_in_the_history() {
     let bad = Output::Call {
         name: "f".to_owned(),
         namespace: None,
@@ -261,12 +262,15 @@ async fn arguments_that_are_no_json_reach_the_client_and_heal_in_the_history() {
     let tools = json!([{"type": "function", "name": "f", "parameters": {"type": "object"}}]);
     let reply = respond(&gateway, &turn_with(true, &json!({"tools": tools}))).await;
     let last = terminal(&reply);
-    let item = last["response"]["output"][0].clone();
-    assert_eq!(item["type"], "function_call", "{last}");
+    assert_eq!(last["type"], "response.failed", "{last}");
+    assert_eq!(last["response"]["output"], json!([]), "{last}");
+    let done = |kind: &String| kind == "response.output_item.done";
+    assert!(!reply.event_types().iter().any(done), "{}", reply.text());
+    // Another gateway may have let such a call into the history.
+    let item = json!({"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{\"cmd\": ls}"});
     let history = json!({"tools": tools, "input": [turn(true)["input"][0], item,
         {"type": "function_call_output", "call_id": "call_1", "output": "failed to parse"}]});
-    let second = respond(&gateway, &turn_with(true, &history)).await;
-    assert_eq!(second.status, 200, "{}", second.text());
+    respond(&gateway, &turn_with(true, &history)).await;
     let sent = upstream.requests()[1].json();
     let arguments = sent["messages"][2]["tool_calls"][0]["function"]["arguments"]
         .as_str()
@@ -275,6 +279,20 @@ async fn arguments_that_are_no_json_reach_the_client_and_heal_in_the_history() {
     assert!(
         serde_json::from_str::<Value>(&arguments).is_ok_and(|value| value.is_object()),
         "{arguments}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_filter_stopped_is_incomplete_for_every_client_but_codex() {
+    let filtered = ModelAnswer::text("half").ending(Ending::Incomplete {
+        reason: "content_filter".to_owned(),
+    });
+    let (_upstream, gateway) = chat_only(Script::answer(filtered), "").await;
+    let last = terminal(&respond(&gateway, &turn(true)).await);
+    assert_eq!(last["type"], "response.incomplete", "{last}");
+    assert_eq!(
+        last["response"]["incomplete_details"],
+        json!({"reason": "content_filter"})
     );
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::read::{ReplyError, read_answer, unreadable};
+use super::read::{ReplyError, read_answer};
 use super::translated::TranslatedReply;
 use crate::json::raw::{Fields, Literal, is_json_object, text_piece};
 use crate::json::write::JsonWriter;
@@ -12,6 +12,7 @@ use crate::responses::{Item, parts_of};
 use crate::stream::{ReplySummary, StreamFailure, Terminal};
 use crate::translate::chunk_writer::usage_json;
 use crate::translate::completion::{Completion, CompletionCall};
+use crate::translate::failure::{broken_call, own_failure};
 use crate::translate::loss_kind::LossKind;
 use crate::translate::losses::Losses;
 use crate::translate::reasoning::ReasoningBlob;
@@ -47,9 +48,11 @@ pub(super) fn translate(
         .into_iter()
         .enumerate()
     {
-        parts
-            .item(index, raw, &mut losses)
-            .ok_or_else(|| unreadable(format!("`output[{index}]` cannot be read")))?;
+        parts.item(index, raw, &mut losses).ok_or_else(|| {
+            // It was paid for, so what it says about its cost still counts.
+            let message = format!("the upstream's answer has an unreadable `output[{index}]`");
+            ReplyError::Failed(Box::new(own_failure("server_error", message)))
+        })?;
     }
     let reason = fields
         .object("incomplete_details")
@@ -177,13 +180,10 @@ impl<'a> MessageParts<'a> {
     fn check_calls(&self) -> Result<(), ReplyError> {
         let is_broken =
             |call: &CompletionCall<'_>| !call.is_custom && !is_json_object(&call.arguments);
-        match self.calls.iter().find(|call| is_broken(call)) {
-            Some(call) => Err(unreadable(format!(
-                "the arguments of the call of `{}` are not a JSON object",
-                call.name
-            ))),
-            None => Ok(()),
+        if self.calls.iter().any(is_broken) {
+            return Err(ReplyError::Failed(Box::new(broken_call())));
         }
+        Ok(())
     }
 
     fn kept_reasoning(&mut self) -> Vec<(String, ReasoningBlob)> {
