@@ -266,12 +266,12 @@ mod tests {
         check(
             r#"{"z":1.0e3,"model":"m","reasoning":{"summary":"auto","effort":"xhigh"},"text":{"verbosity":"low"},"a":"\u00e9"}"#,
             &wanted,
-            r#"{"z":1.0e3,"model":"m","reasoning":{"summary":"auto","effort":"high"},"text":{"verbosity":"medium"},"a":"\u00e9"}"#,
+            r#"{"z":1.0e3,"model":"n\"2","reasoning":{"summary":"auto","effort":"high"},"text":{"verbosity":"medium"},"a":"\u00e9"}"#,
         );
         check(
             r#"{"model":"m","reasoning":null}"#,
             &wanted,
-            r#"{"model":"m","reasoning":null}"#,
+            r#"{"model":"n\"2","reasoning":null}"#,
         );
     }
 
