@@ -57,6 +57,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = adjust::adjust(
         body,
         &adjust::Adjustments {
+            model: None,
             effort: Some("low".to_owned()),
             verbosity: Some("low".to_owned()),
             lift_lite_tools: true,

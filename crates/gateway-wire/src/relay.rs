@@ -75,6 +75,9 @@ impl Relay {
 
     /// Takes what the upstream sent and appends what the client gets. What stands behind the
     /// terminal event is not looked at: it goes with it, byte for byte.
+    ///
+    /// # Errors
+    /// When an event is larger than the limit; nothing more is taken.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the chunk is handed over: steps keep parts of it"

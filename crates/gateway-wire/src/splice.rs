@@ -40,6 +40,13 @@ impl Edit {
 
 /// The body with all edits made, in pieces.
 ///
+/// ```
+/// use gateway_wire::splice::{Edit, splice};
+/// let pieces = splice(&br#"{"model":"a"}"#[..].into(), vec![Edit::string(9..12, "b")])?;
+/// assert_eq!(pieces.concat(), br#"{"model":"b"}"#);
+/// # Ok::<(), gateway_wire::splice::SpliceError>(())
+/// ```
+///
 /// # Errors
 /// When an edit lies outside the body, or over another one.
 pub fn splice(body: &Bytes, mut edits: Vec<Edit>) -> Result<Vec<Bytes>, SpliceError> {

@@ -145,6 +145,18 @@ impl Splitter {
     }
 
     /// Appends complete events to `out`.
+    ///
+    /// ```
+    /// use gateway_wire::sse::Splitter;
+    /// let mut splitter = Splitter::new(1024);
+    /// let mut frames = Vec::new();
+    /// splitter.push("data: {}\n\ndata: {\"a\"".into(), &mut frames)?;
+    /// assert_eq!(frames.len(), 1);
+    /// # Ok::<(), gateway_wire::sse::EventTooLarge>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When an event is larger than the limit; nothing more is taken.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the chunk is handed over: events keep parts of it"

@@ -12,6 +12,16 @@ mod fields;
 use fields::HeadFields;
 
 /// Reads a whole body.
+///
+/// ```
+/// let head = gateway_wire::request::scan(br#"{"model":"m","stream":true,"input":[]}"#)?;
+/// let model = head.model.expect("the body names one");
+/// assert_eq!((model.id.as_str(), model.span, head.stream), ("m", 9..12, Some(true)));
+/// # Ok::<(), gateway_wire::request::RequestError>(())
+/// ```
+///
+/// # Errors
+/// When the body is not one JSON object, or what is read from it has the wrong type.
 pub fn scan(body: &[u8]) -> Result<RequestHead, RequestError> {
     let mut scanner = HeadScanner::new();
     scanner.push(body)?;
@@ -103,7 +113,10 @@ impl HeadScanner {
         }
     }
 
-    /// Takes the next piece. After an error every call gives the same error.
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// When the body is not a JSON object; after an error every call gives the same one.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), RequestError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -120,6 +133,9 @@ impl HeadScanner {
     }
 
     /// The body has ended.
+    ///
+    /// # Errors
+    /// The one that a piece gave, or that the body ends too early.
     pub fn finish(self) -> Result<RequestHead, RequestError> {
         if let Some(error) = self.error {
             return Err(error);

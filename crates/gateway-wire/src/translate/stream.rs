@@ -47,6 +47,9 @@ impl StreamTranslator {
 
     /// Takes what the upstream sent and appends what the client gets. After the terminal event
     /// everything is swallowed.
+    ///
+    /// # Errors
+    /// When an event is larger than the limit.
     pub fn push(&mut self, chunk: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         if self.is_over() {
             return Ok(());

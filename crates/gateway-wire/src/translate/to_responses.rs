@@ -25,7 +25,8 @@ const NEUTRAL: &str = "You are a helpful assistant.";
 /// Said in the input where the instructions alone ask for JSON: upstreams look for the word there.
 const JSON_REMINDER: &str = "Answer with one JSON object.";
 
-/// Translates the body of `POST /chat/completions` for a Responses upstream.
+/// Translates the body of `POST /chat/completions` for a Responses upstream. See
+/// [`responses_to_chat`](super::responses_to_chat) for the context.
 ///
 /// # Errors
 /// When the body is not a Chat request, or something that matters has no counterpart.
