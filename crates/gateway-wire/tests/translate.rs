@@ -16,3 +16,6 @@ mod properties;
 #[cfg(test)]
 #[path = "translate/rules.rs"]
 mod rules;
+#[cfg(test)]
+#[path = "translate/unreadable.rs"]
+mod unreadable;

@@ -303,11 +303,12 @@ fn read(exchange: &Exchange, status: StatusCode, pieces: &[Bytes]) -> ReplySumma
     if !status.is_success() {
         return ReplySummary::default();
     }
-    let wire = exchange.arrival.endpoint.wire();
-    match pieces {
-        [one] => read_reply(wire, one),
-        many => read_reply(wire, &many.concat()),
+    let endpoint = exchange.arrival.endpoint;
+    let body = joined(pieces);
+    if !endpoint.answers_in_json() && !body.trim_ascii_start().starts_with(b"{") {
+        return ReplySummary::default();
     }
+    read_reply(endpoint.wire(), &body)
 }
 
 fn set_event_stream(headers: &mut HeaderMap) {

@@ -111,7 +111,8 @@ fn collect_part<'a>(
         .find_map(|(name, own)| Some((part.get(name)?, own.unwrap_or(kind))));
     match text {
         Some((text, kind)) => collect(text, kind, depth, pieces),
-        None => Some(()),
+        // A part of a kind may be empty; one without a kind and without a text says something else.
+        None => (!name.is_empty() || part.0.is_empty()).then_some(()),
     }
 }
 
