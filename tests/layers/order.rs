@@ -19,27 +19,33 @@ pub(crate) const ORDER: [(&str, &[Layer]); 4] = [
     ("codex-gateway", &GATEWAY),
 ];
 
-const WIRE: [Layer; 5] = [
+const WIRE: [Layer; 7] = [
     layer(
-        "the vocabulary: JSON text, token counts, enums of words",
-        &["json", "usage", "words"],
+        "the vocabulary: JSON text, enums of words, shapes of errors",
+        &["error_envelope", "json", "words"],
     ),
     layer(
-        "one thing of a wire each: the protocols, what upstreams do differently, a request, an event",
+        "one thing of a wire each: the protocols, what upstreams do differently, a request, usage",
         &[
+            "adjust",
             "chat",
             "dialect",
             "failure",
             "request",
             "responses",
             "splice",
-            "stream",
+            "usage",
             "wire_api",
         ],
     ),
     layer(
+        "speak of requests and usage",
+        &["codex", "hosted_tools", "stream_usage"],
+    ),
+    layer("what an event of a stream says", &["stream"]),
+    layer(
         "read or write whole messages of one wire",
-        &["codex", "reply", "sse", "stream_usage", "synthesize"],
+        &["reply", "sse", "synthesize"],
     ),
     layer(
         "carry an answer from one side to the other",
