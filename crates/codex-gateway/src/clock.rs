@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// Reads time: the system's, or in unit tests one that only moves when it is told to.
+/// Reads time: the system's, or in unit tests one that moves only when a test moves it.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 

@@ -28,7 +28,7 @@ pub struct Shown {
     pub is_changed: bool,
 }
 
-/// Who looks at a catalogue, under which configuration.
+/// A caller that looks at a catalogue, under a pinned configuration.
 pub struct Viewer<'a> {
     pub config: &'a ActiveConfig,
     pub caller: &'a Caller,
@@ -102,8 +102,8 @@ impl Viewer<'_> {
         let base = with_entries(config, sent);
         let etag = base.and_then(|base| match catalogs.get(upstream, &base) {
             Some(models) => derived(&base, &self.hidden(models.iter())),
-            // Nobody asked for it since the start. When something may be hidden, an etag that
-            // nobody holds makes the client ask.
+            // It was not asked for since the start. When something may be hidden, an etag that no
+            // client holds makes the client ask.
             None => derived(&base, &self.hidden_of_known()),
         });
         AnswerTag {

@@ -33,7 +33,7 @@ pub struct Exchange {
     pub caller: Option<Arc<Caller>>,
     pub request: RequestFacts,
     pub decided: Decided,
-    /// Who serves; `None` before that is decided. Replaced as a whole by each attempt.
+    /// The present attempt; `None` before one is decided on. Replaced as a whole by the next one.
     pub attempt: Option<AttemptFacts>,
     /// Every call to an upstream, in order.
     pub calls: Vec<AttemptRecord>,
@@ -131,7 +131,7 @@ impl Exchange {
         served.is_some() && served != self.request.model.as_ref()
     }
 
-    /// What became of the requested model.
+    /// The decision about the requested model.
     pub fn decision(&self) -> Option<DecisionKind> {
         if self.decided.is_rejected {
             return Some(DecisionKind::Rejected);

@@ -62,7 +62,7 @@ impl Recorder {
     /// configured. Cannot fail the exchange.
     pub async fn record(&self, record: &ExchangeRecord<'_>, labels: &ModelLabels) {
         let mut is_unknown = false;
-        // Without a caller there is nobody to attribute an entry to.
+        // Without a caller, an entry could not be attributed.
         if let Some(intent) = intent(record.exchange) {
             let result = record.result.clone();
             let entry = LedgerEntry { intent, result };

@@ -200,7 +200,7 @@ pub(crate) fn exchange(clock: &Clock) -> Exchange {
     })
 }
 
-/// Somebody signed in with ChatGPT.
+/// A caller signed in with ChatGPT.
 pub(crate) fn chatgpt_caller() -> Caller {
     Caller {
         route: AuthRoute::Chatgpt,

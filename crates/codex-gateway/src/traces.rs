@@ -244,7 +244,7 @@ impl List {
 struct Collector {
     client: reqwest::Client,
     runtime: Handle,
-    /// So that an unreachable collector is told once and not every five seconds.
+    /// So that an unreachable collector is logged once and not every five seconds.
     is_failing: AtomicBool,
 }
 

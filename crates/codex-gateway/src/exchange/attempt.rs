@@ -28,8 +28,8 @@ pub use planned::PlannedRequest;
 
 /// Most calls of one exchange: the first, three hops, and two repeats in another shape.
 const MAX_CALLS: usize = 6;
-/// All attempts together must have begun within this time; a fallback that comes later helps
-/// nobody.
+/// All attempts together must have begun within this time; a fallback that comes later is of
+/// no use to the client.
 const OVERALL: Duration = Duration::from_secs(120);
 
 /// A refusal that the client gets when no other attempt serves, and the attempt that it refused.
@@ -65,7 +65,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Asks by the plan until somebody serves. Otherwise the client gets the first refusal.
+    /// Asks by the plan until an upstream serves. Otherwise the client gets the first refusal.
     ///
     /// # Errors
     /// When there is no answer that can be passed on, or a limit refuses a fallback.
@@ -132,8 +132,8 @@ impl Attempts<'_> {
         }
     }
 
-    /// Takes over who is asked. Another model or upstream needs another reservation and another
-    /// intent, so that limits and a crash count the right one.
+    /// Starts an attempt. Another model or upstream needs another reservation and another intent, so
+    /// that limits and a crash count the right one.
     async fn begin(self, exchange: &mut Exchange, facts: AttemptFacts) -> Result<(), GatewayError> {
         let now = exchange.attempt.as_ref();
         let is_moved = now.is_none_or(|now| !now.is_same_target(&facts));

@@ -1,4 +1,4 @@
-//! The way back to the client: the head of the answer once, then bytes, until one side is done.
+//! The response to the client: its head once, then the bytes of its body, until either side ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ const BYTES_IN_FLIGHT: u32 = 256 * 1024;
 /// A client that takes nothing for this long has stopped reading.
 const WRITE_IDLE: Duration = Duration::from_secs(120);
 
-/// Where the answer's head goes, once.
+/// Sends the head of the response, once.
 pub struct ResponseSender {
     head: oneshot::Sender<Response>,
     shutdown: CancellationToken,
 }
 
 impl ResponseSender {
-    /// An answer, and the place to wait for it. After `shutdown` nothing waits for a slow client.
+    /// A sender, and the receiver of its response. After `shutdown`, nothing waits for a slow client.
     pub fn channel(shutdown: CancellationToken) -> (Self, oneshot::Receiver<Response>) {
         let (head, receiver) = oneshot::channel();
         (Self { head, shutdown }, receiver)
@@ -37,12 +37,12 @@ impl ResponseSender {
         self.head.closed().await;
     }
 
-    /// Sends a whole answer. A client that has gone does not get it, and nobody minds.
+    /// Sends a whole answer. A client that has gone does not get it, which is not an error.
     pub fn send(self, response: Response) {
         drop(self.head.send(response));
     }
 
-    /// Sends the head and gives back the way for the body.
+    /// Sends the head; returns the sender of the body.
     pub fn open(self, head: Response) -> BodySender {
         let shutdown = self.shutdown.clone();
         let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
@@ -68,7 +68,7 @@ impl Piece {
     }
 }
 
-/// The body's way to the client.
+/// Sends the body to the client.
 #[derive(Clone)]
 pub struct BodySender {
     pieces: mpsc::Sender<Result<Piece, Broken>>,

@@ -70,7 +70,7 @@ impl Delivery<'_> {
         sender.send(response);
     }
 
-    /// Whether an error is told as an event: by a Codex that waits for a stream, of an upstream
+    /// Whether an error is sent as an event: to a Codex that waits for a stream, about an upstream
     /// that failed.
     fn is_refused_in_stream(self, exchange: &Exchange, code: ErrorCode) -> bool {
         let headers = &self.parts.headers;

@@ -10,7 +10,7 @@ use crate::model_visibility::ETAG_HEADER;
 use crate::record::{Exchange, describe_losses};
 use crate::upstream::headers;
 
-/// The upstream's headers as the client shall see them. `models_etag`: that of the catalogue that
+/// The upstream's headers as the client gets them. `models_etag`: that of the catalogue that
 /// this caller would get.
 pub fn toward_client(
     exchange: &Exchange,
@@ -89,8 +89,8 @@ fn ascii(name: &str) -> String {
 
 /// Whether the client asked for events on the Responses wire.
 pub fn wants_stream(exchange: &Exchange, headers: &HeaderMap) -> bool {
-    // A large body says `stream` behind its input, which nobody may have read yet; the header says
-    // it as well.
+    // A large body says `stream` behind its input, which may not have been read yet; the header
+    // says it as well.
     let accepts = headers
         .get(header::ACCEPT)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));

@@ -27,7 +27,7 @@ use warnings::WarningDedup;
 /// Bytes of JSON per token.
 const BYTES_PER_TOKEN: u64 = 4;
 /// Output tokens of a request that names no bound: more than most Codex turns write, and little
-/// enough that a small budget still lets somebody work. `docs/keys.md` says so.
+/// enough that a small budget is still useful. `docs/keys.md` says so.
 const DEFAULT_OUTPUT_TOKENS: u64 = 4096;
 /// A bound above what any model writes says nothing; taken at its word, it would have no price and
 /// count as nothing.
@@ -315,9 +315,9 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
             let again = match resets_at {
                 Some(at) => {
                     let zoned = at.to_zoned(config.settings.storage.time_zone.clone());
-                    format!("it begins anew at {}", zoned.strftime("%Y-%m-%d %H:%M %Z"))
+                    format!("it starts again at {}", zoned.strftime("%Y-%m-%d %H:%M %Z"))
                 }
-                None => "it does not begin anew".to_owned(),
+                None => "it does not start again".to_owned(),
             };
             format!(
                 "the budget of {whose} ({budget}) is spent, or what is left is too little for \
@@ -325,7 +325,7 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
             )
         }
         RefusedBy::Reservations { budget } => format!(
-            "what is left of the budget of {whose} ({budget}) is set aside for requests in flight; \
+            "what is left of the budget of {whose} ({budget}) is reserved for requests in flight; \
              try again when they have ended"
         ),
         RefusedBy::Requests { .. } => {

@@ -137,9 +137,9 @@ fn served_tier(exchange: &Exchange, answer: &AnswerFacts) -> Option<String> {
     let of_request = exchange.attempt.iter().flat_map(|it| &it.losses);
     let mut losses = of_request.chain(&answer.losses);
     let is_left_out = losses.any(|loss| loss.kind == LossKind::ServiceTier);
-    let told = answer.summary.service_tier.clone();
-    let is_default = told.is_none() && is_left_out && !exchange.calls.is_empty();
-    told.or_else(|| is_default.then(|| "default".to_owned()))
+    let reported = answer.summary.service_tier.clone();
+    let is_default = reported.is_none() && is_left_out && !exchange.calls.is_empty();
+    reported.or_else(|| is_default.then(|| "default".to_owned()))
 }
 
 /// What it cost: the upstream's own figure, else its usage by the price table.
@@ -150,8 +150,8 @@ fn cost(
     usage: Option<Usage>,
     served: Option<&str>,
 ) -> Cost {
-    let told = answer.summary.provider_cost_nanos;
-    if let Some(nanos) = told.filter(|_| !exchange.arrival.endpoint.is_free()) {
+    let reported = answer.summary.provider_cost_nanos;
+    if let Some(nanos) = reported.filter(|_| !exchange.arrival.endpoint.is_free()) {
         return Cost {
             source: CostSource::ProviderReported,
             nanos: Some(nanos),

@@ -24,7 +24,7 @@ pub struct Upload {
     /// upstream that takes nothing for longer than that is no fault of the client.
     pub(super) alarm: Option<Pin<Box<tokio::time::Sleep>>>,
     pub(super) patience: std::time::Duration,
-    /// Told when the last byte has gone, or that none will.
+    /// Notified when the last byte has gone, or none will.
     pub(super) over: Arc<tokio::sync::Notify>,
     pub(super) seen: usize,
     pub(super) max: usize,

@@ -1,5 +1,7 @@
 //! One call to an upstream: what is sent, and what comes of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use gateway_policy::{AttemptReason, Upstream};
 use gateway_wire::failure::{Failure, SendState};
@@ -83,14 +85,13 @@ impl Attempts<'_> {
         planned: &mut PlannedRequest,
     ) -> Result<OutgoingCall, GatewayError> {
         let is_translated = planned.is_translated();
-        let attempt = planned.attempt.clone();
-        let upstream = &attempt.upstream;
+        let upstream = Arc::clone(&planned.attempt.upstream);
         let wire = if is_translated {
             BodyWire::Other
         } else {
             BodyWire::Clients
         };
-        let mut headers = self.request.headers(upstream, wire);
+        let mut headers = self.request.headers(&upstream, wire);
         if planned.drops_lite_header() {
             headers.remove(LITE_HEADER);
         }
@@ -110,7 +111,7 @@ impl Attempts<'_> {
             )?;
             let url = self
                 .request
-                .url_of(upstream, translate_request::path(attempt.wire));
+                .url_of(&upstream, translate_request::path(planned.attempt.wire));
             (
                 translated.body,
                 url,
@@ -119,7 +120,7 @@ impl Attempts<'_> {
             )
         } else {
             let body = outgoing::body(planned, &mut headers)?;
-            (body, self.request.url(upstream), None, Vec::new())
+            (body, self.request.url(&upstream), None, Vec::new())
         };
         if let Some(facts) = &mut exchange.attempt {
             facts.losses = losses;

@@ -129,7 +129,7 @@ async fn refused(
     let is_cut = rest.is_some() || unknown_coding.is_some();
     let verdict = context.classify(status.as_u16(), &text, is_cut);
     let reply = if context.translation.is_some() {
-        // What was read of a longer one says enough; a coding nobody knows says nothing.
+        // What was read of a longer one says enough; an unknown coding says nothing.
         let readable = unknown_coding.is_none().then_some(&*text);
         translate_reply::error(context, status, headers, readable.unwrap_or_default())
     } else {

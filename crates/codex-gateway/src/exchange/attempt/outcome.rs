@@ -61,7 +61,7 @@ impl ReplyContext<'_> {
         )
     }
 
-    /// What a refusal means that came with a status.
+    /// What a refusal with a status means.
     pub(super) fn classify(self, status: u16, body: &[u8], truncated: bool) -> Verdict {
         classify(&Evidence {
             status: Some(status),
@@ -73,7 +73,7 @@ impl ReplyContext<'_> {
         })
     }
 
-    /// What a failure means that was told in a good answer.
+    /// What a failure inside a successful answer means.
     pub(super) fn classify_in_stream(self, failure: &StreamFailure) -> Verdict {
         classify(&Evidence {
             status: failure.status,

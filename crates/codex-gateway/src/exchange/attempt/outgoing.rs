@@ -70,7 +70,7 @@ fn sent_on(streamed: Streamed) -> OutgoingBody {
 fn edited(plain: &Bytes, request: &PlannedRequest) -> Result<OutgoingBody, GatewayError> {
     let model = request.attempt.model.as_str();
     let model = request.has_another_model().then_some(model);
-    // A body that is put together anew gets its model there: the position of the old one is void.
+    // A body that is rebuilt gets its model there: the position of the old one is no longer valid.
     let (plain, model) = if request.changes.is_empty() {
         let found = request.body.head.model.as_ref().zip(model);
         let edit = found.map(|(found, model)| Edit::string(found.span.clone(), model));

@@ -131,9 +131,9 @@ impl PlannedRequest {
             && self.may_ask_usage()
     }
 
-    /// Whether an attempt has to ask for the token counts of a stream, without which nobody knows
-    /// what it costs: where the gateway pays for it, or a limit counts it. Who pays with a
-    /// credential of its own gets its bytes through as they are. A body that still arrives may yet
+    /// Whether an attempt has to ask for the token counts of a stream, without which its
+    /// cost is unknown: where the gateway pays for it, or a limit counts it. For callers that pay
+    /// with a credential of their own, the bytes pass unchanged. A body that still arrives may yet
     /// say that it streams, or that it asks itself.
     fn may_ask_usage(&self) -> bool {
         let (attempt, head): (_, &RequestHead) = (&self.attempt, &self.body.head);

@@ -148,7 +148,7 @@ fn answer(
     Ok(ReplyOutcome::Served(reply))
 }
 
-/// A failure told in a good answer becomes what it would have been with a status.
+/// A failure inside a successful answer becomes what it would have been with a status.
 fn refused(
     context: ReplyContext<'_>,
     headers: HeaderMap,
