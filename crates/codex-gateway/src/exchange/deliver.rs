@@ -41,6 +41,30 @@ pub struct Delivery<'a> {
     pub parts: &'a Parts,
 }
 
+/// A response whose head is made and has not been sent.
+struct Head {
+    response: Response,
+    sender: ResponseSender,
+    facts: AnswerFacts,
+}
+
+/// A response whose head has been sent.
+struct Begun {
+    status: StatusCode,
+    body: BodySender,
+    facts: AnswerFacts,
+}
+
+impl Head {
+    fn send(self) -> Begun {
+        Begun {
+            status: self.response.status(),
+            body: self.sender.open(self.response),
+            facts: self.facts,
+        }
+    }
+}
+
 impl Delivery<'_> {
     /// Answers with an error of our own. In a shape that costs a Codex user six tries and not
     /// thirty where waiting may help.
@@ -105,35 +129,26 @@ impl Delivery<'_> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         *response.headers_mut() = head::toward_client(exchange, &headers, models_etag);
+        let head = Head {
+            response,
+            sender,
+            facts,
+        };
         match content {
-            ReplyContent::Stream(stream) => {
-                self.deliver_stream(exchange, response, *stream, facts, sender)
-                    .await;
-            }
-            ReplyContent::Whole(reply) => {
-                self.deliver_whole(exchange, response, *reply, facts, sender)
-                    .await;
-            }
+            ReplyContent::Stream(stream) => self.deliver_stream(exchange, head, *stream).await,
+            ReplyContent::Whole(reply) => self.deliver_whole(exchange, head, *reply).await,
         }
     }
 
-    async fn deliver_stream(
-        self,
-        exchange: &mut Exchange,
-        mut response: Response,
-        mut stream: OpenStream,
-        mut facts: AnswerFacts,
-        sender: ResponseSender,
-    ) {
-        set_event_stream(response.headers_mut());
-        head::describe(response.headers_mut(), exchange, &[]);
-        let status = response.status();
-        let body = sender.open(response);
+    async fn deliver_stream(self, exchange: &mut Exchange, mut head: Head, mut stream: OpenStream) {
+        set_event_stream(head.response.headers_mut());
+        head::describe(head.response.headers_mut(), exchange, &[]);
+        let mut begun = head.send();
         let (clock, started) = (&self.recorder.clock, exchange.arrival.instant);
         let mut pump = Pump {
             processor: &mut stream.processor,
             upstream: &mut stream.body,
-            client: &body,
+            client: &begun.body,
             wire: stream.wire,
             times: stream.times,
             on_disconnect: self.config.settings.server.on_disconnect,
@@ -143,23 +158,26 @@ impl Delivery<'_> {
         let (held, ended) = (std::mem::take(&mut stream.held), stream.ended.take());
         let end = pump
             .run(held, ended, || {
-                let first = &mut facts.first_token;
+                let first = &mut begun.facts.first_token;
                 first.get_or_insert_with(|| clock.instant().saturating_duration_since(started));
             })
             .await;
-        self.finish_stream(exchange, (status, facts), stream, end, body)
-            .await;
+        self.finish_stream(exchange, begun, stream, end).await;
     }
 
     /// Settles, then lets the last event go.
     async fn finish_stream(
         self,
         exchange: &mut Exchange,
-        (status, mut facts): (StatusCode, AnswerFacts),
+        begun: Begun,
         mut stream: OpenStream,
         end: StreamEnd,
-        body: BodySender,
     ) {
+        let Begun {
+            status,
+            body,
+            mut facts,
+        } = begun;
         facts.summary = stream.processor.summary().clone();
         let error = end.error();
         let (end, mut last) = match end {
@@ -210,14 +228,10 @@ impl Delivery<'_> {
         }
     }
 
-    async fn deliver_whole(
-        self,
-        exchange: &mut Exchange,
-        mut response: Response,
-        reply: BufferedReply,
-        mut facts: AnswerFacts,
-        sender: ResponseSender,
-    ) {
+    async fn deliver_whole(self, exchange: &mut Exchange, mut head: Head, reply: BufferedReply) {
+        let Head {
+            response, facts, ..
+        } = &mut head;
         let status = response.status();
         let is_translated = reply.translation.is_some();
         if let Some(translation) = reply.translation {
@@ -239,31 +253,28 @@ impl Delivery<'_> {
                 end: End::Answered,
                 status: Some(status.as_u16()),
                 error: None,
-                answer: facts,
+                answer: head.facts,
             };
             settle(self.recorder, self.config, exchange, ending).await;
-            *response.body_mut() = Body::from(joined(&reply.pieces));
-            return sender.send(response);
+            *head.response.body_mut() = Body::from(joined(&reply.pieces));
+            return head.sender.send(head.response);
         };
         let large = LargeBody {
             pieces: reply.pieces,
             rest,
             idle: reply.idle,
         };
-        let body = sender.open(response);
-        self.deliver_large(exchange, (status, facts), large, body)
-            .await;
+        self.deliver_large(exchange, head.send(), large).await;
     }
 
     /// Passes a large answer on as it comes, one piece behind, so that the last one leaves after
     /// the ledger has the entry.
-    async fn deliver_large(
-        self,
-        exchange: &mut Exchange,
-        (status, mut facts): (StatusCode, AnswerFacts),
-        large: LargeBody,
-        body: BodySender,
-    ) {
+    async fn deliver_large(self, exchange: &mut Exchange, begun: Begun, large: LargeBody) {
+        let Begun {
+            status,
+            body,
+            mut facts,
+        } = begun;
         let (end, last) = large.pass_on(&body, self.shutdown).await;
         let mut error = None;
         let ended = match end {
