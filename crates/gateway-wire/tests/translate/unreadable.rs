@@ -41,7 +41,7 @@ fn settings(client: WireApi) -> ReplySettings {
 }
 
 /// One call whose arguments are this JSON value.
-fn chat_call(arguments: Value) -> Value {
+fn chat_call(arguments: &Value) -> Value {
     json!({"tool_calls": [
         {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": arguments}}]})
 }
@@ -56,12 +56,12 @@ fn chat_members() -> Vec<(Value, Fate)> {
             Read,
         ),
         (json!({"content": {"unknown": 1}}), Failed),
-        (chat_call(json!(call)), Read),
-        (chat_call(json!({"n": "seventeen"})), Read),
-        (chat_call(json!("{\"n\": ")), Failed),
-        (chat_call(json!("[1]")), Failed),
+        (chat_call(&json!(call)), Read),
+        (chat_call(&json!({"n": "seventeen"})), Read),
+        (chat_call(&json!("{\"n\": ")), Failed),
+        (chat_call(&json!("[1]")), Failed),
         (
-            json!({"tool_calls": chat_call(json!(call))["tool_calls"][0]}),
+            json!({"tool_calls": chat_call(&json!(call))["tool_calls"][0]}),
             Read,
         ),
         (json!({"tool_calls": "look"}), Failed),
@@ -92,11 +92,11 @@ fn chat_whole(message: &Value) -> Vec<u8> {
         .into_bytes()
 }
 
-fn response_call(arguments: Value) -> Value {
+fn response_call(arguments: &Value) -> Value {
     json!({"type": "function_call", "id": "f", "call_id": "c1", "name": "look", "arguments": arguments})
 }
 
-fn response_message(content: Value) -> Value {
+fn response_message(content: &Value) -> Value {
     json!({"type": "message", "id": "m", "role": "assistant", "content": content})
 }
 
@@ -104,15 +104,15 @@ fn response_message(content: Value) -> Value {
 fn response_items() -> Vec<(Value, Fate)> {
     vec![
         (
-            response_message(json!([{"type": "output_text", "text": "seventeen"}])),
+            response_message(&json!([{"type": "output_text", "text": "seventeen"}])),
             Read,
         ),
-        (response_message(json!("seventeen")), Read),
-        (response_message(json!(17)), Failed),
-        (response_call(json!(r#"{"n":"seventeen"}"#)), Read),
-        (response_call(json!({"n": "seventeen"})), Read),
-        (response_call(json!("{\"n\": ")), Failed),
-        (response_call(json!("[1]")), Failed),
+        (response_message(&json!("seventeen")), Read),
+        (response_message(&json!(17)), Failed),
+        (response_call(&json!(r#"{"n":"seventeen"}"#)), Read),
+        (response_call(&json!({"n": "seventeen"})), Read),
+        (response_call(&json!("{\"n\": ")), Failed),
+        (response_call(&json!("[1]")), Failed),
     ]
 }
 
@@ -176,7 +176,7 @@ fn an_event_that_cannot_be_read_fails_the_answer() {
         (
             WireApi::Chat,
             response_stream(&response_message(
-                json!([{"type": "output_text", "text": WORDS}]),
+                &json!([{"type": "output_text", "text": WORDS}]),
             )),
         ),
     ];
@@ -208,7 +208,7 @@ fn an_event_that_cannot_be_read_fails_the_answer() {
 #[test]
 fn half_a_character_becomes_a_replacement_character() {
     let chat = String::from_utf8(chat_stream(&json!({"content": WORDS}))).unwrap();
-    let whole = response_message(json!([{"type": "output_text", "text": WORDS}]));
+    let whole = response_message(&json!([{"type": "output_text", "text": WORDS}]));
     let response = String::from_utf8(response_stream(&whole)).unwrap();
     for (client, good) in [(WireApi::Responses, chat), (WireApi::Chat, response)] {
         let bytes = good.replace(WORDS, r"seventeen\ud83d");
