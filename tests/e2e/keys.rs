@@ -459,3 +459,43 @@ async fn a_background_response_is_not_for_those_whose_usage_is_counted() {
     let reply = ask_as(&gateway, &free, &body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
+
+#[tokio::test]
+async fn a_key_works_when_its_creation_or_rotation_returns() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let secret = |answer: &str| -> (String, String) {
+        let made: Value = serde_json::from_str(answer).expect("JSON");
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        (text("id"), text("key"))
+    };
+    for index in 0..5 {
+        let name = format!("ci {index}");
+        let made = gateway.administer(&["keys", "create", "--name", &name, "--json"]);
+        let (id, key) = secret(&made);
+        let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
+        assert_eq!(reply.status, 200, "{index}: {}", reply.text());
+        let (_, key) = secret(&gateway.administer(&["keys", "rotate", &id, "--json"]));
+        assert_eq!(models_by(&gateway, &key).await.status, 200, "{index}");
+    }
+}
+
+#[tokio::test]
+async fn guessing_keys_is_refused_and_new_keys_are_known_all_the_same() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    for index in 0..60 {
+        let guess = format!("cgw_{index:048}");
+        assert_eq!(models_by(&gateway, &guess).await.status, 401, "{index}");
+    }
+    let made = gateway.administer(&["keys", "create", "--name", "ci", "--json"]);
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let key = made["key"].as_str().expect("a text");
+    let known = until(
+        &gateway,
+        || models_by(&gateway, key),
+        |reply| reply.status == 200,
+    );
+    known.await;
+    assert!(upstream.model_requests().is_empty());
+}

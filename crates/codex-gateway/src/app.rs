@@ -106,7 +106,7 @@ impl App {
         let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
         let directory = ledger.directory().await;
         let directory = directory.context("cannot read keys and limits")?;
-        let keys = Arc::new(Keys::new(clock.clone(), directory));
+        let keys = Arc::new(Keys::new(clock.clone(), ledger.clone(), directory));
         let learned = open_learned(settings, &ledger, &tasks, &clock).await?;
         let plan_limits = open_plan_limits(&ledger, &tasks).await?;
         let metrics = Arc::new(Metrics::new()?);

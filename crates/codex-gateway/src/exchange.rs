@@ -169,7 +169,8 @@ async fn toward_upstream(
         &proxy.instance,
         parts,
         Keyless::Refused,
-    )?;
+    )
+    .await?;
     authenticate::check_route(&caller)?;
     let caller = Arc::new(caller);
     exchange.caller = Some(Arc::clone(&caller));

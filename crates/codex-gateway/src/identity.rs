@@ -4,4 +4,5 @@ pub mod caller;
 pub mod client;
 pub mod credentials;
 pub mod grant;
+mod key_lookups;
 pub mod keys;

@@ -11,7 +11,7 @@ use crate::db::{Cell, Link};
 use crate::directory::{KeyRecord, TeamRecord};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Ledger;
-use crate::secret::IssuedSecret;
+use crate::secret::{self, IssuedSecret};
 
 /// What every key begins with.
 pub const KEY_PREFIX: &str = "cgw_";
@@ -132,6 +132,20 @@ impl Ledger {
             .commit_audited(actor, "key.revoke", id, json!({}))
             .await?;
         Ok(true)
+    }
+
+    /// Whether a secret is that of a key, perhaps of a revoked one.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Unavailable`] when the store does not answer.
+    pub async fn has_key(&self, secret: &str) -> Result<bool, LedgerError> {
+        let sql = "SELECT id FROM gateway_keys WHERE hash = $1";
+        let mut connection = self.pool().acquire().await?;
+        let rows = connection
+            .link()
+            .fetch(sql, vec![secret::hash(secret).into()])
+            .await?;
+        Ok(!rows.is_empty())
     }
 
     /// All keys, the revoked ones too.

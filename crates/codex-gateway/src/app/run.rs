@@ -55,9 +55,9 @@ impl App {
 
     /// Starts what follows changes from outside: of keys, of the admin token, of the certificate.
     fn follow(&self) {
-        let (keys, ledger) = (Arc::clone(&self.keys), self.ledger.clone());
+        let keys = Arc::clone(&self.keys);
         self.tasks.spawn_background("keys", async move {
-            keys.follow(&ledger).await;
+            keys.follow().await;
         });
         let (admin, config) = (Arc::clone(&self.admin), self.config.clone());
         self.tasks.spawn_background("admin token", async move {

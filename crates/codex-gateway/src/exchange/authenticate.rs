@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use crate::config::Settings;
 use crate::error::{ErrorCode, GatewayError};
-use crate::identity::caller::{Caller, is_local};
+use crate::identity::caller::{Caller, client_address, is_local};
 use crate::identity::credentials::RequestCredentials;
 use crate::identity::keys::Keys;
 use crate::upstream::headers;
@@ -24,8 +24,9 @@ pub enum Keyless {
 ///
 /// # Errors
 /// For a request that this gateway forwarded to itself, for a credential that is missing or not
-/// readable, and for a gateway key that is not valid.
-pub fn authenticate(
+/// readable, for a gateway key that is not valid, and when the store does not answer
+/// about a new one.
+pub async fn authenticate(
     keys: &Keys,
     settings: &Settings,
     instance: &InstanceId,
@@ -42,6 +43,7 @@ pub fn authenticate(
     let credentials = RequestCredentials::read(&parts.headers)?;
     let route = credentials.route;
     let is_chatgpt = route == AuthRoute::Chatgpt;
+    keys.find_new(&credentials, client_address(parts)).await?;
     let key = keys
         .identify(&credentials)
         .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;

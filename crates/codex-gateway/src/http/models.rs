@@ -31,7 +31,7 @@ use upstream_list::{UpstreamList, ask};
 pub async fn list(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let config = proxy.config.load_full();
-    let caller = match caller(&proxy, &config, &parts) {
+    let caller = match caller(&proxy, &config, &parts).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
@@ -58,7 +58,7 @@ pub async fn one(
 ) -> Response {
     let (parts, _) = request.into_parts();
     let config = proxy.config.load_full();
-    let caller = match caller(&proxy, &config, &parts) {
+    let caller = match caller(&proxy, &config, &parts).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
@@ -76,7 +76,11 @@ pub async fn one(
 }
 
 /// The caller. Without a credential only this machine's own programs are answered.
-fn caller(proxy: &Proxy, config: &ActiveConfig, parts: &Parts) -> Result<Caller, GatewayError> {
+async fn caller(
+    proxy: &Proxy,
+    config: &ActiveConfig,
+    parts: &Parts,
+) -> Result<Caller, GatewayError> {
     let settings = &config.settings;
     authenticate(
         &proxy.keys,
@@ -85,6 +89,7 @@ fn caller(proxy: &Proxy, config: &ActiveConfig, parts: &Parts) -> Result<Caller,
         parts,
         Keyless::Local,
     )
+    .await
 }
 
 /// What the contract promises of every proxied answer, as far as a list has it.

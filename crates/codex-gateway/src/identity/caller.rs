@@ -1,5 +1,6 @@
 //! The caller of a request, once its credential was read and its key looked up.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_policy::{AuthRoute, Subject};
@@ -55,6 +56,11 @@ pub struct KeyIdentity {
 pub fn is_local(parts: &Parts) -> bool {
     let client = parts.extensions.get::<ClientAddr>();
     client.is_some_and(|client| client.is_local)
+}
+
+/// Where a request comes from, as far as the network tells.
+pub fn client_address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddr>()?.address
 }
 
 /// The credential headers of other auth routes, which are not forwarded: a ChatGPT token never

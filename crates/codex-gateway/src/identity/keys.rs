@@ -1,13 +1,14 @@
 //! Gateway keys as the request path sees them: from what was presented to an identity and what it
-//! may do. Everything is answered from memory; the store is read when something administered has
-//! changed. Decides nothing about money.
+//! may do. Answered from memory; the store is read when something administered has changed, and for
+//! a key that is not known yet. Decides nothing about money.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gateway_ledger::{Directory, KeyCheck, Ledger};
+use gateway_ledger::{Directory, KeyCheck, Ledger, LedgerError};
 use gateway_policy::limit::{Budget, Scope};
 
 use crate::clock::Clock;
@@ -15,13 +16,18 @@ use crate::error::{ErrorCode, GatewayError};
 use crate::identity::caller::KeyIdentity;
 use crate::identity::credentials::{GATEWAY_KEY_PREFIX, RequestCredentials};
 use crate::identity::grant::Grant;
+use crate::identity::key_lookups::Lookups;
 
+/// How long a request waits for the store to say whether it knows a key.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);
 /// Pause after the store did not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys this gateway issued, and what limits everybody.
 pub struct Keys {
     known: ArcSwap<Known>,
+    lookups: Lookups,
+    ledger: Ledger,
     clock: Clock,
 }
 
@@ -34,9 +40,11 @@ struct Known {
 
 impl Keys {
     /// Over what the store held at the start.
-    pub fn new(clock: Clock, directory: Directory) -> Self {
+    pub fn new(clock: Clock, ledger: Ledger, directory: Directory) -> Self {
         Self {
             known: ArcSwap::from_pointee(Known::of(directory)),
+            lookups: Lookups::default(),
+            ledger,
             clock,
         }
     }
@@ -44,6 +52,57 @@ impl Keys {
     /// Takes over what the store holds now.
     pub fn replace(&self, directory: Directory) {
         self.known.store(Arc::new(Known::of(directory)));
+    }
+
+    /// Reads the store where a request presents a key that is not known here: it may have been
+    /// made a moment ago, by another process. A key that the store does not know either is looked
+    /// up once, and guesses only so often (see [`Lookups`]); beyond that, a new key is known when
+    /// [`Self::follow`] has read it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageUnavailable`] when the store does not answer in time.
+    pub async fn find_new(
+        &self,
+        presented: &RequestCredentials,
+        from: Option<IpAddr>,
+    ) -> Result<(), GatewayError> {
+        let Some(key) = &presented.gateway_key else {
+            return Ok(());
+        };
+        let secret = key.expose();
+        let is_known = match self.known.load().directory.check(secret, self.clock.now()) {
+            KeyCheck::Unknown => false,
+            KeyCheck::Valid(_) | KeyCheck::Revoked(_) | KeyCheck::Expired(_) => true,
+        };
+        if is_known || !secret.starts_with(GATEWAY_KEY_PREFIX) {
+            return Ok(());
+        }
+        if !self.lookups.begin(secret, from, self.clock.instant()) {
+            return Ok(());
+        }
+        let read = async {
+            if self.ledger.has_key(secret).await? {
+                self.replace(self.ledger.directory().await?);
+            }
+            Ok::<_, LedgerError>(())
+        };
+        let late = || {
+            GatewayError::new(
+                ErrorCode::StorageUnavailable,
+                "the gateway key cannot be looked up now: the store does not answer; try again",
+            )
+        };
+        match tokio::time::timeout(LOOKUP_DEADLINE, read).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                self.lookups.forget(secret);
+                Err(error.into())
+            }
+            Err(_) => {
+                self.lookups.forget(secret);
+                Err(late())
+            }
+        }
     }
 
     /// Looks up the key that a request presents.
@@ -139,10 +198,10 @@ impl Keys {
 
     /// Reads the store again whenever something administered has changed, by any process. Ends with
     /// the ledger.
-    pub async fn follow(&self, ledger: &Ledger) {
-        let mut changes = ledger.changes();
+    pub async fn follow(&self) {
+        let mut changes = self.ledger.changes();
         loop {
-            match ledger.directory().await {
+            match self.ledger.directory().await {
                 Ok(directory) => self.replace(directory),
                 Err(error) => {
                     tracing::warn!(
