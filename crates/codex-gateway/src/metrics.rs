@@ -8,10 +8,13 @@ mod tests;
 
 use gateway_ledger::BudgetStatus;
 use gateway_policy::limit::Refusal;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Error, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, TextEncoder,
 };
+#[cfg(target_os = "linux")]
+use prometheus::{core::Collector as _, process_collector::ProcessCollector};
 
 use crate::telemetry;
 pub use declaration::{DecimalCounterVec, Declaration};
@@ -123,10 +126,25 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.log_lines_dropped
             .inc_by(telemetry::take_dropped_lines());
+        let mut families = self.registry.gather();
+        families.extend(process());
         TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&families)
             .unwrap_or_default()
     }
+}
+
+/// Memory, processor time, open files and start of the process, under the names that Prometheus
+/// gives them everywhere; hence without the prefix.
+#[cfg(target_os = "linux")]
+fn process() -> Vec<MetricFamily> {
+    ProcessCollector::for_self().collect()
+}
+
+/// The system does not tell.
+#[cfg(not(target_os = "linux"))]
+fn process() -> Vec<MetricFamily> {
+    Vec::new()
 }
 
 /// US dollars for a gauge on a screen; the ledger stays in integers.
