@@ -179,3 +179,87 @@ async fn guesses_wait_and_a_right_token_from_elsewhere_does_not() {
         "{seen}"
     );
 }
+
+/// Runs a command beside a gateway of a team, without the variable that holds the upstream's secret.
+fn without_secrets(gateway: &Gateway, arguments: &[&str]) -> std::process::Output {
+    let place = gateway.config_file();
+    let place = place.parent().expect("the test's place");
+    let mut all = vec!["--data-dir", "data", "--config", "gateway.toml"];
+    all.extend(arguments);
+    command(place, &all).output().expect("the program starts")
+}
+
+#[tokio::test]
+async fn commands_that_do_not_send_anything_need_no_secret_of_an_upstream() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    for arguments in [
+        "admin rotate-token",
+        "models --json",
+        "explain --route gateway_key --model gpt-5.4",
+        "audit",
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = without_secrets(&gateway, &words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments}: {said}");
+    }
+    gateway.secrets().note(&token(&gateway));
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_in_force_when_the_command_returns() {
+    let (_upstream, gateway) = gateway("", "").await;
+    let said = beside(&gateway, &["admin", "rotate-token"]);
+    assert!(said.contains("the running server uses it"), "{said}");
+    let new = token(&gateway);
+    gateway.secrets().note(&new);
+    let asked = gateway.client().get("/api/version").bearer(&new).send();
+    assert_eq!(asked.await.status, 200);
+    let audit: serde_json::Value =
+        serde_json::from_str(&beside(&gateway, &["audit", "--json"])).expect("JSON");
+    let rotated = &audit["items"][0];
+    assert_eq!(rotated["action"], "admin_token.rotate", "{audit}");
+    let actor = rotated["actor"].as_str().expect("a name");
+    assert!(actor.len() > 4 && actor.starts_with("cli:"), "{actor}");
+    assert!(beside(&gateway, &["audit"]).contains(actor));
+}
+
+#[tokio::test]
+async fn a_token_that_the_running_server_does_not_read_is_put_back() {
+    let (_upstream, gateway) = gateway("", "").await;
+    let place = gateway.config_file();
+    let place = place.parent().expect("the test's place");
+    let other = "other-canary-token-55ef";
+    std::fs::write(place.join("other-token"), other).expect("written");
+    let config = "[admin]\ntoken = { file = \"other-token\" }\n";
+    std::fs::write(place.join("other.toml"), config).expect("written");
+    let arguments = [
+        "--data-dir",
+        "data",
+        "--config",
+        "other.toml",
+        "admin",
+        "rotate-token",
+    ];
+    let output = command(place, &arguments).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the old token was put back"), "{said}");
+    let kept = std::fs::read_to_string(place.join("other-token")).expect("a token");
+    assert_eq!(kept.trim(), other);
+    let audit = beside(&gateway, &["audit", "--json"]);
+    assert!(!audit.contains("admin_token.rotate"), "{audit}");
+}
+
+#[test]
+fn a_token_is_rotated_before_the_first_start_too() {
+    let place = tempfile::tempdir().expect("a directory");
+    let arguments = ["--data-dir", "data", "admin", "rotate-token"];
+    let output = command(place.path(), &arguments)
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("from the next start"), "{said}");
+    assert!(place.path().join("data/admin-token").exists());
+}

@@ -436,10 +436,14 @@ async fn every_change_by_either_hand_is_in_the_audit_log() {
         "ledger.reprice",
         "sign_in.create",
     ];
+    // A command is recorded with the user of the operating system who ran it.
+    let user = std::process::Command::new("id").arg("-un").output();
+    let user = String::from_utf8(user.expect("there is id").stdout).expect("a name");
+    let cli = format!("cli:{} null", user.trim());
     let expected: Vec<String> = by_api
         .iter()
         .map(|action| format!("admin 127.0.0.1 {action}"))
-        .chain(by_cli.iter().map(|action| format!("cli null {action}")))
+        .chain(by_cli.iter().map(|action| format!("{cli} {action}")))
         .collect();
     assert_eq!(seen, expected);
 }

@@ -288,3 +288,97 @@ async fn a_failure_inside_one_exchange_leaves_the_others_alone() {
         assert_eq!(by_chatgpt(&gateway.client()).send().await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn data_files_are_the_owners_alone_also_in_a_directory_that_was_there() {
+    let upstream = Upstream::start().await;
+    let mut gateway = Gateway::start(&Config::to(&upstream)).await;
+    let modes = || -> Vec<(String, u32)> {
+        let files = std::fs::read_dir(gateway.data_dir()).expect("a directory");
+        let mode = |file: std::fs::DirEntry| {
+            let mode = file.metadata().expect("it is there").permissions().mode();
+            (
+                file.file_name().to_string_lossy().into_owned(),
+                mode & 0o777,
+            )
+        };
+        files.map(|file| mode(file.expect("a file"))).collect()
+    };
+    let is_private = |modes: &[(String, u32)]| modes.iter().all(|(_, mode)| mode & 0o077 == 0);
+    assert!(modes().iter().any(|(name, _)| name == "ledger.db"));
+    assert!(is_private(&modes()), "{:?}", modes());
+    gateway.signal("TERM");
+    gateway.wait_for_exit(Duration::from_secs(20)).await;
+    // As an older version left them.
+    for file in std::fs::read_dir(gateway.data_dir()).expect("a directory") {
+        let path = file.expect("a file").path();
+        let mode = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(path, mode).expect("it is ours");
+    }
+    let mode = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(gateway.data_dir(), mode).expect("it is ours");
+    gateway.start_again().await;
+    let modes = std::fs::metadata(gateway.data_dir().join("ledger.db")).expect("a file");
+    assert_eq!(modes.permissions().mode() & 0o777, 0o600);
+    gateway.wait_for_output("other users may change").await;
+}
+
+#[test]
+fn commands_about_what_was_recorded_do_not_create_a_mistyped_directory() {
+    let place = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(place.path().join("empty")).expect("created");
+    for arguments in [
+        "usage",
+        "audit",
+        "keys list",
+        "keys revoke ci",
+        "keys rotate ci",
+        "teams list",
+        "teams delete core",
+        "budgets list",
+        "budgets delete gateway day",
+        "facts list",
+        "facts clear",
+        "reprice",
+        "reprice --apply",
+        "dashboard",
+        "explain --route gateway_key --model gpt-5.4 --key ci",
+    ] {
+        for dir in ["nowhere", "empty"] {
+            let mut words = vec!["--data-dir", dir];
+            words.extend(arguments.split(' '));
+            let ended = gateway::run(place.path(), &words);
+            assert_eq!(ended.code, Some(1), "{arguments}: {}", ended.stderr);
+            let said = &ended.stderr;
+            assert!(said.contains("there is no ledger"), "{arguments}: {said}");
+        }
+        assert!(!place.path().join("nowhere").exists(), "{arguments}");
+        let mut files = std::fs::read_dir(place.path().join("empty")).expect("it is there");
+        assert!(files.next().is_none(), "{arguments}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_say_what_the_process_uses() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&Config::to(&upstream)).await;
+    let metrics = gateway.client().get("/metrics").send().await.text();
+    for name in [
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+        "process_threads",
+    ] {
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        let is_zero_at_first = name.contains("cpu");
+        assert!(
+            value.is_some_and(|value| value > 0.0 || is_zero_at_first),
+            "{name}: {value:?}"
+        );
+    }
+}

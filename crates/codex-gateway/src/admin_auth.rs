@@ -4,7 +4,7 @@
 pub mod session_cookie;
 mod throttle;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use crate::admin_auth::throttle::{SecretKind, Throttle};
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
 use crate::config::{self, AdminToken};
+use crate::data_dir;
 use crate::error::{ErrorCode, GatewayError};
 use crate::secret::Secret;
 
@@ -31,6 +32,8 @@ pub struct AdminAuth {
     token: ArcSwap<Secret>,
     /// The file that holds the token unless the configuration names another place.
     default_file: PathBuf,
+    /// Where `admin rotate-token` looks whether this process has read the new token.
+    read_note: PathBuf,
     throttle: Throttle,
     ledger: Ledger,
     clock: Clock,
@@ -51,6 +54,7 @@ impl AdminAuth {
     pub fn new(token: Secret, default_file: PathBuf, ledger: Ledger, clock: Clock) -> Self {
         Self {
             token: ArcSwap::from_pointee(token),
+            read_note: default_file.with_file_name(data_dir::ADMIN_TOKEN_READ),
             default_file,
             throttle: Throttle::default(),
             ledger,
@@ -199,14 +203,25 @@ impl AdminAuth {
     /// Never returns.
     pub async fn follow(&self, config: &SharedConfig) {
         let mut is_failing = false;
+        let mut noted = String::new();
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            match self.current_token(config.load().settings.admin.token.as_ref()) {
+            let config = config.load();
+            let configured = config.settings.admin.token.as_ref();
+            // Taken before reading: a file that is replaced in between is noted the next time.
+            let stamp = self.token_file(configured).map(data_dir::stamp);
+            match self.current_token(configured) {
                 Ok(token) => {
                     is_failing = false;
                     if !self.token.load().matches(token.expose()) {
                         self.token.store(token.into());
                         tracing::info!("the admin token has changed; the old one no longer works");
+                    }
+                    if let Some(Ok(stamp)) = stamp
+                        && stamp != noted
+                        && data_dir::replace(&self.read_note, &stamp).is_ok()
+                    {
+                        noted = stamp;
                     }
                 }
                 Err(problem) if !is_failing => {
@@ -220,11 +235,18 @@ impl AdminAuth {
         }
     }
 
+    /// The file that holds the token; `None` where it comes from the environment.
+    fn token_file<'a>(&'a self, configured: Option<&'a AdminToken>) -> Option<&'a Path> {
+        match configured {
+            None => Some(&self.default_file),
+            Some(token) => token.file.as_deref(),
+        }
+    }
+
     fn current_token(&self, configured: Option<&AdminToken>) -> Result<Secret, String> {
-        let file = match configured.map(|token| (&token.secret, &token.file)) {
-            None => &self.default_file,
-            Some((secret, None)) => return Ok(secret.clone()),
-            Some((_, Some(file))) => file,
+        let file = match (self.token_file(configured), configured) {
+            (None, Some(token)) => return Ok(token.secret.clone()),
+            (file, _) => file.unwrap_or(&self.default_file),
         };
         let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
         let token = Secret::new(text.trim());

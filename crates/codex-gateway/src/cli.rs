@@ -1,6 +1,7 @@
 //! The command table; one file per command.
 
 mod admin;
+mod audit;
 mod budgets;
 mod check;
 mod dashboard;
@@ -8,6 +9,7 @@ mod explain;
 mod facts;
 mod keys;
 mod models;
+mod os_user;
 mod output;
 mod rate_limits;
 mod reprice;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Overrides;
+use crate::config::{Overrides, SecretsRead};
 
 /// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful
 /// fallback.
@@ -70,6 +72,8 @@ enum Command {
     /// Manage the admin token.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// List the newest administrative changes: who changed what, and when.
+    Audit(audit::AuditArgs),
     /// Sum the ledger.
     Usage(usage::UsageArgs),
     /// Compare recorded costs with the present price table; `--apply` adds correcting entries.
@@ -85,7 +89,7 @@ pub fn run() -> ExitCode {
         config: cli.global.config,
         data_dir: cli.global.data_dir,
         listen: None,
-        without_secrets: false,
+        secrets: SecretsRead::All,
     };
     match cli
         .command
@@ -100,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Budgets(command) => budgets::run(&overrides, command),
         Command::Dashboard(args) => dashboard::run(&overrides, &args),
         Command::Admin(command) => admin::run(&overrides, &command),
+        Command::Audit(args) => audit::run(&overrides, &args),
         Command::Usage(args) => usage::run(&overrides, &args),
         Command::Reprice(args) => reprice::run(&overrides, &args),
         Command::Facts(args) => facts::run(&overrides, args),

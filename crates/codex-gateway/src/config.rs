@@ -29,5 +29,5 @@ pub use sections::admin::{AdminToken, is_hard_to_guess};
 pub use sections::prices::Unpriced;
 pub use sections::server::OnDisconnect;
 pub use settings::Settings;
-pub use source::{Overrides, Source, environment};
+pub use source::{Overrides, SecretsRead, Source, environment};
 pub use source_map::SourceMap;

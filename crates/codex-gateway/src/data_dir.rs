@@ -1,8 +1,10 @@
 //! The data directory: one process at a time, the instance's id, the admin token.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 use fs4::fs_std::FileExt as _;
@@ -11,6 +13,10 @@ use crate::secret::Secret;
 
 /// The file that keeps the admin token.
 pub const ADMIN_TOKEN: &str = "admin-token";
+/// The file in which a running server notes the [`stamp`] of the token's file that it has read.
+pub const ADMIN_TOKEN_READ: &str = "admin-token.read";
+/// The file whose lock a running server holds.
+const LOCK: &str = "lock";
 
 /// An opened data directory. The lock is held as long as this lives.
 pub struct DataDir {
@@ -49,7 +55,7 @@ impl DataDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("lock"))
+            .open(path.join(LOCK))
             .map_err(io)?;
         if !lock.try_lock_exclusive().map_err(io)? {
             return Err(DataDirError::Busy(path.to_owned()));
@@ -58,6 +64,11 @@ impl DataDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Whether other users may change what is in it: a directory that existed keeps its mode.
+    pub fn is_writable_by_others(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|dir| dir.permissions().mode() & 0o022 != 0)
     }
 
     /// Where it is.
@@ -104,7 +115,7 @@ impl DataDir {
                     return Ok(text);
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
         }
         let text = make().map_err(io)?;
@@ -124,29 +135,83 @@ pub fn ensure(path: &Path) -> std::io::Result<()> {
         .create(path)
 }
 
-/// Writes one line to a file for this user alone. It is written beside and renamed: a crash leaves
-/// the old file or the new one, never a part of it.
+/// Writes one line to a file. A file that exists keeps its owner and mode; a new one gets the owner
+/// of its directory, and is for that user alone. The line is written beside and renamed: a crash
+/// leaves the old file or the new one, never a part of it.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or this user may not give the file to its owner.
 pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    // A link stays a link.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
     // One that a crash left behind may have another mode.
     match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    let written = write_new(&beside, path, text).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        drop(std::fs::remove_file(&beside));
+    }
+    written
+}
+
+/// Writes a file that is to take the place of another.
+fn write_new(new: &Path, old: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .create_new(true)
         .write(true)
         .mode(0o600)
-        .open(&beside)?;
+        .open(new)?;
+    let made = file.metadata()?;
+    let (owner, mode) = match (std::fs::metadata(old), old.parent()) {
+        (Ok(old), _) => (old.clone(), old.permissions()),
+        (Err(_), Some(dir)) => (std::fs::metadata(dir)?, made.permissions()),
+        (Err(_), None) => (made.clone(), made.permissions()),
+    };
+    if owner.uid() != made.uid() {
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    } else if owner.is_file() && owner.gid() != made.gid() {
+        fchown(&file, None, Some(owner.gid()))?;
+    }
+    file.set_permissions(mode)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    file.sync_all()
+}
+
+/// Names the present contents of a file without saying what they are.
+///
+/// # Errors
+/// When there is no such file.
+pub fn stamp(path: &Path) -> std::io::Result<String> {
+    let file = std::fs::metadata(path)?;
+    Ok(format!(
+        "{}-{}-{}.{:09}",
+        file.dev(),
+        file.ino(),
+        file.mtime(),
+        file.mtime_nsec()
+    ))
+}
+
+/// Whether a server runs on this data directory.
+///
+/// # Errors
+/// When its lock cannot be read.
+pub fn is_served(path: &Path) -> std::io::Result<bool> {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// 256 random bits in hexadecimal.
@@ -180,5 +245,55 @@ mod tests {
         let second = DataDir::open(&path).unwrap();
         assert_eq!(second.instance().unwrap(), instance);
         assert!(second.admin_token().unwrap() == token);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_link_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("token"), dir.path().join("link"));
+        std::fs::write(&file, "old\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let before = stamp(&link).unwrap();
+        replace(&link, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new\n");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_ne!(stamp(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_replaced_file_stays_its_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "old\n").unwrap();
+        // Only root may give a file away, as root does that rotates the token of a service.
+        if std::os::unix::fs::chown(&file, Some(12_345), Some(54_321)).is_err() {
+            return;
+        }
+        replace(&file, "new").unwrap();
+        let after = std::fs::metadata(&file).unwrap();
+        assert_eq!((after.uid(), after.gid()), (12_345, 54_321));
+    }
+
+    #[test]
+    fn a_directory_is_served_while_its_lock_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_served(dir.path()).unwrap());
+        let open = DataDir::open(dir.path()).unwrap();
+        assert!(is_served(dir.path()).unwrap());
+        drop(open);
+        assert!(!is_served(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_change_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        for (mode, is_noticed) in [(0o700, false), (0o755, false), (0o770, true), (0o707, true)] {
+            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let open = DataDir::open(dir.path()).unwrap();
+            assert_eq!(open.is_writable_by_others(), is_noticed, "{mode:o}");
+        }
     }
 }

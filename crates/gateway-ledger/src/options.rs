@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::db::Storage;
+use crate::error::LedgerError;
 use crate::ids::InstanceId;
 use crate::time::Clock;
 
@@ -39,4 +41,17 @@ pub struct OpenOptions {
     pub time_zone: TimeZone,
     /// Where the time comes from.
     pub clock: Clock,
+}
+
+impl OpenOptions {
+    /// The file of the ledger on SQLite, whether it exists or not; `None` on PostgreSQL.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::Invalid`](crate::LedgerErrorKind::Invalid) when the URL names no store.
+    pub fn sqlite_file(&self) -> Result<Option<PathBuf>, LedgerError> {
+        match Storage::parse(&self.url, &self.data_dir)? {
+            Storage::Sqlite { file } => Ok(Some(file)),
+            Storage::Postgres { .. } => Ok(None),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::administration::spec::{self, BudgetSpec};
 use crate::administration::{self, BudgetLine};
 use crate::cli::output::{JsonArgs, print_answer};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger, with_ledger};
 use crate::cli::table::Table;
 use crate::config::Overrides;
 
@@ -63,13 +63,13 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
                 billing,
             };
             let set = with_ledger(&settings, async |ledger| {
-                administration::put_budget(ledger, &scope, &spec, ACTOR).await
+                administration::put_budget(ledger, &scope, &spec, actor()).await
             });
             let amount = &spec.amount;
             print_answer(set, false, |()| format!("{scope} may spend {amount}"))
         }
         BudgetsCommand::List(args) => {
-            let budgets = with_ledger(&settings, administration::budgets);
+            let budgets = with_existing_ledger(&settings, administration::budgets);
             print_answer(budgets, args.json, |budgets| table(budgets))
         }
         BudgetsCommand::Delete {
@@ -77,10 +77,10 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
             window,
             billing,
         } => {
-            let deleted = with_ledger(&settings, async |ledger| {
+            let deleted = with_existing_ledger(&settings, async |ledger| {
                 let window = spec::window(&window)?;
                 let billing = spec::billing(billing.as_deref())?;
-                administration::delete_budget(ledger, &scope, window, billing, ACTOR).await
+                administration::delete_budget(ledger, &scope, window, billing, actor()).await
             });
             print_answer(deleted, false, |()| {
                 format!("the {window} budget of {scope} is deleted")

@@ -1,11 +1,10 @@
 //! `codex-gateway check`: every problem of the configuration, with file, line, caret and hint.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use gateway_policy::problem::Severity;
 
-use crate::cli::output::{EXIT_CONFIG, print_error, print_out};
+use crate::cli::output::{EXIT_CONFIG, is_error_coloured, print_error, print_out};
 use crate::config::{self, Overrides};
 
 /// Arguments of `check`.
@@ -36,7 +35,7 @@ pub(super) fn run(overrides: &Overrides, args: &CheckArgs) -> ExitCode {
         loaded.count(Severity::Warning),
     );
     if errors + warnings > 0 {
-        print_error(&loaded.report(std::io::stderr().is_terminal()));
+        print_error(&loaded.report(is_error_coloured()));
     }
     let path = &loaded.source.path;
     let is_refused = errors > 0 || loaded.settings.is_none() || (args.strict && warnings > 0);

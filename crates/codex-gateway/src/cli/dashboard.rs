@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::output::{print_error, print_out};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger};
 use crate::config::{Overrides, Settings};
 
 /// How long a link can be used.
@@ -40,8 +40,8 @@ fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitC
             return Err(ExitCode::FAILURE);
         }
     };
-    let link = with_ledger(&settings, async |ledger| {
-        ledger.create_sign_in(LIFETIME, ACTOR).await
+    let link = with_existing_ledger(&settings, async |ledger| {
+        ledger.create_sign_in(LIFETIME, actor()).await
     })?;
     print_out(&format!("{base}/dashboard#sign-in={}", link.reveal()));
     print_error("the link works once, within ten minutes");

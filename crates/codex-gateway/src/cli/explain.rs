@@ -11,9 +11,9 @@ use gateway_wire::WireApi;
 use crate::cli::output::{print_json, print_out};
 use crate::cli::rate_limits::rate_limits;
 use crate::cli::settings;
-use crate::cli::store::with_ledger;
+use crate::cli::store::with_existing_ledger;
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{Overrides, SecretsRead};
 use crate::reports::explain::{
     ExplainQuery, Explained, KeyContext, KeyState, explain, explain_with_key,
 };
@@ -31,7 +31,7 @@ pub(super) struct ExplainArgs {
 
 /// Answers, also when the answer is a rejection.
 pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
-    let (settings, places) = match settings::load(overrides) {
+    let (settings, places) = match settings::load(overrides, SecretsRead::None) {
         Ok(found) => found,
         Err(code) => return code,
     };
@@ -39,7 +39,7 @@ pub(super) fn run(overrides: &Overrides, args: ExplainArgs) -> ExitCode {
     let day = Clock::system().date();
     let answer = if query.needs_store() {
         let when = (day, Clock::system().now());
-        let asked = with_ledger(&settings, async |ledger| {
+        let asked = with_existing_ledger(&settings, async |ledger| {
             explain_with_key(ledger, &settings, &places, &query, when).await
         });
         match asked {

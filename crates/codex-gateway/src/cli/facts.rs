@@ -7,7 +7,7 @@ use gateway_policy::ModelId;
 
 use crate::cli::output::{print_json, print_out};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger};
 use crate::cli::table::{Side, Table};
 use crate::config::Overrides;
 use crate::reports::facts::{Cleared, FactsReport};
@@ -47,7 +47,8 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
     let settings = settings::load_for_store(overrides)?;
     match command {
         FactsCommand::List { json } => {
-            let facts = with_ledger(&settings, async |ledger| ledger.model_refusals().await)?;
+            let facts =
+                with_existing_ledger(&settings, async |ledger| ledger.model_refusals().await)?;
             let report = FactsReport { facts };
             if json {
                 return Ok(print_json(&report));
@@ -55,9 +56,9 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
             print_out(&text(&report));
         }
         FactsCommand::Clear { model, json } => {
-            let cleared = with_ledger(&settings, async |ledger| {
+            let cleared = with_existing_ledger(&settings, async |ledger| {
                 let model = model.as_ref().map(ModelId::as_str);
-                ledger.clear_model_refusals(model, ACTOR).await
+                ledger.clear_model_refusals(model, actor()).await
             })?;
             if json {
                 return Ok(print_json(&Cleared { cleared }));

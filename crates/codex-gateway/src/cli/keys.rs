@@ -13,7 +13,7 @@ use crate::administration::{self, ShownKey};
 use crate::cli::output::{JsonArgs, print_answer, print_error};
 use crate::cli::rate_limits::{RateLimitArgs, rate_limits};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger, with_ledger};
 use crate::cli::table::Table;
 use crate::clock::Clock;
 use crate::config::{Overrides, Settings};
@@ -92,12 +92,12 @@ pub(super) fn run(overrides: &Overrides, command: KeysCommand) -> ExitCode {
     match command {
         KeysCommand::Create(args) => create(&settings, *args),
         KeysCommand::List(args) => {
-            let keys = with_ledger(&settings, async |ledger| ledger.keys().await);
+            let keys = with_existing_ledger(&settings, async |ledger| ledger.keys().await);
             print_answer(keys, args.json, |keys| table(keys, Clock::system().now()))
         }
         KeysCommand::Revoke(args) => {
-            let revoked = with_ledger(&settings, async |ledger| {
-                administration::revoke_key(ledger, &args.key, ACTOR).await
+            let revoked = with_existing_ledger(&settings, async |ledger| {
+                administration::revoke_key(ledger, &args.key, actor()).await
             });
             let revoked = revoked.map(|id| json!({ "id": id, "revoked": true }));
             print_answer(revoked, args.json, |_| {
@@ -106,8 +106,8 @@ pub(super) fn run(overrides: &Overrides, command: KeysCommand) -> ExitCode {
             })
         }
         KeysCommand::Rotate(args) => {
-            let rotated = with_ledger(&settings, async |ledger| {
-                administration::rotate_key(ledger, &args.key, ACTOR).await
+            let rotated = with_existing_ledger(&settings, async |ledger| {
+                administration::rotate_key(ledger, &args.key, actor()).await
             });
             print_answer(rotated, args.json, secret)
         }
@@ -142,7 +142,7 @@ fn create(settings: &Settings, args: CreateArgs) -> ExitCode {
         concurrency: args.limits.concurrency,
     };
     let created = with_ledger(settings, async |ledger| {
-        administration::create_key(ledger, &spec, Clock::system().now(), ACTOR).await
+        administration::create_key(ledger, &spec, Clock::system().now(), actor()).await
     });
     print_answer(created, args.json, secret)
 }

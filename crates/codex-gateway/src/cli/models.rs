@@ -8,7 +8,7 @@ use crate::cli::output::{print_json, print_out};
 use crate::cli::settings;
 use crate::cli::table::{Side, Table};
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{Overrides, SecretsRead};
 use crate::reports::models::{ModelLine, ModelsReport, RouteLine, models};
 
 /// Arguments of `models`.
@@ -24,7 +24,7 @@ pub(super) struct ModelsArgs {
 
 /// Shows the catalogue.
 pub(super) fn run(overrides: &Overrides, args: &ModelsArgs) -> ExitCode {
-    let (settings, _) = match settings::load(overrides) {
+    let (settings, _) = match settings::load(overrides, SecretsRead::None) {
         Ok(found) => found,
         Err(code) => return code,
     };

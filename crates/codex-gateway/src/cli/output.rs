@@ -1,10 +1,12 @@
 //! Prints what commands say, and has the exit codes that they agree on.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
 use gateway_policy::money::Usd;
+
+use crate::config;
 
 /// Exit code when the configuration or a flag is not valid (`EX_USAGE` of `sysexits.h`).
 pub(super) const EXIT_CONFIG: u8 = 64;
@@ -20,6 +22,11 @@ pub(super) struct JsonArgs {
 /// Prints to standard error, for a person. Nothing more can be done where that fails.
 pub(super) fn print_error(text: &str) {
     drop(writeln!(std::io::stderr(), "{}", text.trim_end()));
+}
+
+/// Whether what goes to standard error may be coloured: on a terminal, unless `NO_COLOR` is set.
+pub(super) fn is_error_coloured() -> bool {
+    std::io::stderr().is_terminal() && config::environment("NO_COLOR").is_none()
 }
 
 /// Prints an answer to standard output. A reader that has seen enough, such as `head`, is not an

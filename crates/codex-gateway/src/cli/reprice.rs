@@ -7,7 +7,7 @@ use gateway_ledger::{LedgerError, RepriceQuery, RepriceReport};
 
 use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger};
 use crate::cli::table::{Side, Table};
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -46,13 +46,13 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
         ..RepriceQuery::default()
     };
     let (prices, is_applied) = (settings.prices.table.clone(), args.apply);
-    let report = with_ledger(&settings, async |ledger| {
+    let report = with_existing_ledger(&settings, async |ledger| {
         let report = ledger.reprice(&query, &prices, is_applied).await?;
         if is_applied {
             let detail = serde_json::json!({ "entries": report.applied });
             let version = &report.price_version;
             ledger
-                .note(ACTOR, "ledger.reprice", version, &detail)
+                .note(actor(), "ledger.reprice", version, &detail)
                 .await?;
         }
         Ok::<_, LedgerError>(report)

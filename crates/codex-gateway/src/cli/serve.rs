@@ -1,6 +1,5 @@
 //! `codex-gateway serve`: reads the configuration, opens the process and passes signals on to it.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use gateway_policy::problem::Severity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Sockets};
-use crate::cli::output::{EXIT_CONFIG, print_error, print_out};
+use crate::cli::output::{EXIT_CONFIG, is_error_coloured, print_error, print_out};
 use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
 use crate::config::{self, Overrides, SourceMap};
@@ -38,7 +37,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
         }
     };
     if !loaded.problems.is_empty() {
-        print_error(&loaded.report(std::io::stderr().is_terminal()));
+        print_error(&loaded.report(is_error_coloured()));
     }
     let path = loaded.source.path.clone();
     let places = SourceMap::new(&loaded.source);
@@ -91,6 +90,12 @@ async fn serve(
     config_path: &str,
 ) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&config.settings.data_dir)?;
+    if data_dir.is_writable_by_others() {
+        tracing::warn!(
+            "other users may change the files of {0}; `chmod go-w {0}` keeps them out",
+            data_dir.path().display()
+        );
+    }
     let sockets = Sockets::bind(&config.settings).await?;
     let app = Arc::new(App::open(config, &data_dir, Clock::system()).await?);
     let listeners = app.listeners(sockets);

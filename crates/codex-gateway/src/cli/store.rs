@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway_ledger::{InstanceId, Ledger, OpenOptions};
+use gateway_ledger::{Actor, InstanceId, Ledger, OpenOptions};
 
 use crate::administration::error::AdminError;
+use crate::cli::os_user;
 use crate::cli::output::print_error;
 use crate::clock;
 use crate::config::Settings;
 use crate::data_dir;
 
-/// Who made a change, in the audit log.
-pub(super) const ACTOR: &str = "cli";
+/// Who makes a change, for the audit log: `cli:` and the name of the operating system's user.
+pub(super) fn actor() -> Actor {
+    Actor::from(format!("cli:{}", os_user::name()).as_str())
+}
 
 /// Runs a command on the ledger. Prints what goes wrong.
 ///
@@ -25,19 +28,46 @@ pub(super) fn with_ledger<T, E: Into<AdminError>>(
     settings: &Settings,
     command: impl AsyncFnOnce(&Ledger) -> Result<T, E>,
 ) -> Result<T, ExitCode> {
-    run(settings, command).map_err(|error| {
-        print_error(&format!("error: {error:#}"));
-        ExitCode::FAILURE
-    })
+    let dir = &settings.data_dir;
+    let made = data_dir::ensure(dir)
+        .with_context(|| format!("cannot use the data directory {}", dir.display()));
+    made.and_then(|()| run(settings, command)).map_err(failed)
+}
+
+/// The same for a command that is about what was stored before: where nothing is, it says so and
+/// creates nothing.
+///
+/// # Errors
+/// The exit code, when there is no ledger, it cannot be opened or the command fails.
+pub(super) fn with_existing_ledger<T, E: Into<AdminError>>(
+    settings: &Settings,
+    command: impl AsyncFnOnce(&Ledger) -> Result<T, E>,
+) -> Result<T, ExitCode> {
+    let file = options(settings).sqlite_file();
+    let missing = file.map(|file| file.filter(|file| !file.exists()));
+    match missing.map_err(AdminError::from) {
+        Ok(None) => run(settings, command).map_err(failed),
+        Ok(Some(file)) => {
+            print_error(&format!(
+                "error: there is no ledger {}: nothing has been recorded there; --data-dir or \
+                 `[storage] url` names another place",
+                file.display()
+            ));
+            Err(ExitCode::FAILURE)
+        }
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+fn failed(error: anyhow::Error) -> ExitCode {
+    print_error(&format!("error: {error:#}"));
+    ExitCode::FAILURE
 }
 
 fn run<T, E: Into<AdminError>>(
     settings: &Settings,
     command: impl AsyncFnOnce(&Ledger) -> Result<T, E>,
 ) -> anyhow::Result<T> {
-    let dir = &settings.data_dir;
-    data_dir::ensure(dir)
-        .with_context(|| format!("cannot use the data directory {}", dir.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -10,7 +10,7 @@ use crate::administration;
 use crate::cli::output::{JsonArgs, print_answer};
 use crate::cli::rate_limits::{RateLimitArgs, rate_limits};
 use crate::cli::settings;
-use crate::cli::store::{ACTOR, with_ledger};
+use crate::cli::store::{actor, with_existing_ledger, with_ledger};
 use crate::cli::table::Table;
 use crate::config::Overrides;
 
@@ -39,17 +39,17 @@ pub(super) fn run(overrides: &Overrides, command: TeamsCommand) -> ExitCode {
     match command {
         TeamsCommand::Create { name, limits } => {
             let put = with_ledger(&settings, async |ledger| {
-                administration::put_team(ledger, &name, &limits.into(), ACTOR).await
+                administration::put_team(ledger, &name, &limits.into(), actor()).await
             });
             print_answer(put, false, |()| format!("team {name} is set"))
         }
         TeamsCommand::List(args) => {
-            let teams = with_ledger(&settings, async |ledger| ledger.teams().await);
+            let teams = with_existing_ledger(&settings, async |ledger| ledger.teams().await);
             print_answer(teams, args.json, |teams| table(teams))
         }
         TeamsCommand::Delete { name } => {
-            let deleted = with_ledger(&settings, async |ledger| {
-                administration::delete_team(ledger, &name, ACTOR).await
+            let deleted = with_existing_ledger(&settings, async |ledger| {
+                administration::delete_team(ledger, &name, actor()).await
             });
             print_answer(deleted, false, |()| format!("team {name} is deleted"))
         }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
-use crate::cli::store::with_ledger;
+use crate::cli::store::with_existing_ledger;
 use crate::cli::table::{Side, Table};
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -49,7 +49,7 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     let settings = settings::load_for_store(overrides)?;
     let query = query(args, Clock::system().now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
-    let report = with_ledger(&settings, async |ledger| ledger.usage(&query).await)?;
+    let report = with_existing_ledger(&settings, async |ledger| ledger.usage(&query).await)?;
     let by = group_by(&args.by).map_err(|message| refuse(&message))?;
     match args.format {
         Format::Json => return Ok(print_json(&report)),

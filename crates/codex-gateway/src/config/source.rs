@@ -28,9 +28,18 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub listen: Option<String>,
-    /// Reads neither the upstreams' credentials nor the admin token: revoking a key must work where
-    /// the server's secrets are not.
-    pub without_secrets: bool,
+    pub secrets: SecretsRead,
+}
+
+/// Which secrets of the configuration are read. A command must work where secrets that it does not
+/// need are not, such as in the shell of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecretsRead {
+    /// The upstreams' credentials and the admin token.
+    #[default]
+    All,
+    AdminToken,
+    None,
 }
 
 /// What the sections need to know besides their own text.

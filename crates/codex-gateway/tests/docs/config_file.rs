@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use codex_gateway::config::{self, Loaded, Overrides, Settings, file};
+use codex_gateway::config::{self, Loaded, Overrides, SecretsRead, Settings, file};
 use gateway_policy::{AuthRoute, NoMemory, Subject};
 
 use super::examples;
@@ -36,7 +36,7 @@ fn load(text: &str) -> Loaded {
         config: Some(path),
         data_dir: Some("data".into()),
         listen: None,
-        without_secrets: false,
+        secrets: SecretsRead::All,
     })
     .unwrap()
 }
@@ -213,7 +213,7 @@ fn commands_on_the_store_need_none_of_the_servers_secrets() {
         config: Some(path),
         data_dir: Some("data".into()),
         listen: None,
-        without_secrets: true,
+        secrets: SecretsRead::None,
     });
     let loaded = loaded.unwrap();
     assert!(loaded.settings.is_some(), "{}", loaded.report(false));

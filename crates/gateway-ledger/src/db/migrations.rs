@@ -1,6 +1,8 @@
 //! Brings the schema up to date. Migrations are forward-only, and one that has run must not
 //! change.
 
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use sqlx::SqlSafeStr as _;
@@ -60,8 +62,16 @@ impl Storage {
             return connection.close().await;
         };
         if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir)
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
                 .map_err(|error| LedgerError::io("a directory cannot be made", error).at(dir))?;
+        }
+        for file in [file.as_path(), &Self::in_flight_file(file)] {
+            make_private(file).map_err(|error| {
+                LedgerError::io("the database cannot be opened", error).at(file)
+            })?;
         }
         let mut tries = 0;
         loop {
@@ -85,6 +95,29 @@ impl Storage {
         run(&mut connection, SQLITE_IN_FLIGHT).await?;
         connection.close().await
     }
+}
+
+/// Creates a database file for this user alone, and takes the rights of others from one that exists.
+/// The files that SQLite puts beside it get the same rights.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_os_string();
+        name.push(suffix);
+        let is_open = |mode: u32| mode & 0o077 != 0;
+        if std::fs::metadata(&name).is_ok_and(|file| is_open(file.permissions().mode())) {
+            // Fails for a command of another user who may write to the file; the server does it.
+            drop(std::fs::set_permissions(
+                &name,
+                Permissions::from_mode(0o600),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Written without fsync, the file of what is in flight can be torn by a power cut. What it held is

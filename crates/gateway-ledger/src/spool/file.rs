@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,6 +49,7 @@ impl SpoolFile {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(path)
             .map_err(|error| failed(error).at(path))?;
         let rejected = path.with_extension("rejected.jsonl");
@@ -190,6 +192,7 @@ impl SpoolFile {
         let mut file = OpenOptions::new()
             .append(true)
             .create(true)
+            .mode(0o600)
             .open(&self.rejected)
             .map_err(failed)?;
         file.write_all(&lines).map_err(failed)?;

@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 use crate::config::key::{Key, next_start};
 use crate::config::network::{self, WrittenIn};
 use crate::config::secret_source::read_secret;
-use crate::config::source::Context;
+use crate::config::source::{Context, SecretsRead};
 use crate::secret::Secret;
 
 /// Shortest admin token, in bytes.
@@ -69,7 +69,7 @@ pub fn compile(
     let token = spec
         .token
         .as_ref()
-        .filter(|_| !context.overrides.without_secrets);
+        .filter(|_| context.overrides.secrets != SecretsRead::None);
     AdminSettings {
         listen: spec
             .listen

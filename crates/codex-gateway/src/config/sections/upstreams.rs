@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 
 use crate::config::secret_source::read_secret;
 use crate::config::sections::server::ServerSettings;
-use crate::config::source::Context;
+use crate::config::source::{Context, SecretsRead};
 use crate::secret::Secret;
 
 /// The upstreams and routes that exist without any configuration. They complete one that changes
@@ -50,7 +50,7 @@ pub fn credentials(
     problems: &mut Vec<Problem>,
 ) -> HashMap<String, OwnCredential> {
     let mut credentials = HashMap::new();
-    if context.overrides.without_secrets {
+    if context.overrides.secrets != SecretsRead::All {
         return credentials;
     }
     for (name, spec) in specs {
