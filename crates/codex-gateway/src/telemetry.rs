@@ -3,7 +3,6 @@
 
 mod log_queue;
 
-use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
@@ -36,7 +35,11 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When the system does not start the thread that writes the log.
-pub fn init(format: LogFormat, filter: Option<&str>) -> std::io::Result<LogGuard> {
+pub fn init(
+    format: LogFormat,
+    filter: Option<&str>,
+    is_coloured: bool,
+) -> std::io::Result<LogGuard> {
     let filter = guarded_filter(filter.unwrap_or("info"));
     let queue = LogQueue::start(std::io::stderr(), &DROPPED)?;
     let builder = tracing_subscriber::fmt()
@@ -47,9 +50,7 @@ pub fn init(format: LogFormat, filter: Option<&str>) -> std::io::Result<LogGuard
         .with_target(false);
     // A second initialisation (in tests) keeps the first.
     drop(match format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::stderr().is_terminal())
-            .try_init(),
+        LogFormat::Text => builder.with_ansi(is_coloured).try_init(),
         LogFormat::Json => builder
             .json()
             .flatten_event(true)

@@ -82,11 +82,10 @@ enum Taken {
 /// What went wrong, for a person.
 fn replace_token(dir: &Path, path: &Path) -> Result<Taken, String> {
     let cannot_write = |error: std::io::Error| {
-        let hint = match error.kind() {
-            ErrorKind::PermissionDenied => {
-                "; run this command as the user that the gateway runs as, or as root"
-            }
-            _ => "",
+        let hint = if error.kind() == ErrorKind::PermissionDenied {
+            "; run this command as the user that the gateway runs as, or as root"
+        } else {
+            ""
         };
         format!("cannot write {}: {error}{hint}", path.display())
     };

@@ -67,9 +67,9 @@ fn details(detail: &Value) -> String {
         Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     };
     let fields = fields.iter().filter(|(_, value)| is_set(value));
-    let fields = fields.map(|(name, value)| match value {
-        Value::String(text) => format!("{name}={text}"),
-        other => format!("{name}={other}"),
+    let fields = fields.map(|(name, value)| match value.as_str() {
+        Some(text) => format!("{name}={text}"),
+        None => format!("{name}={value}"),
     });
     fields.collect::<Vec<_>>().join(" ")
 }

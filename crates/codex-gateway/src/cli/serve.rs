@@ -53,6 +53,7 @@ pub(super) fn run(mut overrides: Overrides, args: ServeArgs) -> ExitCode {
     let log = telemetry::init(
         settings.log.format,
         config::environment("RUST_LOG").as_deref(),
+        is_error_coloured(),
     );
     let _log = match log {
         Ok(guard) => guard,

@@ -31,7 +31,8 @@ pub(super) fn with_ledger<T, E: Into<AdminError>>(
     let dir = &settings.data_dir;
     let made = data_dir::ensure(dir)
         .with_context(|| format!("cannot use the data directory {}", dir.display()));
-    made.and_then(|()| run(settings, command)).map_err(failed)
+    made.and_then(|()| run(settings, command))
+        .map_err(|error| failed(&error))
 }
 
 /// The same for a command that is about what was stored before: where nothing is, it says so and
@@ -46,7 +47,7 @@ pub(super) fn with_existing_ledger<T, E: Into<AdminError>>(
     let file = options(settings).sqlite_file();
     let missing = file.map(|file| file.filter(|file| !file.exists()));
     match missing.map_err(AdminError::from) {
-        Ok(None) => run(settings, command).map_err(failed),
+        Ok(None) => run(settings, command).map_err(|error| failed(&error)),
         Ok(Some(file)) => {
             print_error(&format!(
                 "error: there is no ledger {}: nothing has been recorded there; --data-dir or \
@@ -55,11 +56,11 @@ pub(super) fn with_existing_ledger<T, E: Into<AdminError>>(
             ));
             Err(ExitCode::FAILURE)
         }
-        Err(error) => Err(failed(error.into())),
+        Err(error) => Err(failed(&error.into())),
     }
 }
 
-fn failed(error: anyhow::Error) -> ExitCode {
+fn failed(error: &anyhow::Error) -> ExitCode {
     print_error(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }

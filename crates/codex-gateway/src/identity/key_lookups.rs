@@ -112,18 +112,18 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn a_key_is_looked_up_once_unless_the_store_failed() {
         let lookups = Lookups::default();
         let now = Clock::system().instant();
-        let from = address("192.0.2.1");
+        let from = Some(address("192.0.2.1"));
         assert!(lookups.begin("cgw_a", from, now));
         assert!(!lookups.begin("cgw_a", from, now));
-        assert!(!lookups.begin("cgw_a", address("192.0.2.2"), now));
+        assert!(!lookups.begin("cgw_a", Some(address("192.0.2.2")), now));
         lookups.forget("cgw_a");
         assert!(lookups.begin("cgw_a", from, now));
     }
@@ -138,13 +138,13 @@ mod tests {
             let now = Clock::system().instant();
             for index in 0..PER_ADDRESS.burst {
                 let key = format!("cgw_{index}");
-                assert!(lookups.begin(&key, address(guesser), now), "{index}");
+                assert!(lookups.begin(&key, Some(address(guesser)), now), "{index}");
             }
-            assert!(!lookups.begin("cgw_x", address(same_network), now));
-            assert!(lookups.begin("cgw_y", address(other), now));
+            assert!(!lookups.begin("cgw_x", Some(address(same_network)), now));
+            assert!(lookups.begin("cgw_y", Some(address(other)), now));
             let later = now + PER_ADDRESS.refill;
-            assert!(lookups.begin("cgw_x", address(same_network), later));
-            assert!(!lookups.begin("cgw_z", address(same_network), later));
+            assert!(lookups.begin("cgw_x", Some(address(same_network)), later));
+            assert!(!lookups.begin("cgw_z", Some(address(same_network)), later));
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
             let from = Some(IpAddr::from(index.to_be_bytes()));
             assert!(lookups.begin(&format!("cgw_{index}"), from, now), "{index}");
         }
-        let fresh = address("198.51.100.1");
+        let fresh = Some(address("198.51.100.1"));
         assert!(!lookups.begin("cgw_x", fresh, now));
         assert!(lookups.begin("cgw_x", fresh, now + IN_TOTAL.refill));
     }
