@@ -304,7 +304,8 @@ async fn data_files_are_the_owners_alone_also_in_a_directory_that_was_there() {
         };
         files.map(|file| mode(file.expect("a file"))).collect()
     };
-    let is_private = |modes: &[(String, u32)]| modes.iter().all(|(_, mode)| mode & 0o077 == 0);
+    let is_private =
+        |modes: &[(String, u32)]| modes.iter().all(|(_, mode)| mode.trailing_zeros() >= 6);
     assert!(modes().iter().any(|(name, _)| name == "ledger.db"));
     assert!(is_private(&modes()), "{:?}", modes());
     gateway.signal("TERM");
