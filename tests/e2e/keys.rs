@@ -499,3 +499,61 @@ async fn guessing_keys_is_refused_and_new_keys_are_known_all_the_same() {
     known.await;
     assert!(upstream.model_requests().is_empty());
 }
+
+#[tokio::test]
+async fn names_of_keys_are_unique_and_a_mistyped_team_is_noticed() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let place = gateway.config_file();
+    let place = place.parent().expect("the test's place");
+    let create = |name: &str, team: &str| {
+        let arguments = [
+            "--data-dir",
+            "data",
+            "keys",
+            "create",
+            "--name",
+            name,
+            "--team",
+            team,
+            "--owner",
+            "alice",
+            "--budget",
+            "5.00/day",
+        ];
+        run(place, &arguments)
+    };
+    assert_eq!(create("ci", "platform").code, Some(0));
+    for (name, team, said) in [
+        ("ci", "platform", "a key `ci` exists already"),
+        ("other", "platfrom", "did you mean `platform`?"),
+    ] {
+        let refused = create(name, team);
+        assert_eq!(refused.code, Some(1), "{name} {team}");
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(create("other", "design").code, Some(0));
+    let teams = gateway.administer(&["teams", "list", "--json"]);
+    assert!(!teams.contains("platfrom"), "{teams}");
+    let budgets: Value =
+        serde_json::from_str(&gateway.administer(&["budgets", "list", "--json"])).expect("JSON");
+    let mut named: Vec<(&Value, &Value)> = budgets
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|line| (&line["name"], &line["owner"]))
+        .collect();
+    named.sort_by_key(|(name, _)| name.to_string());
+    assert_eq!(
+        named,
+        [
+            (&json!("ci"), &json!("alice")),
+            (&json!("other"), &json!("alice"))
+        ]
+    );
+    let table = gateway.administer(&["budgets", "list"]);
+    assert!(table.contains("ci") && table.contains("alice"), "{table}");
+    // A name is free again once its key is revoked.
+    gateway.administer(&["keys", "revoke", "ci"]);
+    assert_eq!(create("ci", "platform").code, Some(0));
+}

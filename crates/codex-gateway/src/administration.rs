@@ -7,6 +7,7 @@ pub mod spec;
 use gateway_ledger::{Actor, CreatedKey, Directory, KeyRecord, Ledger, TeamRecord};
 use gateway_policy::Billing;
 use gateway_policy::limit::{Budget, Scope, Window};
+use gateway_policy::problem::did_you_mean;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,6 +35,10 @@ impl From<CreatedKey> for ShownKey {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BudgetLine {
     pub scope: String,
+    /// The name of the key or team.
+    pub name: Option<String>,
+    /// The owner of the key.
+    pub owner: Option<String>,
     pub window: Window,
     pub billing: Billing,
     pub nanos: i64,
@@ -46,7 +51,8 @@ pub struct BudgetLine {
 /// Creates a key.
 ///
 /// # Errors
-/// [`AdminError::Invalid`] when the description is not valid, [`AdminError::Store`].
+/// [`AdminError::Invalid`] when the description is not valid, [`AdminError::Conflict`] when a live key
+/// has the name, [`AdminError::NotFound`] for a team that looks misspelt, [`AdminError::Store`].
 pub async fn create_key(
     ledger: &Ledger,
     spec: &KeySpec,
@@ -54,7 +60,48 @@ pub async fn create_key(
     actor: impl Into<Actor>,
 ) -> Result<ShownKey, AdminError> {
     let new = spec.read(now)?;
+    let directory = ledger.directory().await?;
+    let mut live = directory.keys().iter();
+    if let Some(key) = live.find(|key| key.revoked_at.is_none() && key.name == new.name) {
+        return Err(AdminError::Conflict(format!(
+            "a key `{}` exists already ({}); choose another name, or rotate or revoke that key",
+            key.name, key.id
+        )));
+    }
+    if let Some(team) = &new.team {
+        check_spelling(&directory, team)?;
+    }
     Ok(ledger.create_key(&new, actor).await?.into())
+}
+
+/// A team that does not exist is created with its first key, unless its name looks like a
+/// misspelling of one that exists.
+fn check_spelling(directory: &Directory, team: &str) -> Result<(), AdminError> {
+    let names = || directory.teams().iter().map(|team| team.name.as_str());
+    if names().any(|name| name == team) {
+        return Ok(());
+    }
+    let meant = did_you_mean(team, names().filter(|name| !is_another(name, team)));
+    meant.map_or(Ok(()), |hint| {
+        Err(AdminError::NotFound(format!(
+            "there is no team `{team}`; {hint} Otherwise, create `{team}` first, for example with \
+             `teams create`"
+        )))
+    })
+}
+
+/// Whether two similar names are meant to differ: one is longer by a part (`core`, `core-ops`), or
+/// they are numbered or lettered (`team-1`, `team-b`).
+fn is_another(one: &str, two: &str) -> bool {
+    let stem = |name: &str| {
+        let mut letters = name.chars();
+        letters.next_back();
+        letters.collect::<String>()
+    };
+    let without_digits = |name: &str| name.replace(|letter: char| letter.is_ascii_digit(), "");
+    one.chars().count().abs_diff(two.chars().count()) > 1
+        || stem(one) == stem(two)
+        || without_digits(one) == without_digits(two)
 }
 
 /// Replaces the secret of a key, named by its id or by a name that only one live key has.
@@ -210,7 +257,7 @@ pub async fn delete_budget(
 /// [`AdminError::Store`].
 pub async fn budgets(ledger: &Ledger) -> Result<Vec<BudgetLine>, AdminError> {
     let directory = ledger.directory().await?;
-    lines(ledger, directory.budgets()).await
+    lines(ledger, &directory, directory.budgets()).await
 }
 
 /// The budgets of some scopes and what is spent of them.
@@ -227,16 +274,26 @@ pub async fn budgets_of(
         .filter(|(scope, _)| scopes.contains(scope))
         .cloned()
         .collect();
-    lines(ledger, &of_them).await
+    lines(ledger, directory, &of_them).await
 }
 
 async fn lines(
     ledger: &Ledger,
+    directory: &Directory,
     budgets: &[(Scope, Budget)],
 ) -> Result<Vec<BudgetLine>, AdminError> {
     let standings = ledger.budget_status(budgets).await?;
     let lines = standings.into_iter().map(|standing| BudgetLine {
         scope: standing.scope.as_text(),
+        name: match &standing.scope {
+            Scope::Key(id) => directory.key(id).map(|key| key.name.clone()),
+            Scope::Team(name) => Some(name.clone()),
+            Scope::Gateway => None,
+        },
+        owner: match &standing.scope {
+            Scope::Key(id) => directory.key(id).and_then(|key| key.owner.clone()),
+            Scope::Team(_) | Scope::Gateway => None,
+        },
         window: standing.budget.window,
         billing: standing.budget.billing,
         nanos: standing.budget.nanos,
@@ -246,4 +303,23 @@ async fn lines(
         resets_at: standing.resets_at,
     });
     Ok(lines.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_meant_to_differ_are_no_misspellings() {
+        for (one, two, is_meant) in [
+            ("platform", "platfrom", false),
+            ("core", "cor", false),
+            ("design", "desing", false),
+            ("core", "core-ops", true),
+            ("team-a", "team-b", true),
+            ("team1", "team12", true),
+        ] {
+            assert_eq!(is_another(one, two), is_meant, "{one} {two}");
+        }
+    }
 }

@@ -92,6 +92,8 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
 fn table(budgets: &[BudgetLine]) -> String {
     let mut table = Table::left(&[
         "scope",
+        "name",
+        "owner",
         "window",
         "billing",
         "USD",
@@ -105,6 +107,8 @@ fn table(budgets: &[BudgetLine]) -> String {
         let resets_at = line.resets_at.map(|at| at.to_string());
         table.row(vec![
             line.scope.clone(),
+            line.name.clone().unwrap_or_default(),
+            line.owner.clone().unwrap_or_default(),
             line.window.as_str().to_owned(),
             line.billing.as_str().to_owned(),
             Usd::from_nanos(line.nanos).to_string(),

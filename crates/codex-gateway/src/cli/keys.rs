@@ -33,10 +33,11 @@ pub(super) enum KeysCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct CreateArgs {
-    /// Name of the key.
+    /// Name of the key; no other live key may have it.
     #[arg(long)]
     name: String,
-    /// Team of the key; created if it does not exist.
+    /// Team of the key; created if it does not exist, unless its name looks like that of one that
+    /// does.
     #[arg(long)]
     team: Option<String>,
     /// Owner of the key.
