@@ -125,7 +125,7 @@ fn a_token_that_could_be_guessed_is_an_error_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn guesses_wait_and_a_right_token_from_elsewhere_does_not() {
+async fn guesses_wait_and_a_right_token_never_does() {
     let (_upstream, gateway) = gateway("trusted_proxies = [\"127.0.0.1\"]", "").await;
     let client = gateway.client();
     let right = token(&gateway);
@@ -136,20 +136,19 @@ async fn guesses_wait_and_a_right_token_from_elsewhere_does_not() {
     for _ in 0..10 {
         assert_eq!(ask("198.51.100.7", "wrong").await.status, 403);
     }
-    // From now on not even the right one is looked at, so that a guess learns nothing.
-    for token in ["wrong", &right] {
-        let refused = ask("198.51.100.7", token).await;
-        assert_eq!(
-            (refused.status, refused.error_code().as_str()),
-            (429, "rate_limit_exceeded")
-        );
-        let seconds: u32 = refused
-            .header("retry-after")
-            .expect("when")
-            .parse()
-            .expect("seconds");
-        assert!((1..=60).contains(&seconds), "{seconds}");
-    }
+    let refused = ask("198.51.100.7", "wrong").await;
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (429, "rate_limit_exceeded")
+    );
+    let seconds: u32 = refused
+        .header("retry-after")
+        .expect("when")
+        .parse()
+        .expect("seconds");
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    // Whoever shares the address with a guesser is not locked out.
+    assert_eq!(ask("198.51.100.7", &right).await.status, 200);
     assert_eq!(ask("198.51.100.8", &right).await.status, 200);
     assert_eq!(ask("127.0.0.1", &right).await.status, 200);
     // `/metrics` asks for the same token, and counts the same guesses.
@@ -262,4 +261,37 @@ fn a_token_is_rotated_before_the_first_start_too() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("from the next start"), "{said}");
     assert!(place.path().join("data/admin-token").exists());
+}
+
+/// Codex and other clients poll paths below `/api` with the credential of their own traffic.
+#[tokio::test]
+async fn credentials_of_another_kind_are_no_guesses() {
+    let (_upstream, gateway) = gateway("", "").await;
+    let client = gateway.client();
+    for path in ["/api/codex/usage", "/api/usage"] {
+        for (bearer, account) in [
+            ("eyJhbGciOiJub25lIn0.e30.x", true),
+            ("eyJhbGciOiJub25lIn0.e30.x", false),
+            ("opaque", true),
+            ("at-1", false),
+            ("sk-1", false),
+            ("cgw_1", false),
+        ] {
+            for _ in 0..4 {
+                let mut call = client.get(path).bearer(bearer);
+                if account {
+                    call = call.header("chatgpt-account-id", "a");
+                }
+                let refused = call.send().await;
+                assert_eq!(refused.status, 403, "{path} with {bearer}");
+            }
+        }
+    }
+    // Still ten guesses of the token's own kind.
+    for expected in [[403; 10].as_slice(), &[429]].concat() {
+        let guess = client.get("/api/version").bearer("wrong").send().await;
+        assert_eq!(guess.status, expected);
+    }
+    let right = client.get("/api/version").bearer(&token(&gateway));
+    assert_eq!(right.send().await.status, 200);
 }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use axum_extra::headers::HeaderMapExt as _;
 use axum_extra::headers::authorization::{Authorization, Bearer};
 use gateway_ledger::{Actor, Ledger, NewSession, Session};
+use gateway_policy::AuthRoute;
 use http::{HeaderMap, Method, header};
 
 use crate::access::client_address::ClientAddr;
@@ -20,6 +21,7 @@ use crate::config::active::SharedConfig;
 use crate::config::{self, AdminToken};
 use crate::data_dir;
 use crate::error::{ErrorCode, GatewayError};
+use crate::identity::credentials::RequestCredentials;
 use crate::secret::Secret;
 
 /// How often the token's file is read. A rotated token must be in force within two seconds.
@@ -101,8 +103,8 @@ impl AdminAuth {
     /// Accepts the admin token only.
     ///
     /// # Errors
-    /// [`ErrorCode::AdminRequired`] without the token, [`ErrorCode::RateLimitExceeded`] after too
-    /// many wrong ones.
+    /// [`ErrorCode::AdminRequired`] without the token, [`ErrorCode::RateLimitExceeded`] for a wrong
+    /// one after too many others.
     pub fn authorize_token(
         &self,
         headers: &HeaderMap,
@@ -118,9 +120,14 @@ impl AdminAuth {
         let bearer: Option<Authorization<Bearer>> = headers.typed_get();
         let bearer = bearer.filter(|bearer| !bearer.token().is_empty());
         let bearer = bearer.ok_or_else(refused)?;
-        self.check_rate(SecretKind::Token, client)?;
+        // The right token always works: its comparison costs nothing, and whoever shares an address
+        // with a guesser must not be locked out by it.
         if !self.token.load().matches(bearer.token()) {
-            self.record_failure(SecretKind::Token, client);
+            // A client that polls `/api` with the credential of its own traffic guesses nothing.
+            if !is_of_another_kind(headers) {
+                self.check_rate(SecretKind::Token, client)?;
+                self.record_failure(SecretKind::Token, client);
+            }
             return Err(refused());
         }
         Ok(AdminPrincipal {
@@ -258,4 +265,22 @@ impl AdminAuth {
     pub(crate) fn token(&self) -> Secret {
         Secret::clone(&self.token.load())
     }
+}
+
+/// Whether the bearer is a credential for model traffic: a ChatGPT sign-in or another JWT, a
+/// provider's API key or a gateway key. Nobody finds an admin token by sending those.
+fn is_of_another_kind(headers: &HeaderMap) -> bool {
+    let credentials = RequestCredentials::read(headers);
+    credentials.is_ok_and(|credentials| match credentials.route {
+        AuthRoute::Chatgpt | AuthRoute::GatewayKey => true,
+        AuthRoute::ApiKey => {
+            let bearer: Option<Authorization<Bearer>> = headers.typed_get();
+            bearer.is_some_and(|bearer| {
+                let token = bearer.token();
+                token.starts_with("sk-")
+                    || (token.starts_with("ey") && token.split('.').count() == 3)
+            })
+        }
+        AuthRoute::Anonymous => false,
+    })
 }
