@@ -158,3 +158,84 @@ async fn a_preflight_gets_no_permission() {
             .all(|(name, _)| !name.to_ascii_lowercase().starts_with("access-control-"))
     );
 }
+
+#[tokio::test]
+async fn pages_of_listed_origins_may_send_and_read() {
+    let (_upstream, gateway) = start_with(Script::default(), |config| {
+        config.server("origins = [\"https://ui.example\"]")
+    })
+    .await;
+    let from = |call: Call, origin: &str| {
+        call.header("origin", origin)
+            .header("sec-fetch-site", "cross-site")
+    };
+    let preflight = |path: &str, origin: &str| {
+        from(gateway.client().call("OPTIONS", path), origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            )
+            .header("access-control-request-private-network", "true")
+    };
+    for path in [
+        "/v1/responses",
+        "/chat/completions",
+        "/v1/models/x",
+        "/api/usage",
+        "/healthz",
+        "/nothing",
+    ] {
+        let reply = preflight(path, "https://ui.example").send().await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        for (name, value) in [
+            ("access-control-allow-origin", "https://ui.example"),
+            ("access-control-allow-methods", "POST"),
+            ("access-control-allow-headers", "authorization,content-type"),
+            ("access-control-allow-private-network", "true"),
+        ] {
+            assert_eq!(reply.header(name), Some(value), "{path}");
+        }
+        // A browser must not send the dashboard's session.
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+        let reply = preflight(path, "https://other.example").send().await;
+        assert_eq!(reply.error_code(), "origin_not_allowed", "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), None);
+        // The Host header is checked of listed origins as well.
+        let reply = preflight(path, "https://ui.example").set_header("host", "evil.example");
+        assert_eq!(reply.send().await.error_code(), "host_not_allowed");
+    }
+    let client = gateway.client();
+    let mut streamed = responses_body("hi");
+    streamed["stream"] = true.into();
+    for (call, status) in [
+        (by_key(&client), 200),
+        (
+            client.post("/v1/responses").bearer(API_KEY).json(&streamed),
+            200,
+        ),
+        (
+            client.post("/v1/responses").json(&responses_body("hi")),
+            401,
+        ),
+        (
+            client
+                .post("/v1/responses")
+                .bearer(API_KEY)
+                .body("not JSON"),
+            400,
+        ),
+        (client.get("/api/usage"), 403),
+        (client.get("/nothing"), 404),
+        (client.get("/v1/%2e%2e/x"), 400),
+    ] {
+        let reply = from(call, "https://ui.example").send().await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        let allowed = reply.header("access-control-allow-origin");
+        assert_eq!(allowed, Some("https://ui.example"), "{status}");
+        let vary = reply.header("vary").unwrap_or_default();
+        assert!(vary.contains("origin"), "{status}: {vary}");
+    }
+    let reply = by_key(&client).send().await;
+    assert_eq!(reply.header("access-control-allow-origin"), None);
+}

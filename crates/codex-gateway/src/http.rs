@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod conditional;
+mod cross_origin;
 pub mod dashboard;
 pub mod listener;
 pub mod models;

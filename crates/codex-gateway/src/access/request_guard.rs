@@ -1,7 +1,7 @@
 //! What is checked of every request before anything else: header sizes, framing, Host, Origin.
 //! Knows nothing about callers or models.
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use crate::error::{ErrorCode, GatewayError};
@@ -38,6 +38,13 @@ impl AllowedHosts {
     /// The first configured name, if there is one.
     pub fn first(&self) -> Option<&str> {
         self.hosts.first().map(String::as_str)
+    }
+
+    /// The origin of the request if the configuration lists it, as the request writes it.
+    pub fn listed_origin<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let text = origin.to_str().ok()?.to_ascii_lowercase();
+        self.origins.contains(&text).then_some(origin)
     }
 
     /// Checks sizes, the path, framing, Host and Origin, in this order.

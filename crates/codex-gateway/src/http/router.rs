@@ -19,7 +19,7 @@ use crate::exchange;
 use crate::exchange::proxy::Proxy;
 use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
-use crate::http::{admin, dashboard, models, ops};
+use crate::http::{admin, cross_origin, dashboard, models, ops};
 use crate::ids::RequestId;
 
 /// Everything that is served. Callable without a socket.
@@ -115,7 +115,7 @@ async fn method_not_allowed(request: Request) -> GatewayError {
 }
 
 async fn guard(State(config): State<SharedConfig>, mut request: Request, next: Next) -> Response {
-    let checked = {
+    let (checked, listed) = {
         let live = config.load();
         let peer = request.extensions().get::<Peer>();
         let client = live
@@ -125,16 +125,19 @@ async fn guard(State(config): State<SharedConfig>, mut request: Request, next: N
             .client_addr(peer, request.headers());
         request.extensions_mut().insert(client);
         let hosts = &live.settings.server.hosts;
-        hosts.check(request.uri(), request.headers())
+        let headers = request.headers();
+        let listed = hosts.listed_origin(headers).cloned();
+        (hosts.check(request.uri(), headers), listed)
     };
-    match checked {
-        Ok(()) => next.run(request).await,
-        Err(error) => {
+    match (checked, listed) {
+        (Ok(()), None) => next.run(request).await,
+        (Ok(()), Some(origin)) => cross_origin::run(origin, request, next).await,
+        (Err(error), listed) => {
             tracing::debug!(
                 error.code = error.code.as_str(),
                 "request refused before anything looked at it"
             );
-            error.into_response()
+            cross_origin::readable(listed, error.into_response())
         }
     }
 }
