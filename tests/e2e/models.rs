@@ -240,3 +240,75 @@ async fn a_question_for_models_that_comes_back_is_not_asked_again() {
         assert!(reply.took < Duration::from_secs(2), "{:?}", reply.took);
     }
 }
+
+/// The models of this configuration that the upstream of the route cannot list.
+#[tokio::test]
+async fn an_openai_list_has_declared_models_and_those_that_rules_send_elsewhere() {
+    const LIST: &str = r#"{"object":"list","data":[{"id":"gpt-5.4","object":"model","created":1,"owned_by":"x"}]}"#;
+    let list = FixedResponse {
+        status: 200,
+        headers: vec![],
+        body: Payload::Text(LIST.to_owned()),
+    }
+    .header("content-type", "application/json")
+    .header("etag", "\"theirs\"");
+    let missing = FixedResponse {
+        status: 404,
+        headers: vec![],
+        body: Payload::Text("{}".to_owned()),
+    };
+    let script = Script::default()
+        .rule(
+            Matcher::path("/models/"),
+            Respond::FixedResponse(missing.clone()),
+        )
+        .rule(Matcher::path("/models"), Respond::FixedResponse(list));
+    let (upstream, gateway) = gateway_tests::start_with(script, |config| {
+        config.rest(
+            "[upstreams.other]\nbase_url = \"http://127.0.0.1:9/v1\"\nwire_api = \"chat\"\ncredential = \"none\"\n\
+             [[catalog.entries]]\nmodel = \"deepseek-chat\"\ncontext_window = 128000\n\
+             [[catalog.entries]]\nmodel = \"own-model\"\ncontext_window = 128000\n\
+             [[catalog.entries]]\nmodel = \"barred\"\ncontext_window = 128000\n\
+             [[rules]]\nname = \"ds\"\nwhen = { model = [\"deepseek-*\", \"local-1\"] }\nthen = { send = \"other\" }\n\
+             [[rules]]\nname = \"no\"\nwhen = { model = \"barred\" }\nthen = { reject = \"no\" }\n",
+        )
+    })
+    .await;
+    let client = gateway.client();
+    for path in ["/v1/models", "/models"] {
+        let reply = client.get(path).bearer(API_KEY).send().await;
+        let list = reply.json();
+        let ids: Vec<&str> = list["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|model| model["id"].as_str())
+            .collect();
+        for (id, is_listed) in [
+            ("gpt-5.4", true),
+            ("deepseek-chat", true),
+            ("local-1", true),
+            ("own-model", true),
+            ("barred", false),
+            ("unknown", false),
+        ] {
+            let count = ids.iter().filter(|known| **known == id).count();
+            assert_eq!(count, usize::from(is_listed), "{id}: {ids:?}");
+            let one = client.get(&format!("{path}/{id}")).bearer(API_KEY);
+            let one = one.send().await;
+            assert_eq!(one.status, if is_listed { 200 } else { 404 }, "{path}/{id}");
+            if is_listed {
+                assert_eq!(one.json()["id"], id);
+            }
+        }
+        // What the upstream said of its own model stays, and the etag is ours.
+        assert_eq!(list["data"][0]["owned_by"], "x");
+        let etag = reply.header("etag").expect("an etag").to_owned();
+        assert_ne!(etag, "\"theirs\"");
+        upstream.reset();
+        let again = client.get(path).bearer(API_KEY);
+        let again = again.header("if-none-match", &etag).send().await;
+        assert_eq!(again.status, 304);
+        assert_eq!(upstream.only_request().header("if-none-match"), None);
+    }
+}

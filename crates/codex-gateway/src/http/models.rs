@@ -1,6 +1,7 @@
 //! `GET /models`: the OpenAI list for ordinary clients, the Codex catalogue for Codex. Never
 //! invents a catalogue entry: Codex takes the served entry for its own, the system prompt included.
 
+mod openai_list;
 mod upstream_list;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use gateway_policy::{AuthRoute, NoMemory, Subject, Upstream};
+use gateway_policy::{AuthRoute, ModelId, Upstream};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -62,16 +63,14 @@ pub async fn one(
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
+    let memory = proxy.learned.view(&caller, None);
     let viewer = Viewer {
         config: &config,
         caller: &caller,
         client: originator(&parts.headers),
-        memory: &NoMemory,
+        memory: &memory,
     };
-    let response = match of_upstream(&proxy, &viewer, &parts).await {
-        Some(reply) => reply.into_response(),
-        None => own_model(&config, caller.route, &id),
-    };
+    let response = openai_model(&proxy, &viewer, &parts, &id).await;
     described(response, &parts, caller.route)
 }
 
@@ -105,14 +104,65 @@ fn described(mut response: Response, parts: &Parts, route: AuthRoute) -> Respons
     response
 }
 
-/// What ordinary clients read: the upstream's own list, else the models of the rules.
+/// What ordinary clients read: the upstream's own list with the models of the configuration behind
+/// it that other upstreams serve, else the models of the rules.
 async fn openai_list(proxy: &Proxy, viewer: &Viewer<'_>, parts: &Parts) -> Response {
+    let added = openai_list::additions(viewer);
+    let asked = (!added.is_empty()).then(|| openai_list::without_etag(parts));
+    let reply = of_upstream(proxy, viewer, asked.as_ref().unwrap_or(parts)).await;
+    let Some(reply) = reply else {
+        let known = openai_list::known(viewer);
+        let data: Vec<Value> = known
+            .iter()
+            .map(|model| openai_list::model_entry(model.as_str()))
+            .collect();
+        let text = Bytes::from(json!({"object": "list", "data": data}).to_string());
+        return with_etag(&parts.headers, Some(&etag_of(&text)), text);
+    };
+    match openai_list::extended(&reply, &added) {
+        Some(text) => {
+            let answer = with_etag(&parts.headers, Some(&etag_of(&text)), text);
+            merge_headers(answer, reply.into_response().headers().clone())
+        }
+        None => reply.into_response(),
+    }
+}
+
+/// One model of that list: the configuration's, the upstream's own answer, or its entry in the
+/// upstream's list.
+async fn openai_model(proxy: &Proxy, viewer: &Viewer<'_>, parts: &Parts, id: &str) -> Response {
+    let is_asked = |model: &&ModelId| model.folded() == id.to_ascii_lowercase();
+    let added = openai_list::additions(viewer);
+    if let Some(model) = added.iter().find(is_asked) {
+        return found(&openai_list::model_entry(model.as_str()));
+    }
     if let Some(reply) = of_upstream(proxy, viewer, parts).await {
         return reply.into_response();
     }
-    let list = own_list(viewer.config, viewer.caller.route);
-    let text = Bytes::from(list.to_string());
-    with_etag(&parts.headers, Some(&etag_of(&text)), text)
+    // Many upstreams have a list and no answer for a single model.
+    if let Some(whole) = openai_list::whole_list(parts)
+        && let Some(reply) = of_upstream(proxy, viewer, &whole).await
+        && let Some(data) = openai_list::data(&reply)
+    {
+        return openai_list::find(&data, id).map_or_else(no_such_model, found);
+    }
+    let known = openai_list::known(viewer);
+    let known = known.iter().find(is_asked);
+    known.map_or_else(no_such_model, |model| {
+        found(&openai_list::model_entry(model.as_str()))
+    })
+}
+
+fn found(entry: &Value) -> Response {
+    json_response(StatusCode::OK, Bytes::from(entry.to_string()))
+}
+
+fn no_such_model() -> Response {
+    GatewayError::new(
+        ErrorCode::NotFound,
+        "no such model is known on this route; `GET /v1/models` lists those that are",
+    )
+    .into_response()
 }
 
 /// The list of the route's upstream. Only Codex reads the one of a ChatGPT sign-in's.
@@ -214,53 +264,4 @@ fn nothing_to_add(request: &HeaderMap) -> Response {
     let body = json!({"models": [], "object": "list", "data": []}).to_string();
     let body = Bytes::from(body);
     with_etag(request, Some(&etag_of(&body)), body)
-}
-
-/// The catalogue's models of a route as an OpenAI list; without a credential, those of an API key.
-fn own_list(config: &ActiveConfig, route: AuthRoute) -> Value {
-    let route = shown_route(config, route);
-    let data: Vec<Value> = config
-        .settings
-        .policy
-        .models_for(Subject::new(route), &NoMemory)
-        .iter()
-        .filter(|view| view.access.is_visible())
-        .map(|view| openai_model(view.model.as_str()))
-        .collect();
-    json!({"object": "list", "data": data})
-}
-
-/// Whose models a keyless request is shown: without an upstream for it, those that a key would get.
-fn shown_route(config: &ActiveConfig, route: AuthRoute) -> AuthRoute {
-    let is_unrouted = config.settings.policy.route_upstream(route).is_none();
-    if route == AuthRoute::Anonymous && is_unrouted {
-        AuthRoute::ApiKey
-    } else {
-        route
-    }
-}
-
-/// A model of a route, as the rules know it.
-fn own_model(config: &ActiveConfig, route: AuthRoute, id: &str) -> Response {
-    let known = config
-        .settings
-        .policy
-        .models_for(Subject::new(shown_route(config, route)), &NoMemory)
-        .into_iter()
-        .find(|known| known.model.folded() == id.to_ascii_lowercase());
-    match known {
-        Some(known) => {
-            let body = openai_model(known.model.as_str());
-            json_response(StatusCode::OK, Bytes::from(body.to_string()))
-        }
-        None => GatewayError::new(
-            ErrorCode::NotFound,
-            "no such model is known on this route; `GET /v1/models` lists those that are",
-        )
-        .into_response(),
-    }
-}
-
-fn openai_model(id: &str) -> Value {
-    json!({"id": id, "object": "model", "created": 0, "owned_by": "system"})
 }
