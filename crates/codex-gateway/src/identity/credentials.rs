@@ -41,7 +41,10 @@ impl RequestCredentials {
         refuse_misplaced_token(headers)?;
         let authorization = Authorization::read(headers);
         let bearer = authorization.bearer();
-        let beside = non_empty(headers, GATEWAY_KEY_HEADER).map(Secret::new);
+        let beside = non_empty(headers, GATEWAY_KEY_HEADER)
+            .map(without_scheme)
+            .filter(|key| !key.is_empty())
+            .map(Secret::new);
         if let Some(key) = bearer.filter(|token| is_gateway_key(token)) {
             return Ok(Self::gateway_key(Secret::new(key)));
         }
@@ -177,6 +180,15 @@ impl<'a> Authorization<'a> {
     }
 }
 
+/// The key of a header that some clients write as they write `authorization`.
+fn without_scheme(value: &str) -> &str {
+    match value.split_once(char::is_whitespace) {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
+        Some(_) | None if value.eq_ignore_ascii_case("bearer") => "",
+        Some(_) | None => value,
+    }
+}
+
 fn is_gateway_key(token: &str) -> bool {
     token.starts_with(GATEWAY_KEY_PREFIX)
 }
@@ -286,6 +298,31 @@ mod tests {
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
             assert_eq!(route(&pairs), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_key_has_its_header_with_or_without_a_scheme() {
+        for (value, expected) in [
+            ("cgw_abc", Some("cgw_abc")),
+            ("Bearer cgw_abc", Some("cgw_abc")),
+            ("bearer  cgw_abc ", Some("cgw_abc")),
+            ("Bearer\tcgw_abc", Some("cgw_abc")),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("", None),
+            ("Basic cgw_abc", Some("Basic cgw_abc")),
+        ] {
+            for beside in [None, Some("Bearer sk-1")] {
+                let mut headers = HeaderMap::new();
+                headers.insert(GATEWAY_KEY_HEADER, value.parse().unwrap());
+                if let Some(beside) = beside {
+                    headers.insert("authorization", beside.parse().unwrap());
+                }
+                let read = RequestCredentials::read(&headers).unwrap();
+                let key = read.gateway_key.as_ref().map(Secret::expose);
+                assert_eq!(key, expected, "`{value}` beside {beside:?}");
+            }
         }
     }
 
