@@ -26,8 +26,6 @@ use crate::secret::Secret;
 
 /// How often the token's file is read. A rotated token must be in force within two seconds.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a dashboard session lasts.
-pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Checks the credentials of administrators.
 pub struct AdminAuth {
@@ -154,7 +152,9 @@ impl AdminAuth {
             name: "sign-in link".to_owned(),
             address: client.address,
         };
-        let session = self.ledger.redeem_sign_in(link, SESSION_LIFETIME, &actor);
+        let session = self
+            .ledger
+            .redeem_sign_in(link, session_cookie::LIFETIME, &actor);
         let session = session.await?;
         session.ok_or_else(|| {
             self.record_failure(SecretKind::SignInLink, client);

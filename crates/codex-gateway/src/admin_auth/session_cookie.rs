@@ -1,11 +1,15 @@
 //! The cookie of a dashboard session: reads it, writes it, and checks that a request which carries
 //! it comes from the dashboard's own pages. Knows nothing about which sessions exist.
 
+use std::time::Duration;
+
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use crate::admin_auth::SESSION_LIFETIME;
 use crate::error::{ErrorCode, GatewayError};
+
+/// How long a session lasts.
+pub(super) const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The cookie's name without TLS.
 pub const NAME: &str = "codex_gateway_session";
@@ -36,7 +40,7 @@ pub(super) fn read(headers: &HeaderMap) -> Option<String> {
 pub fn set(secret: &str, is_secure: bool) -> Option<HeaderValue> {
     let mut cookie = blank(if is_secure { SECURE_NAME } else { NAME });
     cookie.set_value(secret.to_owned());
-    cookie.set_max_age(SESSION_LIFETIME.try_into().ok());
+    cookie.set_max_age(LIFETIME.try_into().ok());
     as_header(&cookie)
 }
 

@@ -2,20 +2,23 @@
 
 use std::borrow::Cow;
 
+use axum::extract::FromRequestParts;
 use gateway_ledger::{Filters, Outcome};
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::codex::RequestKind;
 use gateway_wire::words::Schema;
+use http::request::Parts;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::endpoint::Endpoint;
 use crate::error::GatewayError;
-use crate::http::admin::query::not_valid;
+use crate::http::admin::query::{not_valid, pairs, read};
 use crate::reports::when;
 
 /// Only exchanges that match every parameter given.
@@ -67,7 +70,28 @@ pub(super) struct FilterParams {
     status: Option<Status>,
 }
 
-/// The same, for the ledger.
+/// The parameters of an endpoint that takes the filters beside its own. `T` denies unknown fields.
+pub(super) struct FilteredQuery<T> {
+    pub(super) params: T,
+    pub(super) filters: FilterParams,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for FilteredQuery<T> {
+    type Rejection = GatewayError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, GatewayError> {
+        let own = T::into_params(|| None);
+        let (params, filters) = pairs(&parts.uri)?
+            .into_iter()
+            .partition(|(name, _)| own.iter().any(|parameter| parameter.name == *name));
+        Ok(Self {
+            params: read(params)?,
+            filters: read(filters)?,
+        })
+    }
+}
+
+/// The filters, as the ledger takes them.
 #[derive(Debug)]
 pub(super) struct Narrowed {
     pub(super) since: Option<Timestamp>,
@@ -77,6 +101,9 @@ pub(super) struct Narrowed {
 
 impl FilterParams {
     /// Reads the times, relative to `now` and in `zone`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`](crate::error::ErrorCode) for the first that is not valid.
     pub(super) fn read(self, now: Timestamp, zone: &TimeZone) -> Result<Narrowed, GatewayError> {
         let time = |name, text: Option<When>| {
             let time = text.map(|When(text)| when::parse(&text, now, zone));

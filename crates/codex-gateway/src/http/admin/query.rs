@@ -11,22 +11,14 @@ use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
-use utoipa::IntoParams;
 
 use crate::error::{ErrorCode, GatewayError};
-use crate::http::admin::filters::FilterParams;
 
 /// The parameters of an endpoint. `T` denies unknown fields.
 pub(super) struct Query<T>(pub(super) T);
 
-/// The parameters of an endpoint that also takes the filters of reports. `T` denies unknown fields.
-pub(super) struct FilteredQuery<T> {
-    pub(super) params: T,
-    pub(super) filters: FilterParams,
-}
-
 /// For an endpoint without parameters.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoParameters {}
 
@@ -38,21 +30,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for FilteredQuery<T> {
-    type Rejection = GatewayError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, GatewayError> {
-        let own = T::into_params(|| None);
-        let (params, filters) = pairs(&parts.uri)?
-            .into_iter()
-            .partition(|(name, _)| own.iter().any(|parameter| parameter.name == *name));
-        Ok(Self {
-            params: read(params)?,
-            filters: read(filters)?,
-        })
-    }
-}
-
 /// The error for a parameter whose value is not valid.
 pub(super) fn not_valid(name: impl Into<Cow<'static, str>>, problem: &str) -> GatewayError {
     let name = name.into();
@@ -60,7 +37,7 @@ pub(super) fn not_valid(name: impl Into<Cow<'static, str>>, problem: &str) -> Ga
 }
 
 /// Names and values, each name once.
-fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, GatewayError> {
+pub(super) fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, GatewayError> {
     let undecodable =
         || refused("the query string cannot be decoded; percent-encode its values as UTF-8");
     let PairsQuery(pairs) =
@@ -77,7 +54,8 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, GatewayError> {
     Ok(pairs)
 }
 
-fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, GatewayError> {
+/// The parameters as a `T`, which denies unknown fields.
+pub(super) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, GatewayError> {
     // `by=` alone says something: the total without groups.
     let given = pairs
         .into_iter()

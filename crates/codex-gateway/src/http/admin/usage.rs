@@ -12,10 +12,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::clock::Clock;
 use crate::config::active::SharedConfig;
 use crate::error::GatewayError;
-use crate::http::admin::filters::{FilterParams, Narrowed};
+use crate::http::admin::filters::{FilterParams, FilteredQuery, Narrowed};
 use crate::http::admin::json::Json;
 use crate::http::admin::page_size::PageSize;
-use crate::http::admin::query::FilteredQuery;
 use crate::reports::usage::{DEFAULT_BY, group_by};
 
 /// What sums are grouped by: words separated by commas, or nothing for the total alone.
