@@ -557,3 +557,26 @@ async fn names_of_keys_are_unique_and_a_mistyped_team_is_noticed() {
     gateway.administer(&["keys", "revoke", "ci"]);
     assert_eq!(create("ci", "platform").code, Some(0));
 }
+
+#[tokio::test]
+async fn usage_by_key_shows_names_and_owners() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let (id, key) = gateway.new_key(&["--name", "ci", "--owner", "alice"]).await;
+    let reply = ask_as(&gateway, &key, &responses_body("hi")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let usage = |format| gateway.administer(&["usage", "--by", "key", "--format", format]);
+    let report: Value = serde_json::from_str(&usage("json")).expect("JSON");
+    let row = &report["rows"][0];
+    let named = (&row["key"], &row["key_name"], &row["key_owner"]);
+    assert_eq!(
+        named,
+        (&json!(id), &json!("ci"), &json!("alice")),
+        "{report}"
+    );
+    let table = usage("table");
+    assert!(table.contains(&format!("ci (alice) [{id}]")), "{table}");
+    let csv = usage("csv");
+    assert!(csv.starts_with("key,key_name,key_owner,requests,"), "{csv}");
+    assert!(csv.contains(&format!("{id},ci,alice,1,")), "{csv}");
+}

@@ -70,7 +70,25 @@ impl Ledger {
                 groups.sum(&mut connection.link(), part).await?;
             }
         }
-        Ok(groups.report())
+        let mut report = groups.report();
+        if query.by.contains(&GroupBy::Key) {
+            self.name_keys(&mut report).await?;
+        }
+        Ok(report)
+    }
+
+    /// Adds the names and owners of the keys that rows are about.
+    async fn name_keys(&self, report: &mut UsageReport) -> Result<(), LedgerError> {
+        let directory = self.directory().await?;
+        for row in &mut report.rows {
+            let mut keys = row.keys.iter();
+            let id = keys.find_map(|(by, id)| id.as_deref().filter(|_| *by == GroupBy::Key));
+            if let Some(key) = id.and_then(|id| directory.key(id)) {
+                row.key_name = Some(key.name.clone());
+                row.key_owner.clone_from(&key.owner);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -250,6 +268,8 @@ impl Groups<'_> {
         let by = &self.query.by;
         let row = |(keys, sums): (Vec<Option<String>>, UsageSums)| UsageRow {
             keys: by.iter().copied().zip(keys).collect(),
+            key_name: None,
+            key_owner: None,
             sums,
         };
         UsageReport {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageSums};
+use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -98,6 +98,10 @@ const SUMS: [(&str, ReadSum); 11] = [
 /// The same names as in JSON, integers, no total: a spreadsheet adds up itself.
 fn csv(by: &[GroupBy], report: &UsageReport) -> String {
     let keys = by.iter().map(|by| by.as_str());
+    let names = by
+        .contains(&GroupBy::Key)
+        .then_some(["key_name", "key_owner"]);
+    let keys = keys.chain(names.into_iter().flatten());
     let head: Vec<&str> = keys.chain(SUMS.iter().map(|(name, _)| *name)).collect();
     let mut lines = vec![head.join(",")];
     let sums_of = |sums: &UsageSums| SUMS.map(|(_, read)| read(sums).to_string());
@@ -109,6 +113,9 @@ fn csv(by: &[GroupBy], report: &UsageReport) -> String {
             .keys
             .iter()
             .map(|(_, value)| quoted(value.as_deref().unwrap_or("")));
+        let named =
+            [&row.key_name, &row.key_owner].map(|name| quoted(name.as_deref().unwrap_or("")));
+        let keys = keys.chain(names.map(|_| named).into_iter().flatten());
         let cells: Vec<String> = keys.chain(sums_of(&row.sums)).collect();
         lines.push(cells.join(","));
     }
@@ -156,10 +163,11 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
         .collect();
     let mut table = Table::new(head);
     for row in &report.rows {
-        let keys = row
-            .keys
-            .iter()
-            .map(|(_, value)| value.clone().unwrap_or_else(|| "(none)".to_owned()));
+        let keys = row.keys.iter().map(|(by, value)| match (by, value) {
+            (_, None) => "(none)".to_owned(),
+            (GroupBy::Key, Some(id)) => named_key(row, id),
+            (_, Some(value)) => value.clone(),
+        });
         table.row(keys.chain(figures_of(&row.sums)).collect());
     }
     let blank = std::iter::repeat_n(String::new(), by.len().saturating_sub(1));
@@ -171,6 +179,15 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
         "metered $ is on an API bill; plan $ is what plan usage would have cost at API prices. \
          The two are never added."
     )
+}
+
+/// A key as a person knows it, with its id.
+fn named_key(row: &UsageRow, id: &str) -> String {
+    match (&row.key_name, &row.key_owner) {
+        (None, _) => id.to_owned(),
+        (Some(name), None) => format!("{name} [{id}]"),
+        (Some(name), Some(owner)) => format!("{name} ({owner}) [{id}]"),
+    }
 }
 
 fn figures_of(sums: &UsageSums) -> [String; 11] {

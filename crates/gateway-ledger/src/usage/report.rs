@@ -84,6 +84,12 @@ pub struct UsageRow {
     #[serde(flatten, serialize_with = "as_map")]
     #[schema(value_type = UsageKeys)]
     pub keys: Vec<(GroupBy, Option<String>)>,
+    /// What the key is called, when grouped by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
+    /// Whose the key is, when grouped by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_owner: Option<String>,
     /// Its sums.
     #[serde(flatten)]
     pub sums: UsageSums,

@@ -1,7 +1,5 @@
 //! What people and programs read, as snapshots.
 
-use gateway_ledger::UsageRow;
-
 use super::*;
 
 fn report() -> UsageReport {
@@ -10,6 +8,8 @@ fn report() -> UsageReport {
             (GroupBy::Model, model.map(str::to_owned)),
             (GroupBy::Day, Some(day.to_owned())),
         ],
+        key_name: None,
+        key_owner: None,
         sums,
     };
     let metered = UsageSums {
