@@ -7,13 +7,12 @@
 # Inside a container, the gateway must listen on 0.0.0.0 (`[server] listen`). That is off loopback, so the configuration
 # must say who may use it; config/examples/team-postgres.toml does.
 FROM rust:1.95-alpine AS build
-RUN apk add --no-cache musl-dev gcc make busybox-static ca-certificates
+RUN apk add --no-cache musl-dev gcc make ca-certificates
 WORKDIR /src
 COPY . .
 RUN cargo build --locked --release -p codex-gateway --bin codex-gateway \
  && mkdir -p /image/data /image/etc/ssl/certs /image/bin \
  && cp target/release/codex-gateway /image/bin/ \
- && cp /bin/busybox.static /image/bin/wget \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
 
 FROM scratch
@@ -25,8 +24,8 @@ USER 65532:65532
 WORKDIR /data
 VOLUME /data
 EXPOSE 8787
-# Uses the IP address, which the Host check accepts.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8787/readyz"]
+# Reads the same configuration, so it follows `listen`, `[server.tls]` and `[admin] listen`.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/bin/codex-gateway", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bin/codex-gateway"]
 CMD ["serve"]

@@ -383,3 +383,26 @@ async fn metrics_say_what_the_process_uses() {
         );
     }
 }
+
+#[tokio::test]
+async fn health_says_whether_the_gateway_is_ready() {
+    let gateway = Gateway::start_with(Start::default()).await;
+    let listen = gateway.address().to_string();
+    let elsewhere = refused_address().await.to_string();
+    for (listen, live, code, said) in [
+        (&listen, false, 0, "/readyz: ready"),
+        (&listen, true, 0, "/healthz: ok"),
+        (&elsewhere, false, 1, "is the gateway running"),
+    ] {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut arguments = vec!["health", "--listen", listen.as_str()];
+        arguments.extend(live.then_some("--live"));
+        let output = gateway::command(place.path(), &arguments)
+            .output()
+            .expect("it starts");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+}

@@ -7,6 +7,7 @@ mod check;
 mod dashboard;
 mod explain;
 mod facts;
+mod health;
 mod keys;
 mod models;
 mod os_user;
@@ -67,6 +68,8 @@ enum Command {
     /// Set, list and delete budgets.
     #[command(subcommand)]
     Budgets(budgets::BudgetsCommand),
+    /// Ask the running gateway whether it is ready: exit 0, or 1 with the reason.
+    Health(health::HealthArgs),
     /// Print a one-time link that signs a browser in to the dashboard.
     Dashboard(dashboard::DashboardArgs),
     /// Manage the admin token.
@@ -102,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => keys::run(&overrides, command),
         Command::Teams(command) => teams::run(&overrides, command),
         Command::Budgets(command) => budgets::run(&overrides, command),
+        Command::Health(args) => health::run(&overrides, &args),
         Command::Dashboard(args) => dashboard::run(&overrides, &args),
         Command::Admin(command) => admin::run(&overrides, &command),
         Command::Audit(args) => audit::run(&overrides, &args),
