@@ -172,7 +172,7 @@ async fn a_new_certificate_is_taken_over_and_a_bad_one_is_not() {
     gateway.wait_for_output("is in force").await;
     assert_eq!(shown(&gateway, &all).await, third.der.to_vec());
     let output = gateway.output();
-    let bad = output.matches("does not belong to the certificate").count();
+    let bad = output.matches("does not match the certificate").count();
     assert!((1..=2).contains(&bad), "{output}");
 }
 
@@ -229,7 +229,7 @@ fn a_certificate_that_cannot_be_used_is_an_error_of_the_configuration() {
         ("empty.pem", "key.pem", "no PEM certificate"),
         ("cert.pem", "gone.pem", "No such file"),
         ("cert.pem", "empty.pem", "the private key"),
-        ("cert.pem", "other.pem", "does not belong to"),
+        ("cert.pem", "other.pem", "does not match"),
     ] {
         let text = format!("[server.tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n");
         std::fs::write(at("gateway.toml"), text).expect("written");

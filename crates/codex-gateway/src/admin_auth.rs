@@ -160,8 +160,8 @@ impl AdminAuth {
             self.record_failure(SecretKind::SignInLink, client);
             GatewayError::new(
                 ErrorCode::AdminRequired,
-                "this sign-in link is unknown, was used or is older than ten minutes; \
-                 `codex-gateway dashboard` prints another one",
+                "this sign-in link is unknown, already used or older than ten minutes; \
+                 `codex-gateway dashboard` prints a new one",
             )
         })
     }
@@ -234,7 +234,7 @@ impl AdminAuth {
                 Err(problem) if !is_failing => {
                     is_failing = true;
                     tracing::error!(
-                        "cannot read the admin token again, the old one stays in force: {problem}"
+                        "cannot reload the admin token, the old one stays in force: {problem}"
                     );
                 }
                 Err(_) => {}

@@ -150,10 +150,10 @@ fn live_key(directory: &Directory, wanted: &str) -> Result<String, AdminError> {
     match named.as_slice() {
         [key] => Ok(key.id.clone()),
         [] => Err(AdminError::NotFound(format!(
-            "there is no live key with the id or name `{wanted}`"
+            "there is no active key with the id or name `{wanted}`"
         ))),
         [_, _, ..] => Err(AdminError::Conflict(format!(
-            "several keys are called `{wanted}`; name the id"
+            "several keys are named `{wanted}`; use the id"
         ))),
     }
 }

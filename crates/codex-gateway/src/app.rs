@@ -70,9 +70,9 @@ impl Sockets {
     /// # Errors
     /// When an address cannot be bound.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let main = bind(settings.server.listen, "--listen takes another address").await?;
+        let main = bind(settings.server.listen, "--listen sets another address").await?;
         let admin = match settings.admin.listen {
-            Some(address) => Some(bind(address, "it is `listen` in [admin]").await?),
+            Some(address) => Some(bind(address, "set `listen` in [admin]").await?),
             None => None,
         };
         Ok(Self { main, admin })
@@ -136,7 +136,7 @@ impl App {
             reasoning: ReasoningMemory::new(clock.clone()),
             catalogs: SeenCatalogs::default(),
             upstream: UpstreamClient::new(CallTimes::default())
-                .context("cannot set up TLS toward upstreams")?,
+                .context("cannot set up TLS for upstreams")?,
             recorder,
             metrics: Arc::clone(&metrics),
             concurrency: Concurrency::default(),
@@ -230,7 +230,7 @@ impl App {
         };
         if !waiting.is_empty() {
             let keys = waiting.join("`, `");
-            tracing::warn!("reload: `{keys}` changed and will take effect at the next start only");
+            tracing::warn!("reload: `{keys}` changed and will take effect only after a restart");
         }
         if let (Some(tls), Some(files)) = (&self.tls, &settings.server.tls) {
             tls.reload_if_changed(files);
@@ -317,7 +317,7 @@ async fn open_learned(
     let learned = Arc::new(learned);
     let sync = LearnedSync::open(ledger.clone(), to_keep, &learned)
         .await
-        .context("cannot read what was learned")?;
+        .context("cannot read the model refusals")?;
     tasks.spawn_background("learned", sync.run(Arc::clone(&learned)));
     Ok(learned)
 }

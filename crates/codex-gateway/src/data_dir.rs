@@ -28,8 +28,8 @@ pub struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     #[error(
-        "another codex-gateway is already serving from {0}; stop it first, or give this one a \
-         directory of its own with --data-dir"
+        "another codex-gateway is already serving from {0}; stop it first, or give this one its \
+         own directory with --data-dir"
     )]
     Busy(PathBuf),
     #[error("cannot use the data directory {path}")]

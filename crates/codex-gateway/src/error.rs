@@ -164,7 +164,7 @@ impl GatewayError {
     pub fn internal() -> Self {
         Self::new(
             ErrorCode::InternalError,
-            "internal error; the gateway's log has more under the request id",
+            "internal error; the gateway's log has details under the request id",
         )
     }
 
@@ -241,13 +241,13 @@ impl From<LedgerError> for GatewayError {
             LedgerErrorKind::NotFound => Self::new(ErrorCode::NotFound, error.to_string()),
             LedgerErrorKind::Conflict => Self::new(ErrorCode::Conflict, error.to_string()),
             LedgerErrorKind::Rejected => {
-                tracing::error!(error = cause, "the store refuses a statement");
+                tracing::error!(error = cause, "the store rejected a statement");
                 Self::internal()
             }
             LedgerErrorKind::Corrupt => {
                 tracing::error!(
                     error = cause,
-                    "the store holds something that is not readable"
+                    "the store contains something that cannot be read"
                 );
                 Self::internal()
             }

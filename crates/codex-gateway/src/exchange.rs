@@ -97,7 +97,7 @@ fn overloaded(proxy: &Proxy, arrival: &Arrival) -> Response {
         .inc();
     let error = GatewayError::new(
         ErrorCode::ServerIsOverloaded,
-        "this gateway is serving as many requests as it is allowed to (`max_concurrent` in \
+        "this gateway is already serving its maximum number of requests (`max_concurrent` in \
          [server]); try again in a moment",
     );
     tracing::info!(
@@ -140,7 +140,7 @@ async fn walk(
             exchange.note_open_call();
             let stopping = GatewayError::new(
                 ErrorCode::GatewayStopping,
-                "the gateway is being stopped; try again in a moment",
+                "the gateway is shutting down; try again in a moment",
             );
             return delivery.refuse(exchange, End::Stopped, stopping, sender).await;
         }

@@ -87,10 +87,11 @@ impl Recorder {
         match settled {
             Settled::Committed | Settled::Queued => {}
             Settled::Spooled => {
-                tracing::warn!(request.id = %id, "the store does not answer; the entry is safe in the spool");
+                tracing::warn!(request.id = %id, "the store does not respond; the entry is safe \
+                                                  in the spool");
             }
             Settled::Unrecorded(error) => {
-                tracing::error!(request.id = %id, error = &error as &dyn std::error::Error, "an entry could be kept nowhere");
+                tracing::error!(request.id = %id, error = &error as &dyn std::error::Error, "an entry could not be stored anywhere");
             }
         }
     }

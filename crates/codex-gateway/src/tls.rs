@@ -34,7 +34,7 @@ pub enum TlsError {
     Cert { path: PathBuf, why: String },
     #[error("the private key {path} cannot be used: {why}")]
     Key { path: PathBuf, why: String },
-    #[error("the private key {key} does not belong to the certificate {cert}: {why}")]
+    #[error("the private key {key} does not match the certificate {cert}: {why}")]
     Pair {
         cert: PathBuf,
         key: PathBuf,
@@ -91,7 +91,7 @@ fn pair(files: &TlsFiles, cert: &[u8], key: &[u8]) -> Result<Pair, TlsError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| bad_cert(&files.cert, error))?;
     if chain.is_empty() {
-        return Err(bad_cert(&files.cert, "it holds no PEM certificate"));
+        return Err(bad_cert(&files.cert, "it contains no PEM certificate"));
     }
     let secret = PrivateKeyDer::from_pem_slice(key).map_err(|error| bad_key(&files.key, error))?;
     let certified =
@@ -167,7 +167,7 @@ impl Tls {
         match read.and_then(|(cert, key)| pair(files, &cert, &key)) {
             Ok(pair) => {
                 self.current.0.store(pair.key);
-                tracing::info!("the certificate has changed; new connections get the new one");
+                tracing::info!("the certificate has changed; new connections use the new one");
             }
             Err(error) => tracing::error!("{error}; the old certificate stays in force"),
         }

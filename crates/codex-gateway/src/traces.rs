@@ -254,7 +254,7 @@ impl Collector {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()
-            .context("cannot set up TLS toward the collector")?;
+            .context("cannot set up TLS for the collector")?;
         Ok(Self {
             client,
             runtime: Handle::current(),
@@ -265,7 +265,8 @@ impl Collector {
     fn note(&self, problem: Option<&HttpError>) {
         let was_failing = self.is_failing.swap(problem.is_some(), Ordering::Relaxed);
         if let (Some(problem), false) = (problem, was_failing) {
-            tracing::warn!(error = %problem, "the collector of OTEL_EXPORTER_OTLP_ENDPOINT takes no spans; they are dropped");
+            tracing::warn!(error = %problem, "the collector of OTEL_EXPORTER_OTLP_ENDPOINT does \
+                                              not accept spans; they are dropped");
         }
     }
 }
@@ -316,7 +317,7 @@ async fn ask(
     while let Some(piece) = answer.chunk().await.map_err(plain)? {
         body.extend_from_slice(&piece);
         if body.len() > MAX_ANSWER {
-            return Err("the collector's answer is too long".into());
+            return Err("the collector's response is too long".into());
         }
     }
     Ok(response.body(Bytes::from(body))?)

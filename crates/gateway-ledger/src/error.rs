@@ -52,7 +52,7 @@ impl LedgerError {
     }
 
     pub(crate) const fn late() -> Self {
-        Self::unavailable("the store does not answer in time")
+        Self::unavailable("the store does not respond in time")
     }
 
     pub(crate) const fn closed() -> Self {

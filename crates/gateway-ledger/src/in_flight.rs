@@ -104,7 +104,7 @@ impl Group {
     /// Answers every caller with an error, and returns what is over all the same.
     fn fail(self, kind: LedgerErrorKind) -> Vec<Done> {
         let failed =
-            || LedgerError::bare(kind, "the store did not take an intent or a reservation");
+            || LedgerError::bare(kind, "the store did not accept an intent or a reservation");
         for reply in self.replies {
             drop(reply.send(Err(failed())));
         }

@@ -105,7 +105,7 @@ impl Ledger {
         if change.link().execute(sql, cells).await? == 0 {
             return Err(LedgerError::bare(
                 LedgerErrorKind::NotFound,
-                "there is no live key with this id",
+                "there is no active key with this id",
             ));
         }
         change
@@ -203,7 +203,7 @@ impl Ledger {
         if rows.first().map_or(Ok(0), |row| row.some_int(0))? > 0 {
             return Err(LedgerError::bare(
                 LedgerErrorKind::Conflict,
-                "live keys belong to this team",
+                "active keys belong to this team",
             ));
         }
         let sql = "DELETE FROM teams WHERE name = $1";

@@ -206,7 +206,7 @@ impl Ledger {
             Ok(Ok(())) => Settled::Spooled,
             Ok(Err(error)) => Settled::Unrecorded(error),
             Err(_) => Settled::Unrecorded(LedgerError::unavailable(
-                "the spool's disk does not answer in time",
+                "the spool's disk does not respond in time",
             )),
         }
     }
@@ -300,7 +300,7 @@ impl Ledger {
     fn lanes_that_write(&self) -> Result<&Lanes, LedgerError> {
         let lanes = self.lanes()?;
         if self.inner.shared.is_down() {
-            return Err(LedgerError::unavailable("the store does not answer"));
+            return Err(LedgerError::unavailable("the store does not respond"));
         }
         Ok(lanes)
     }

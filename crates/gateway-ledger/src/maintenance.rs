@@ -94,7 +94,7 @@ impl Maintenance {
         if let Err(error) = lane.close().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the maintenance could not close its store"
+                "the maintenance task could not close its store"
             );
         }
     }
@@ -168,12 +168,12 @@ impl Maintenance {
             Ok(0) => {}
             Ok(count) => tracing::warn!(
                 entries = count,
-                "settled what dead instances left behind as interrupted"
+                "recorded the leftovers of dead instances as interrupted"
             ),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "what dead instances left behind could not be settled"
+                    "the leftovers of dead instances could not be recorded"
                 );
                 lane.discard();
             }
@@ -202,7 +202,7 @@ impl Maintenance {
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "entries beyond the retention stay for now"
+                    "entries beyond the retention could not be deleted yet"
                 );
             }
         }

@@ -68,7 +68,7 @@ impl Shared {
 
     pub(crate) fn mark_up(&self) {
         if self.is_down.swap(false, Ordering::AcqRel) {
-            tracing::info!("the ledger's store answers again");
+            tracing::info!("the ledger's store is available again");
         }
     }
 

@@ -185,7 +185,7 @@ impl EntryWriter {
         if is_unawaited && let Err(error) = self.spool.hand_over(row.entry) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "an entry is lost: neither store nor spool takes it"
+                "an entry is lost: neither the store nor the spool accepts it"
             );
         }
     }

@@ -37,8 +37,8 @@ pub(crate) fn compile(
     let spec = spec.get_ref();
     if spec.status.is_empty() && spec.code.is_none() && spec.message.is_none() {
         problems.push(
-            Problem::error(span, "this pattern would fit every error")
-                .with_hint("give it a `status`, a `code` or a `message`".to_owned()),
+            Problem::error(span, "this pattern would match every error")
+                .with_hint("add a `status`, a `code` or a `message`".to_owned()),
         );
     }
     let verdict = Failure::parse(spec.verdict.get_ref());
@@ -89,10 +89,10 @@ fn check_statuses(
             problems.push(
                 Problem::error(
                     status.span(),
-                    format!("a {number} never leads to another model"),
+                    format!("a {number} must not lead to another model"),
                 )
                 .with_hint(
-                    "limits, credentials and overload are not about the model; falling back \
+                    "limits, credentials and overload do not depend on the model; a fallback \
                      would hide or evade them"
                         .to_owned(),
                 ),

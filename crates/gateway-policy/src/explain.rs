@@ -87,7 +87,7 @@ impl Policy {
     ) {
         let Some(chain) = self.chain_of(&head.model) else {
             explanation.notes.push(format!(
-                "no fallback chain for `{}`: a refusal goes to the client as it is",
+                "no fallback chain for `{}`: a refusal is passed to the client unchanged",
                 head.model
             ));
             return;
@@ -152,10 +152,10 @@ impl Policy {
         let why = if entry.is_some_and(ModelEntry::is_responses_only)
             && first.wire == WireApi::Responses
         {
-            format!("`{}` answers on the Responses API only", first.model)
+            format!("`{}` is served only on the Responses API", first.model)
         } else {
             format!(
-                "upstream `{}` does not speak the {} API",
+                "upstream `{}` does not support the {} API",
                 first.upstream.name, request.client_wire
             )
         };
@@ -180,7 +180,7 @@ fn note_memory(explanation: &mut Explanation, head: &Attempt, first: &Attempt) {
             first.is_probe.then(|| {
                 format!(
                     "upstream `{upstream}` refused `{model}` some time ago; this request would \
-                     find out whether it still does"
+                     check whether it still does"
                 )
             })
         }
@@ -196,7 +196,7 @@ fn note_clamped(explanation: &mut Explanation, request: &PolicyRequest<'_>, plan
     for change in plan.adjustments(&plan.first, &needs) {
         if let (Adjustment::Effort(effort), Some(asked)) = (change, request.effort) {
             explanation.notes.push(format!(
-                "the effort {asked} becomes {effort}: `{}` does not take it",
+                "the effort {asked} becomes {effort}: `{}` does not support it",
                 plan.first.model
             ));
         }

@@ -124,7 +124,7 @@ impl Chains {
                     format!("fallback loop: {} -> {start}", words.join(" -> ")),
                 )
                 .with_hint(built_in.map(|model| {
-                    format!("the chain of `{model}` is built in; `\"{model}\" = []` takes it away")
+                    format!("the chain of `{model}` is built in; `\"{model}\" = []` removes it")
                 })),
             );
         }
@@ -199,7 +199,7 @@ fn name(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelId> 
     if text.get_ref().contains(['*', '?']) {
         problems.push(Problem::error(
             text.span(),
-            "a chain names models, not patterns",
+            "a chain must name models, not patterns",
         ));
         return None;
     }
@@ -221,13 +221,16 @@ fn compile_targets(
         if position == MAX_HOPS {
             problems.push(Problem::warning(
                 target.span(),
-                format!("only {MAX_HOPS} models are tried after `{model}`; this one stands in for one that rules take out"),
+                format!(
+                    "only {MAX_HOPS} models are tried after `{model}`; this one is used only \
+                         if a rule removes an earlier one"
+                ),
             ));
         }
         if then.contains(&id) {
             problems.push(Problem::warning(
                 target.span(),
-                format!("`{id}` is in this chain already"),
+                format!("`{id}` is already in this chain"),
             ));
         } else {
             then.push(id);

@@ -287,7 +287,8 @@ fn check_names(input: &PolicyInput, problems: &mut Vec<Problem>) {
             }
             Some(None) => "a built-in rule has this name",
             Some(Some(_)) => {
-                "names must be unique, so that a message, a header or a metric says which rule decided"
+                "names must be unique, so that messages, headers and metrics identify the rule \
+                 that decided"
             }
         };
         problems.push(

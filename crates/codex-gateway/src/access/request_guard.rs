@@ -64,8 +64,8 @@ impl AllowedHosts {
             GatewayError::new(
                 ErrorCode::HostNotAllowed,
                 format!(
-                    "host `{shown}` is not served here; call the gateway by a loopback name or an \
-                     IP address, or add the name to `hosts` in the [server] section of its \
+                    "host `{shown}` is not served here; use a loopback name or an IP address, or \
+                     add the name to `hosts` in the [server] section of the gateway's \
                      configuration"
                 ),
             )
@@ -106,9 +106,9 @@ impl AllowedHosts {
         let refused = || {
             GatewayError::new(
                 ErrorCode::OriginNotAllowed,
-                "a web page of another origin may not call this gateway; call it from a program, \
-                 from the gateway's own pages, or add the page's origin to `origins` in the \
-                 [server] section of its configuration",
+                "a web page of another origin may not call this gateway; call it from a program \
+                 or from the gateway's own pages, or add the origin to `origins` in the [server] \
+                 section of the gateway's configuration",
             )
         };
         if let Some(origin) = headers.get(header::ORIGIN) {
@@ -140,8 +140,8 @@ fn check_sizes(uri: &Uri, headers: &HeaderMap) -> Result<(), GatewayError> {
         return Err(GatewayError::new(
             ErrorCode::HeadersTooLarge,
             format!(
-                "the request carries {} header fields in {bytes} bytes; at most \
-                 {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes are accepted",
+                "the request has {} header fields in {bytes} bytes; the maximum is \
+                 {MAX_HEADER_FIELDS} fields in {MAX_HEADER_BYTES} bytes",
                 headers.len()
             ),
         ));
@@ -170,8 +170,8 @@ fn check_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     }
     Err(GatewayError::new(
         ErrorCode::InvalidRequest,
-        "`transfer-encoding` may say `chunked` once and nothing else; say how a body is \
-         compressed in `content-encoding`",
+        "`transfer-encoding` may only be `chunked`, once; use `content-encoding` for a compressed \
+         body",
     ))
 }
 

@@ -80,7 +80,8 @@ pub(super) fn check_sender(method: &Method, headers: &HeaderMap) -> Result<(), G
     let refused = || {
         GatewayError::new(
             ErrorCode::OriginNotAllowed,
-            "a session works from the dashboard's own pages only; programs send the admin token",
+            "a session works only from the dashboard's own pages; programs must send the admin \
+             token",
         )
     };
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);

@@ -159,7 +159,7 @@ impl RateLimitSpec {
         }
         if all.into_iter().flatten().any(|limit| limit > MAX_LIMIT) {
             return Err(AdminError::invalid(format!(
-                "a limit must be at most {MAX_LIMIT}; leave it out to have none"
+                "a limit must be at most {MAX_LIMIT}; for no limit, omit it"
             )));
         }
         Ok(limits)
@@ -172,8 +172,11 @@ impl RateLimitSpec {
 /// [`AdminError::Invalid`] for other words.
 pub fn billing(word: Option<&str>) -> Result<Billing, AdminError> {
     let word = word.unwrap_or("metered");
-    Billing::parse(word)
-        .ok_or_else(|| AdminError::invalid(format!("`{word}` is neither `metered` nor `plan`")))
+    Billing::parse(word).ok_or_else(|| {
+        AdminError::invalid(format!(
+            "`{word}` is not a valid billing; use `metered` or `plan`"
+        ))
+    })
 }
 
 /// Reads `day`, `week`, `month` or `total`.
@@ -199,7 +202,7 @@ pub(super) fn name(what: &str, text: &str) -> Result<String, AdminError> {
     }
     if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
         return Err(AdminError::invalid(format!(
-            "the name of {what} must not have control characters or more than {MAX_NAME} characters"
+            "the name of {what} must have at most {MAX_NAME} characters and no control characters"
         )));
     }
     Ok(text.to_owned())
@@ -214,7 +217,7 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
     };
     at.filter(|at| *at > now).ok_or_else(|| {
         AdminError::invalid(format!(
-            "expiry `{text}` is neither a duration such as `90d` nor a future time such as \
+            "expiry `{text}` is not valid; use a duration such as `90d`, or a future time such as \
              `2027-01-31T00:00:00Z`"
         ))
     })

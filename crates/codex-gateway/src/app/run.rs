@@ -45,7 +45,7 @@ impl App {
     pub fn stop(&self) {
         let stop = self.tasks.draining();
         if stop.is_cancelled() {
-            tracing::warn!("stopping now; running streams are cut and settled");
+            tracing::warn!("stopping now; running streams are ended and recorded");
             self.shutdown.cancel();
         } else {
             tracing::info!("stopping: the listener is closed, running streams may finish");

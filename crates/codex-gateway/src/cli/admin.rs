@@ -39,8 +39,8 @@ fn rotate(overrides: &Overrides) -> Result<ExitCode, ExitCode> {
         None => dir.join(data_dir::ADMIN_TOKEN),
         Some(token) => token.file.clone().ok_or_else(|| {
             print_error(
-                "error: the admin token comes from the environment; change the variable and restart, \
-                 or name a file in `[admin] token`",
+                "error: the admin token comes from the environment; change the variable and \
+                 restart, or use a file in `[admin] token`",
             );
             ExitCode::FAILURE
         })?,

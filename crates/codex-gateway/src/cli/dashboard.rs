@@ -35,7 +35,8 @@ fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitC
         }
         Some(url) => {
             print_error(&format!(
-                "error: `{url}` is no address that a browser opens; it begins with http:// or https://"
+                "error: `{url}` is not a valid URL for a browser; it must start with http:// or \
+                 https://"
             ));
             return Err(ExitCode::FAILURE);
         }

@@ -129,11 +129,11 @@ impl Lines {
 
 fn decision(it: &Explanation) -> String {
     let why = match it.reason {
-        Some(AttemptReason::Requested) => ": the client asked for it",
+        Some(AttemptReason::Requested) => ": the client requested it",
         Some(AttemptReason::Rule) => ": a rule chose it",
-        Some(AttemptReason::Fallback) => ": the one before refused",
-        Some(AttemptReason::Sticky) => ": the session went there before",
-        Some(AttemptReason::Learned) => ": the one before is known to refuse",
+        Some(AttemptReason::Fallback) => ": the previous one refused",
+        Some(AttemptReason::Sticky) => ": the session already moved there",
+        Some(AttemptReason::Learned) => ": the previous one is known to refuse",
         None => "",
     };
     match it.decision {
@@ -163,7 +163,7 @@ fn fallback(lines: &mut Lines, it: &Explanation) {
     }
     for (position, fallback) in it.fallbacks.iter().enumerate() {
         let origin = if position == 0 {
-            format!(" (when {head} is refused; {origin})")
+            format!(" (if {head} is refused; {origin})")
         } else {
             String::new()
         };
@@ -186,7 +186,7 @@ fn key_context(lines: &mut Lines, context: &KeyContext) {
             KeyState::Live => "live",
             KeyState::Revoked => "revoked",
             KeyState::Expired => "expired",
-            KeyState::Unknown => "unknown to the store",
+            KeyState::Unknown => "not in the store",
         };
         let team = key.team.as_deref();
         let team = team

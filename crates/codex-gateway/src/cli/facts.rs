@@ -71,7 +71,7 @@ fn answer(overrides: &Overrides, command: FactsCommand) -> Result<ExitCode, Exit
 
 fn text(report: &FactsReport) -> String {
     if report.facts.is_empty() {
-        return "no upstream is known to refuse a model".to_owned();
+        return "no model refusals are known".to_owned();
     }
     let head = [
         "model", "upstream", "route", "plan", "caller", "until", "evidence",
@@ -115,7 +115,7 @@ mod tests {
         insta::assert_snapshot!(text(&report));
         assert_eq!(
             text(&FactsReport { facts: Vec::new() }),
-            "no upstream is known to refuse a model"
+            "no model refusals are known"
         );
     }
 }

@@ -150,7 +150,7 @@ fn create(settings: &Settings, args: CreateArgs) -> ExitCode {
 
 fn secret(shown: &ShownKey) -> String {
     let ShownKey { id, key } = shown;
-    format!("{key}\n\nid {id}; the key is shown only this once and is stored as a hash")
+    format!("{key}\n\nid {id}; the key is shown only this once and stored only as a hash")
 }
 
 fn table(keys: &[KeyRecord], now: Timestamp) -> String {

@@ -44,7 +44,7 @@ pub(super) fn print_json(answer: &impl serde::Serialize) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            print_error(&format!("error: cannot write the answer: {error}"));
+            print_error(&format!("error: cannot write the output: {error}"));
             ExitCode::FAILURE
         }
     }

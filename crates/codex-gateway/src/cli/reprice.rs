@@ -101,7 +101,7 @@ fn text(report: &RepriceReport, is_applied: bool) -> String {
             report.applied
         )
     } else if changed == 0 {
-        "Nothing differs.".to_owned()
+        "No entry differs.".to_owned()
     } else {
         format!("{changed} entries differ; nothing was written (--apply adds correcting entries).")
     };

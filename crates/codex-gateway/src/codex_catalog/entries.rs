@@ -92,7 +92,8 @@ fn instructions(spec: &EntrySpec, base: &Path, problems: &mut Vec<Problem>) -> S
         Ok(_) => {
             problems.push(
                 Problem::error(file.span(), "this prompt is empty").with_hint(
-                    "without instructions Codex sends no system prompt at all; leave the line out for ours"
+                    "without instructions, Codex sends no system prompt at all; omit the key to \
+                     use the built-in prompt"
                         .to_owned(),
                 ),
             );
@@ -127,7 +128,7 @@ fn check_values(spec: &EntrySpec, problems: &mut Vec<Problem>) {
         && *window.get_ref() < 1000
     {
         problems.push(
-            Problem::error(window.span(), "no turn fits into so few tokens")
+            Problem::error(window.span(), "too few tokens for a turn")
                 .with_hint("such as `128000`".to_owned()),
         );
     }
@@ -281,7 +282,7 @@ mod tests {
             ),
             (
                 "model = \"a\"\ncontext_window = 10",
-                "no turn fits into so few tokens",
+                "too few tokens for a turn",
             ),
             (
                 "model = \"a\"\ninstructions = \"gone.md\"",

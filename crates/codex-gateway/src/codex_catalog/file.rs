@@ -93,7 +93,7 @@ impl CatalogFile {
                 .ok_or_else(|| format!("entry {at} has no `slug`"))?;
             if let Some(missing) = REQUIRED.iter().find(|key| model.get(**key).is_none()) {
                 return Err(format!(
-                    "`{slug}` lacks `{missing}`, and Codex drops the whole catalogue for that"
+                    "`{slug}` lacks `{missing}`; Codex ignores the whole catalogue if it is missing"
                 ));
             }
             if model.get("base_instructions").is_none() && model.get("model_messages").is_none() {

@@ -156,7 +156,7 @@ fn root_keys(table: &DeTable<'_>, mistakes: &mut Mistakes) {
         let hint = if CODEX_KEYS.contains(&name) {
             "it belongs in Codex's own `~/.codex/config.toml`".to_owned()
         } else if let Some(tables) = tables_with(name) {
-            format!("it belongs below {tables}")
+            format!("it belongs in {tables}")
         } else {
             continue;
         };

@@ -90,11 +90,14 @@ pub fn share_keys(
         let message = format!(
             "`{listen}` is reachable from other machines, and no gateway key could be checked there"
         );
-        problems.push(written_in.problem(message).with_hint(
-            "set `routes.gateway_key` to an upstream that has a credential of its own, listen on 127.0.0.1, or write \
-             `require_gateway_key = false` if anyone who can reach this address may use it"
-                .to_owned(),
-        ));
+        problems.push(
+            written_in.problem(message).with_hint(
+                "set `routes.gateway_key` to an upstream with its own credential, listen on \
+             127.0.0.1, or set `require_gateway_key = false` if everyone who can reach this \
+             address may use it"
+                    .to_owned(),
+            ),
+        );
     }
     ShareKeys {
         is_key_required,
@@ -119,7 +122,7 @@ pub(super) fn address(
         let message = if is_name {
             format!("the name in `{text}` cannot be resolved")
         } else {
-            format!("`{text}` is not a valid address to listen on")
+            format!("`{text}` is not a valid listen address")
         };
         let hint = nearest_address(text).map_or_else(
             || "write an address and a port, such as `127.0.0.1:8787` or `[::1]:8787`".to_owned(),

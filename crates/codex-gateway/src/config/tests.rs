@@ -44,7 +44,8 @@ fn assert_said(cases: &[(&str, &[&str])]) {
     }
 }
 
-const NUMBER: &str = "expected a string, found a number | write it in quotes; durations and sizes need a unit, such as `\"120s\"` or `\"64MiB\"`";
+const NUMBER: &str = "expected a string, found a number | write it in quotes; durations and sizes \
+                      need a unit, such as `\"120s\"` or `\"64MiB\"`";
 
 #[test]
 fn one_wrong_key_is_one_error() {
@@ -63,11 +64,11 @@ fn one_wrong_key_is_one_error() {
         ),
         (
             "listen = \"127.0.0.1:1\"\n",
-            &["1: unknown key `listen` | it belongs below `[server]` or `[admin]`"],
+            &["1: unknown key `listen` | it belongs in `[server]` or `[admin]`"],
         ),
         (
             "max_event = \"1MiB\"\n",
-            &["1: unknown key `max_event` | it belongs below `[server]`"],
+            &["1: unknown key `max_event` | it belongs in `[server]`"],
         ),
         (
             "[routes]\napi-key = \"openai\"\n",
@@ -152,19 +153,19 @@ fn text_needs_quotes_and_lists_need_brackets() {
     assert_said(&[
         (
             "[server]\nlisten = 127.0.0.1:8787\n",
-            &["2: a text must be in quotes | write `listen = \"127.0.0.1:8787\"`"],
+            &["2: a string must be in quotes | write `listen = \"127.0.0.1:8787\"`"],
         ),
         (
             "[server]\nlisten = 0.0.0.0:8787\nhosts = [\"a.example\"]\n",
-            &["2: a text must be in quotes | write `listen = \"0.0.0.0:8787\"`"],
+            &["2: a string must be in quotes | write `listen = \"0.0.0.0:8787\"`"],
         ),
         (
             "[storage]\nurl = sqlite\n",
-            &["2: a text must be in quotes | write `url = \"sqlite\"`"],
+            &["2: a string must be in quotes | write `url = \"sqlite\"`"],
         ),
         (
             "[server]\nshutdown_grace = 120s\n",
-            &["2: a text must be in quotes | write `shutdown_grace = \"120s\"`"],
+            &["2: a string must be in quotes | write `shutdown_grace = \"120s\"`"],
         ),
         (
             "[server]\nshutdown_grace = 120\n",
@@ -173,32 +174,38 @@ fn text_needs_quotes_and_lists_need_brackets() {
         (
             "[server]\nhosts = \"gateway.example\"\n",
             &[
-                "2: expected a list, found a string | write it in brackets, such as `[\"one\", \"two\"]`",
+                "2: expected a list, found a string | write it in brackets, such as `[\"one\", \
+                 \"two\"]`",
             ],
         ),
         (
             "[fallback]\n\"gpt-5.5\" = \"gpt-5.4\"\n",
             &[
-                "2: expected a list, found a string | write it in brackets, such as `[\"one\", \"two\"]`",
+                "2: expected a list, found a string | write it in brackets, such as `[\"one\", \
+                 \"two\"]`",
             ],
         ),
         (
             "[fallback]\ngpt-5.5 = [\"gpt-5.4\"]\ngpt-5.4 = [\"gpt-5.3-codex\"]\n",
             &[
-                "2: the model `gpt-5.5` must be in quotes, as its name contains a dot | write `\"gpt-5.5\" = […]`",
-                "3: the model `gpt-5.4` must be in quotes, as its name contains a dot | write `\"gpt-5.4\" = […]`",
+                "2: the model `gpt-5.5` must be in quotes, as its name contains a dot | write \
+                 `\"gpt-5.5\" = […]`",
+                "3: the model `gpt-5.4` must be in quotes, as its name contains a dot | write \
+                 `\"gpt-5.4\" = […]`",
             ],
         ),
         (
             "server:\n  listen: \"127.0.0.1:8787\"\n",
             &[
-                "1: this file must be TOML; this line looks like YAML | tables are written `[name]`, values `key = value`",
+                "1: this file must be TOML; this line looks like YAML | tables are written \
+                 `[name]`, values `key = value`",
             ],
         ),
         (
             "{\"server\": {\"listen\": \"127.0.0.1:8787\"}}\n",
             &[
-                "1: this file must be TOML; it looks like JSON | such as `[server]` and below it `listen = \"127.0.0.1:8787\"`",
+                "1: this file must be TOML; it looks like JSON | such as `[server]` and below it \
+                 `listen = \"127.0.0.1:8787\"`",
             ],
         ),
     ]);
@@ -218,13 +225,15 @@ fn lists_of_tables_have_double_brackets() {
         (
             "[error_patterns]\nverdict = \"unsupported_model\"\nstatus = [400]\n",
             &[
-                "1: `error_patterns` is a list, so its tables are in double brackets | write `[[error_patterns]]`",
+                "1: `error_patterns` is a list, so its tables are in double brackets | write \
+                 `[[error_patterns]]`",
             ],
         ),
         (
             "[catalog.entries]\nmodel = \"m\"\n",
             &[
-                "1: `catalog.entries` is a list, so its tables are in double brackets | write `[[catalog.entries]]`",
+                "1: `catalog.entries` is a list, so its tables are in double brackets | write \
+                 `[[catalog.entries]]`",
             ],
         ),
     ]);
@@ -250,10 +259,12 @@ fn another_programs_file_is_recognised() {
             &["1: unknown key `model` | it belongs in Codex's own `~/.codex/config.toml`"],
         ),
         (
-            "[upstreams.team]\nname = \"Team\"\nbase_url = \"https://api.team.example/v1\"\nenv_key = \"TEAM_KEY\"\n",
+            "[upstreams.team]\nname = \"Team\"\nbase_url = \
+             \"https://api.team.example/v1\"\nenv_key = \"TEAM_KEY\"\n",
             &[
                 "2: unknown key `name` | an upstream's name is in its header: `[upstreams.NAME]`",
-                "4: unknown key `env_key` | the credential is written `credential = { env = \"NAME\" }`",
+                "4: unknown key `env_key` | the credential is written `credential = { env = \
+                 \"NAME\" }`",
             ],
         ),
     ]);
@@ -261,9 +272,10 @@ fn another_programs_file_is_recognised() {
 
 #[test]
 fn hosts_are_names_and_origins_are_origins() {
-    const WILD: &str = "is not a host name: there are no wildcards in `hosts` | list every name; loopback names and IP \
-                        addresses are accepted anyway";
-    const ORIGIN: &str = "is not an origin | write scheme and host, and the port if there is one, such as `https://tool.example`";
+    const WILD: &str = "is not a host name: `hosts` does not support wildcards | list every name; \
+                        loopback names and IP addresses are always accepted";
+    const ORIGIN: &str = "is not an origin | write scheme and host, and the port if there is one, \
+                          such as `https://tool.example`";
     assert_said(&[
         (
             "[server]\nhosts = [\"gateway.example\", \"a_b.local:8787\", \"[::1]\", \"10.0.0.1\"]\n",
@@ -272,13 +284,15 @@ fn hosts_are_names_and_origins_are_origins() {
         (
             "[server]\nhosts = [\"https://gateway.example\"]\n",
             &[
-                "2: `https://gateway.example` is not a host name | write the name alone: `gateway.example`",
+                "2: `https://gateway.example` is not a host name | write the name alone: \
+                 `gateway.example`",
             ],
         ),
         (
             "[server]\nhosts = [\"gateway.example/v1\"]\n",
             &[
-                "2: `gateway.example/v1` is not a host name | write the name alone: `gateway.example`",
+                "2: `gateway.example/v1` is not a host name | write the name alone: \
+                 `gateway.example`",
             ],
         ),
         (
@@ -291,17 +305,20 @@ fn hosts_are_names_and_origins_are_origins() {
         (
             "[server]\nhosts = [\"a.example, b.example\"]\n",
             &[
-                "2: `a.example, b.example` is not a host name | write one name per entry, such as `gateway.example`",
+                "2: `a.example, b.example` is not a host name | write one name per entry, such as \
+                 `gateway.example`",
             ],
         ),
         (
             "[server]\nhosts = [\"\"]\n",
             &[
-                "2: a host name must not be empty | write a name such as `gateway.example`, or take the entry out",
+                "2: a host name must not be empty | use a name such as `gateway.example`, or \
+                 remove the entry",
             ],
         ),
         (
-            "[server]\norigins = [\"https://tool.example\", \"http://localhost:3000/\", \"app://x\"]\n",
+            "[server]\norigins = [\"https://tool.example\", \"http://localhost:3000/\", \
+             \"app://x\"]\n",
             &[],
         ),
         (
@@ -319,7 +336,8 @@ fn hosts_are_names_and_origins_are_origins() {
         (
             "[server]\ntrusted_proxies = [\"proxy.example\"]\n",
             &[
-                "2: `proxy.example` is not a valid network | such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.7`",
+                "2: `proxy.example` is not a valid network | such as `10.0.0.0/8`, `fd00::/8` or \
+                 `192.0.2.7`",
             ],
         ),
     ]);
@@ -328,7 +346,7 @@ fn hosts_are_names_and_origins_are_origins() {
 #[test]
 fn the_address_to_listen_on_is_explained_where_it_is_written() {
     let meant = |text: &str| {
-        format!("`{text}` is not a valid address to listen on | did you mean `127.0.0.1:8787`?")
+        format!("`{text}` is not a valid listen address | did you mean `127.0.0.1:8787`?")
     };
     for text in [
         "8787",
@@ -369,18 +387,19 @@ fn the_address_to_listen_on_is_explained_where_it_is_written() {
     let loaded = checked("[admin]\nlisten = \"8788\"\n", &Overrides::default());
     assert_eq!(
         said(&loaded),
-        ["2: `8788` is not a valid address to listen on | did you mean `127.0.0.1:8788`?"]
+        ["2: `8788` is not a valid listen address | did you mean `127.0.0.1:8788`?"]
     );
 }
 
 #[test]
 fn storage_urls_are_checked() {
-    const PASSWORD: &str = "2: the storage URL contains a password, and secrets do not belong in this file | take it out; it is \
-                            read from the environment variable `PGPASSWORD`, or from `~/.pgpass`";
+    const PASSWORD: &str = "2: the storage URL contains a password, and secrets do not belong in \
+                            this file | remove it; the password is read from the environment \
+                            variable `PGPASSWORD`, or from `~/.pgpass`";
     const DATABASE: &str =
-        "2: the storage URL names no database | write `postgres://user@host/database`";
-    const FORMS: &str = "2: this is not a valid storage URL | `sqlite` (in the data directory), `sqlite:///path/file.db` or \
-                         `postgres://user@host/database`";
+        "2: the storage URL has no database name | write `postgres://user@host/database`";
+    const FORMS: &str = "2: this is not a valid storage URL | use `sqlite` (in the data \
+                         directory), `sqlite:///path/file.db` or `postgres://user@host/database`";
     for (url, expected) in [
         ("sqlite", None),
         ("sqlite:///var/lib/x.db", None),
@@ -413,7 +432,8 @@ fn storage_urls_are_checked() {
         (
             "sqlite://",
             Some(
-                "2: the storage URL names no file | write `sqlite:///path/file.db`, or `sqlite` for a file in the data directory",
+                "2: the storage URL has no file name | write `sqlite:///path/file.db`, or \
+                 `sqlite` for a file in the data directory",
             ),
         ),
     ] {
@@ -432,19 +452,21 @@ fn no_report_shows_a_secret() {
     for (line, expected) in [
         (
             "[admin]\ntoken = \"hunter2canary\"",
-            "2: the admin token itself must not be in this file | write `token = { env = \"NAME\" }` or `token = { file = \"PATH\" }`",
+            "2: the admin token itself must not be in this file | write `token = { env = \"NAME\" \
+             }` or `token = { file = \"PATH\" }`",
         ),
         (
             "[admin]\ntoken = { env = \"sk-canary\" }",
-            "2: `env` must be the name of an environment variable | such as `TEAM_API_KEY`; the secret itself does not belong in this file",
+            "2: `env` must be the name of an environment variable | such as `TEAM_API_KEY`; the \
+             secret itself does not belong in this file",
         ),
         (
             "[upstreams.team]\nbase_url = \"https://user:canary@api.team.example/v1\"",
-            "2: this base URL contains a credential | take it out, and use `credential`",
+            "2: this base URL contains a credential | remove it, and use `credential`",
         ),
         (
             "[upstreams.team]\nbase_url = \"https://canary@api.team.example/v1\"",
-            "2: this base URL contains a credential | take it out, and use `credential`",
+            "2: this base URL contains a credential | remove it, and use `credential`",
         ),
         (
             "[upstreams.team]\nbase_url = \"https://api.team.example/v1?api_key=canary\"",
@@ -453,15 +475,18 @@ fn no_report_shows_a_secret() {
         ("[upstreams.openai]\ncredential = \"sk-canary\"", ""),
         (
             "[upstreams.openai]\ncredential = { env = \"sk-canary\" }",
-            "2: `env` must be the name of an environment variable | such as `TEAM_API_KEY`; the secret itself does not belong in this file",
+            "2: `env` must be the name of an environment variable | such as `TEAM_API_KEY`; the \
+             secret itself does not belong in this file",
         ),
         (
             "[upstreams.openai]\napi_key = \"sk-canary\"",
-            "2: unknown key `api_key` | secrets do not belong in this file; write `credential = { env = \"NAME\" }` or `credential = { file = \"PATH\" }`",
+            "2: unknown key `api_key` | secrets do not belong in this file; write `credential = { \
+             env = \"NAME\" }` or `credential = { file = \"PATH\" }`",
         ),
         (
             "[upstreams.openai]\ntoken = \"hunter2canary\"",
-            "2: unknown key `token` | secrets do not belong in this file; write `credential = { env = \"NAME\" }` or `credential = { file = \"PATH\" }`",
+            "2: unknown key `token` | secrets do not belong in this file; write `credential = { \
+             env = \"NAME\" }` or `credential = { file = \"PATH\" }`",
         ),
         (
             "[upstreams.openai]\nhttp_headers = { Authorization = \"Bearer canary\" }",
@@ -486,8 +511,9 @@ fn no_report_shows_a_secret() {
 #[test]
 fn base_urls_that_are_hardly_meant_are_suspicious() {
     let ends = "ends in an endpoint, and the gateway appends the endpoint itself | did you mean";
-    let path = "has no path, and most services have their API below `/v1` | did you mean";
-    let own = "is this gateway itself | name another service; a request that comes back is refused as a loop";
+    let path = "has no path, but most services serve their API below `/v1` | did you mean";
+    let own = "is the address of this gateway | use another service; a request that comes back is \
+               refused as a loop";
     for (url, expected) in [
         ("https://api.team.example/v1", None),
         ("https://api.team.example/openai/v1/", None),
@@ -563,7 +589,8 @@ fn files_that_the_configuration_names_are_reported_with_path_and_line() {
         [
             format!("2: {file} line 3: unknown key `standrd` | did you mean `standard`?"),
             format!(
-                "2: {file} line 7: `x`: not a decimal number | write USD per million tokens as digits, for example \"0.125\""
+                "2: {file} line 7: `x`: not a decimal number | write USD per million tokens as \
+                 digits, for example \"0.125\""
             ),
         ]
     );

@@ -51,8 +51,8 @@ impl Attempts<'_> {
             return Err(GatewayError::new(
                 ErrorCode::NotFound,
                 format!(
-                    "upstream `{}` speaks Chat Completions and stores no responses; send the \
-                     whole conversation in `input`",
+                    "upstream `{}` supports only Chat Completions and stores no responses; send \
+                     the whole conversation in `input`",
                     upstream.name
                 ),
             ));
@@ -96,7 +96,8 @@ impl Attempts<'_> {
                 let name = &planned.attempt.upstream.name;
                 tracing::warn!(
                     upstream.name = %name,
-                    "upstream `{name}` takes no `stream_options`: say so with `deviations = {{ stream_usage = false }}`"
+                    "upstream `{name}` does not accept `stream_options`: set `deviations = {{ \
+                     stream_usage = false }}`"
                 );
                 continue;
             }
@@ -203,7 +204,7 @@ impl Attempts<'_> {
             .inc();
         tracing::info!(
             from = %from.model, to = %to.model, upstream.name = %from.upstream.name,
-            "upstream `{}` refused model, trying next", from.upstream.name
+            "upstream `{}` refused the model, trying the next", from.upstream.name
         );
     }
 
@@ -239,8 +240,8 @@ impl Attempts<'_> {
             return Err(GatewayError::new(
                 ErrorCode::UpstreamAuth,
                 format!(
-                    "upstream `{name}` refuses the gateway's own credential; its operator has to \
-                     renew it"
+                    "upstream `{name}` refuses the gateway's own credential; the gateway's \
+                     operator must renew it"
                 ),
             ));
         }

@@ -36,8 +36,8 @@ pub async fn authenticate(
     if headers::is_loop(&parts.headers, instance.as_str()) {
         return Err(GatewayError::new(
             ErrorCode::LoopDetected,
-            "this request has already passed this gateway: an upstream's base_url leads back here; \
-             correct it in the configuration",
+            "this request has already passed through this gateway: an upstream's base_url leads \
+             back here; correct it in the configuration",
         ));
     }
     let credentials = RequestCredentials::read(&parts.headers)?;
@@ -50,8 +50,8 @@ pub async fn authenticate(
     if settings.share.is_key_required && key.is_none() {
         let error = GatewayError::new(
             ErrorCode::MissingCredential,
-            "this gateway asks for a key of its own: send it as bearer token, or in the \
-             `x-gateway-key` header beside your own credential",
+            "this gateway requires a gateway key: send it as a bearer token, or in the \
+             `x-gateway-key` header next to your own credential",
         );
         return Err(error.forbid_instead_of_401(is_chatgpt));
     }
@@ -66,7 +66,7 @@ pub async fn authenticate(
     {
         return Err(GatewayError::new(
             ErrorCode::MissingCredential,
-            "the request carries no credential: sign in to Codex, or send an API key as bearer \
+            "the request carries no credential: sign in to Codex, or send an API key as a bearer \
              token (`env_key` in Codex's provider entry)",
         ));
     }

@@ -79,7 +79,7 @@ pub struct BodySender {
 
 /// The answer cannot be finished; the connection is closed so that the client notices.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer broke off")]
+#[error("the response was cut off")]
 pub struct Broken;
 
 /// The client is not there any more.

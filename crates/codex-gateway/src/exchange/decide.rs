@@ -82,7 +82,7 @@ pub fn check_credential(
         return Err(GatewayError::new(
             ErrorCode::KeyNotPermitted,
             format!(
-                "`{}` works with a credential of your own only, not with the gateway's",
+                "`{}` works only with your own credential, not with the gateway's",
                 endpoint.as_str()
             ),
         ));

@@ -171,8 +171,8 @@ impl Limiter {
             return Err(GatewayError::new(
                 ErrorCode::ModelNotFound,
                 format!(
-                    "{model} has no price here, so the budget of {whose} cannot count it; use a \
-                     priced model, or ask the gateway's operator to add a price"
+                    "{model} has no price, so the budget of {whose} cannot count it; use a priced \
+                     model, or ask the gateway's operator to add a price"
                 ),
             )
             .param("model"));
@@ -180,8 +180,8 @@ impl Limiter {
         if self.warnings.is_first_unpriced(model) {
             tracing::warn!(
                 model = %model,
-                "{model} has no price, so the budget of {whose} does not count it; add a row in a \
-                 file of [prices], or set `unpriced = \"refuse\"` there"
+                "{model} has no price, so the budget of {whose} does not count it; add a row to \
+                 the file in [prices], or set `unpriced = \"refuse\"` there"
             );
         }
         Ok(())
@@ -258,8 +258,9 @@ pub fn check_background(grant: &Grant, head: &RequestHead) -> Result<(), Gateway
     }
     Err(GatewayError::new(
         ErrorCode::KeyNotPermitted,
-        "a budget or a limit on tokens counts this caller's requests, and what a background \
-         response costs is not known when it is accepted: send the request without `background`",
+        "this caller's requests count against a budget or a token limit, and the cost of a \
+         background response is not known when it is accepted: send the request without \
+         `background`",
     )
     .param("background"))
 }
@@ -336,7 +337,7 @@ fn refused(keys: &Keys, config: &ActiveConfig, refusal: &Refusal) -> GatewayErro
         }
         RefusedBy::Concurrency => {
             format!(
-                "{whose} has as many requests in flight as it may; try again when one has ended"
+                "{whose} has reached its limit of requests in flight; try again when one has ended"
             )
         }
     };

@@ -68,23 +68,22 @@ impl StreamEnd {
                 ErrorCode::UpstreamTruncated,
                 match detail {
                     Some(detail) => {
-                        format!("the upstream's answer broke off before its end: {detail}")
+                        format!("the upstream's response was cut off: {detail}")
                     }
-                    None => "the upstream's answer ended before its terminal event".to_owned(),
+                    None => "the upstream's response ended before its terminal event".to_owned(),
                 },
             )),
             Self::Silent => Some((
                 ErrorCode::UpstreamTimeout,
-                "the upstream fell silent in the middle of its answer".to_owned(),
+                "the upstream went silent in the middle of its response".to_owned(),
             )),
             Self::EventTooLarge => Some((
                 ErrorCode::EventTooLarge,
-                "the upstream sent a single event that is larger than this gateway passes on"
-                    .to_owned(),
+                "the upstream sent an event that is larger than this gateway accepts".to_owned(),
             )),
             Self::Interrupted => Some((
                 ErrorCode::GatewayStopping,
-                "the gateway is being stopped; try again in a moment".to_owned(),
+                "the gateway is shutting down; try again in a moment".to_owned(),
             )),
         }
     }

@@ -84,7 +84,7 @@ pub fn requested_model(head: &RequestHead) -> Result<ModelId, GatewayError> {
     ModelId::new(&model.id).map_err(|error| {
         GatewayError::new(
             ErrorCode::InvalidRequest,
-            format!("`model` is not usable: {error}"),
+            format!("`model` is not valid: {error}"),
         )
         .param("model")
     })

@@ -110,7 +110,7 @@ fn usage(
         UsageReading::Refused(error) => {
             tracing::warn!(
                 request.id = %exchange.arrival.id, %error,
-                "the upstream's token counts cannot be true and were not recorded"
+                "the upstream's token counts are impossible and were not recorded"
             );
             true
         }

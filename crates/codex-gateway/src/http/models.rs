@@ -160,7 +160,7 @@ fn found(entry: &Value) -> Response {
 fn no_such_model() -> Response {
     GatewayError::new(
         ErrorCode::NotFound,
-        "no such model is known on this route; `GET /v1/models` lists those that are",
+        "this model is not known on this route; `GET /v1/models` lists the known ones",
     )
     .into_response()
 }

@@ -36,7 +36,7 @@ pub async fn readyz(State(tasks): State<Tasks>, State(ledger): State<Ledger>) ->
     if !ledger.health().ok {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the ledger takes no entries\n",
+            "the ledger is not available\n",
         )
             .into_response();
     }
@@ -109,9 +109,9 @@ impl Scrape {
             Ok(Ok(standings)) => self.metrics.observe_budgets(&standings),
             Ok(Err(error)) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "cannot look where budgets stand"
+                "cannot read the current budgets"
             ),
-            Err(_) => tracing::warn!("the store does not say in time where budgets stand"),
+            Err(_) => tracing::warn!("the store does not return the current budgets in time"),
         }
     }
 }

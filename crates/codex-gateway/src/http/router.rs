@@ -110,7 +110,7 @@ async fn method_not_allowed(request: Request) -> GatewayError {
     let path: String = request.uri().path().chars().take(120).collect();
     GatewayError::new(
         ErrorCode::MethodNotAllowed,
-        format!("`{path}` does not take {method}"),
+        format!("`{path}` does not support {method}"),
     )
 }
 
@@ -135,7 +135,7 @@ async fn guard(State(config): State<SharedConfig>, mut request: Request, next: N
         (Err(error), listed) => {
             tracing::debug!(
                 error.code = error.code.as_str(),
-                "request refused before anything looked at it"
+                "request refused before it was processed"
             );
             cross_origin::readable(listed, error.into_response())
         }

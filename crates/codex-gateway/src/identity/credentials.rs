@@ -35,7 +35,7 @@ impl RequestCredentials {
         if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
             return Err(GatewayError::new(
                 ErrorCode::InvalidRequest,
-                "the request carries two authorization headers; send one",
+                "the request has two authorization headers; send one",
             ));
         }
         refuse_misplaced_token(headers)?;

@@ -139,7 +139,7 @@ impl Keys {
         let hint = if key.expose().starts_with(GATEWAY_KEY_PREFIX) {
             ""
         } else {
-            " (keys of this gateway begin with `cgw_`)"
+            " (gateway keys start with `cgw_`)"
         };
         Err(refused(hint))
     }
@@ -160,7 +160,7 @@ impl Keys {
         }
         tracing::info!(
             key = id,
-            "a gateway key was refused that was good when its request began"
+            "refused a gateway key that was valid when its request started"
         );
         Err(refused(""))
     }
@@ -206,7 +206,7 @@ impl Keys {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "keys and limits cannot be read; what was known stays in force"
+                        "cannot read keys and limits; the previous ones stay in force"
                     );
                     tokio::time::sleep(RETRY_PAUSE).await;
                     continue;

@@ -57,7 +57,7 @@ impl LearnedSync {
             if let Err(error) = done {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "learned refusals live in this process only for now"
+                    "learned model refusals are kept only in this process for now"
                 );
             }
         }

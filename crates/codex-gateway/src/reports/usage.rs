@@ -19,7 +19,7 @@ pub fn group_by(list: &str) -> Result<Vec<GroupBy>, String> {
         let Some(found) = GroupBy::parse(word) else {
             let known: Vec<&str> = GroupBy::ALL.iter().map(|by| by.as_str()).collect();
             return Err(format!(
-                "`{word}` is not a valid grouping; valid are {}",
+                "`{word}` is not a valid group; use {}",
                 known.join(", ")
             ));
         };

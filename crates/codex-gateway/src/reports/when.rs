@@ -16,7 +16,7 @@ const FORMS: &str = "a duration back from now (`90m`, `24h`, `7d`), a date (`202
 /// A sentence that says what can be written.
 pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
-    let unknown = || format!("`{text}` is not a moment; write {FORMS}");
+    let unknown = || format!("`{text}` is not a valid time; use {FORMS}");
     let too_long_ago = || format!("`{text}` is too long ago");
     match units::parse_duration(text) {
         Ok(back) => {

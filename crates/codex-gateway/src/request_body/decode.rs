@@ -39,7 +39,8 @@ impl Coding {
             other => Err(GatewayError::new(
                 ErrorCode::UnsupportedEncoding,
                 format!(
-                    "content-encoding `{}` is not understood; send zstd, gzip, deflate, br or no encoding",
+                    "content-encoding `{}` is not supported; use zstd, gzip, deflate, br or no \
+                     encoding",
                     other.chars().take(40).collect::<String>()
                 ),
             )),
@@ -55,7 +56,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, GatewayError> {
         let text = value.to_str().map_err(|_| {
             GatewayError::new(
                 ErrorCode::UnsupportedEncoding,
-                "the content-encoding header is not readable text",
+                "the content-encoding header is not valid text",
             )
         })?;
         for word in text.split(',') {
@@ -67,7 +68,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, GatewayError> {
     if codings.len() > 2 {
         return Err(GatewayError::new(
             ErrorCode::UnsupportedEncoding,
-            "the body is encoded more than twice; send zstd, gzip, deflate, br or no encoding",
+            "the body is encoded more than twice; use zstd, gzip, deflate, br or no encoding",
         ));
     }
     Ok(codings)

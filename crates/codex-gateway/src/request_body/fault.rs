@@ -13,7 +13,7 @@ pub(super) const BODY_IDLE: Duration = Duration::from_secs(60);
 pub(super) fn invalid(error: &RequestError) -> GatewayError {
     GatewayError::new(
         ErrorCode::InvalidRequest,
-        format!("the request body is not usable: {error}"),
+        format!("the request body is not valid: {error}"),
     )
 }
 
@@ -32,6 +32,6 @@ pub(super) fn stalled() -> GatewayError {
 pub(super) fn broken(error: &axum::Error) -> GatewayError {
     GatewayError::new(
         ErrorCode::InvalidRequest,
-        format!("the request body broke off: {error}"),
+        format!("the request body was cut off: {error}"),
     )
 }

@@ -34,7 +34,7 @@ pub struct Upload {
 
 /// The rest of the body was refused; the watch knows why.
 #[derive(Debug, thiserror::Error)]
-#[error("the request body was refused on the way")]
+#[error("the request body was refused during upload")]
 pub struct TailRefused;
 
 impl Drop for Upload {

@@ -17,13 +17,13 @@ pub fn response(status: u16) -> Bytes {
         431 => GatewayError::new(
             ErrorCode::HeadersTooLarge,
             format!(
-                "the request carries too many headers; at most {MAX_HEADER_FIELDS} fields in \
-                 {MAX_HEADER_BYTES} bytes are accepted"
+                "the request has too many headers; the maximum is {MAX_HEADER_FIELDS} fields in \
+                 {MAX_HEADER_BYTES} bytes"
             ),
         ),
         _ => GatewayError::new(
             ErrorCode::InvalidRequest,
-            "this is not a valid HTTP request; use `http://` with this gateway, unless TLS is set up",
+            "this is not a valid HTTP request; use `http://` unless TLS is configured",
         ),
     };
     let id = RequestId::generate();

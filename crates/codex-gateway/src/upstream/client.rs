@@ -258,7 +258,7 @@ impl UpstreamClient {
                 return Err(TransportFailure {
                     kind: TransportKind::HeadersTimeout,
                     send_state: SendState::Ambiguous,
-                    detail: format!("no answer within {} s", headers_timeout.as_secs_f32()),
+                    detail: format!("no response within {} s", headers_timeout.as_secs_f32()),
                 });
             }
         };

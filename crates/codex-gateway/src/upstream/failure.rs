@@ -28,11 +28,11 @@ impl TransportFailure {
             ),
             TransportKind::HeadersTimeout => GatewayError::new(
                 ErrorCode::UpstreamTimeout,
-                format!("upstream `{name}` did not begin to answer: {detail} (`headers_timeout`)"),
+                format!("upstream `{name}` sent no response headers: {detail} (`headers_timeout`)"),
             ),
             TransportKind::Reset => GatewayError::new(
                 ErrorCode::UpstreamUnreachable,
-                format!("upstream `{name}` closed the connection before it answered: {detail}"),
+                format!("upstream `{name}` closed the connection before it responded: {detail}"),
             ),
             TransportKind::NotHttp => GatewayError::new(
                 ErrorCode::UpstreamUnreachable,

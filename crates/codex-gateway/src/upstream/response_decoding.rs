@@ -34,7 +34,7 @@ struct Capped(Vec<u8>);
 impl Write for Capped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_BROTLI_OUTPUT {
-            return Err(io::Error::other("it expands too much"));
+            return Err(io::Error::other("it is too large when decompressed"));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -170,7 +170,9 @@ fn decode(decoder: Decoder, body: ReplyBody) -> ReplyBody {
                 Ok(plain) => return Some((Ok(plain), Some((decoder, body, piece)))),
                 Err(error) => {
                     return Some((
-                        Err(format!("the compressed answer cannot be decoded: {error}")),
+                        Err(format!(
+                            "the compressed response cannot be decoded: {error}"
+                        )),
                         None,
                     ));
                 }

@@ -24,7 +24,7 @@ impl Lane {
         }
         match &mut self.connection {
             Some(connection) => Ok(connection.link()),
-            None => Err(LedgerError::unavailable("the store does not answer")),
+            None => Err(LedgerError::unavailable("the store does not respond")),
         }
     }
 

@@ -66,7 +66,7 @@ impl Storage {
                 .recursive(true)
                 .mode(0o700)
                 .create(dir)
-                .map_err(|error| LedgerError::io("a directory cannot be made", error).at(dir))?;
+                .map_err(|error| LedgerError::io("a directory cannot be created", error).at(dir))?;
         }
         for file in [file.as_path(), &Self::in_flight_file(file)] {
             make_private(file).map_err(|error| {
@@ -141,7 +141,8 @@ async fn is_sound(file: &Path) -> bool {
 }
 
 fn set_aside(file: &Path) -> Result<(), LedgerError> {
-    tracing::warn!(file = %file.display(), "the file of open intents is damaged and is set aside as `*.damaged`");
+    tracing::warn!(file = %file.display(), "the file of open intents is damaged and is renamed to \
+                                            `*.damaged`");
     for suffix in ["", "-wal", "-shm"] {
         let mut from = file.as_os_str().to_os_string();
         from.push(suffix);
@@ -151,8 +152,9 @@ fn set_aside(file: &Path) -> Result<(), LedgerError> {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                return Err(LedgerError::io("a damaged file cannot be set aside", error)
-                    .at(Path::new(&from)));
+                return Err(
+                    LedgerError::io("a damaged file cannot be renamed", error).at(Path::new(&from))
+                );
             }
         }
     }

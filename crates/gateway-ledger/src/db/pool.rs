@@ -25,7 +25,7 @@ impl Pool {
             Self::Postgres(pool) => pool.acquire().await.map(Either::Postgres),
         };
         let connection =
-            connection.map_err(|error| LedgerError::sql("the store does not answer", error))?;
+            connection.map_err(|error| LedgerError::sql("the store does not respond", error))?;
         Ok(PooledConnection {
             connection,
             is_in_transaction: false,

@@ -34,7 +34,7 @@ impl Storage {
         }
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() {
-                return Err(LedgerError::invalid("the storage url names no file"));
+                return Err(LedgerError::invalid("the storage URL has no file name"));
             }
             return Ok(Self::Sqlite {
                 file: PathBuf::from(path),
@@ -62,7 +62,8 @@ impl Storage {
             });
         }
         Err(LedgerError::invalid(
-            "the storage url is none of `sqlite`, `sqlite:///path/file.db`, `postgres://user@host/db`",
+            "the storage URL is not one of `sqlite`, `sqlite:///path/file.db`, \
+             `postgres://user@host/db`",
         ))
     }
 

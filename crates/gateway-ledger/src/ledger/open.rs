@@ -78,7 +78,7 @@ impl Ledger {
     /// [`LedgerErrorKind::Corrupt`] when the schema is not one of this program's.
     pub async fn open(options: OpenOptions) -> Result<Opened, LedgerError> {
         std::fs::create_dir_all(&options.data_dir).map_err(|error| {
-            LedgerError::io("a directory cannot be made", error).at(&options.data_dir)
+            LedgerError::io("a directory cannot be created", error).at(&options.data_dir)
         })?;
         let storage = Storage::parse(&options.url, &options.data_dir)?;
         storage.migrate().await?;

@@ -36,7 +36,7 @@ fn a_file_or_directory_that_cannot_be_used_is_named() {
         assert_eq!(
             words(options).await,
             format!(
-                "a directory cannot be made: {}: Not a directory (os error 20)",
+                "a directory cannot be created: {}: Not a directory (os error 20)",
                 below.display()
             )
         );

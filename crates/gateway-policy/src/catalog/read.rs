@@ -172,7 +172,7 @@ impl SourceIndex<'_> {
                 if level.is_some_and(|level| !(1..=5).contains(&level)) {
                     problems.push(Problem::error(
                         says.source.span(),
-                        format!("{what} goes from 1 to 5"),
+                        format!("{what} must be from 1 to 5"),
                     ));
                 }
             }

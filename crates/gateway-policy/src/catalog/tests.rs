@@ -517,13 +517,14 @@ fn a_wrong_file_is_told_with_its_places() {
     };
     assert_eq!(
         problems(
-            "[sources]\nx = { title = \"t\", date = \"June\" }\n[[model]]\nid = \" a\"\n[[model.says]]\nsource = \"y\"\nspeed = 9\n"
+            "[sources]\nx = { title = \"t\", date = \"June\" }\n[[model]]\nid = \" \
+             a\"\n[[model.says]]\nsource = \"y\"\nspeed = 9\n"
         ),
         [
             "\"June\": `June` is not a valid date",
             "\" a\": the model id has leading or trailing white space",
             "\"y\": unknown source `y`",
-            "\"y\": speed goes from 1 to 5",
+            "\"y\": speed must be from 1 to 5",
         ]
     );
     assert!(problems("[[model]]\nid = \"a\"\ncolour = 1\n")[0].contains("unknown key `colour`"));

@@ -44,8 +44,8 @@ fn problem(text: &str, span: Range<usize>, message: &str) -> Problem {
     if message == "duplicate key" {
         let key = text.get(span.clone()).unwrap_or_default();
         return if line.trim_start().starts_with('[') {
-            Problem::error(span, format!("the table `{key}` is written twice"))
-                .with_hint("put all of its keys below one header".to_owned())
+            Problem::error(span, format!("the table `{key}` is defined twice"))
+                .with_hint("put all of its keys under one header".to_owned())
         } else {
             Problem::error(span, format!("the key `{key}` is set twice"))
         };
@@ -66,16 +66,16 @@ fn problem(text: &str, span: Range<usize>, message: &str) -> Problem {
             return Problem::error(place, "`true` and `false` are written in lower case")
                 .with_hint(hint);
         } else {
-            "a text must be in quotes"
+            "a string must be in quotes"
         };
         return Problem::error(place, message).with_hint(format!("write `{key} = \"{plain}\"`"));
     }
     if message.starts_with("invalid basic string") || message.starts_with("invalid literal string")
     {
-        return Problem::error(span, "the quotation is not closed on this line");
+        return Problem::error(span, "the quoted string is not closed on this line");
     }
     if message.starts_with("string values must be quoted") {
-        return Problem::error(span, "a text must be in quotes");
+        return Problem::error(span, "a string must be in quotes");
     }
     Problem::error(span, format!("not valid TOML: {message}"))
 }

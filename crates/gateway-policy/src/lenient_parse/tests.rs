@@ -172,17 +172,17 @@ fn one_mistake_is_one_problem() {
         // The TOML itself.
         (
             "listen = 127.0.0.1:8787",
-            "a text must be in quotes",
+            "a string must be in quotes",
             "write `listen = \"127.0.0.1:8787\"`",
         ),
         (
             "listen = sqlite # why",
-            "a text must be in quotes",
+            "a string must be in quotes",
             "write `listen = \"sqlite\"`",
         ),
         (
             "listen = 120s",
-            "a text must be in quotes",
+            "a string must be in quotes",
             "write `listen = \"120s\"`",
         ),
         (
@@ -197,19 +197,19 @@ fn one_mistake_is_one_problem() {
         ),
         (
             "listen = \"x",
-            "the quotation is not closed on this line",
+            "the quoted string is not closed on this line",
             "",
         ),
         (
             "[inner]\nnames = [\n  x,\n]",
-            "a text must be in quotes",
+            "a string must be in quotes",
             "",
         ),
         ("port = 1\nport = 2", "the key `port` is set twice", ""),
         (
             "[inner]\nname = \"a\"\n[inner]\nnames = []",
-            "the table `inner` is written twice",
-            "put all of its keys below one header",
+            "the table `inner` is defined twice",
+            "put all of its keys under one header",
         ),
         (
             "inner:\nport = 1",

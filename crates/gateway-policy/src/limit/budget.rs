@@ -43,7 +43,7 @@ pub enum BudgetError {
     #[error(transparent)]
     Amount(#[from] UsdError),
     /// The window.
-    #[error("the window is none of `day`, `week`, `month`, `total`")]
+    #[error("the window is not one of `day`, `week`, `month`, `total`")]
     Window,
     /// The threshold.
     #[error("the soft threshold is not a percentage from 1% to 100%")]

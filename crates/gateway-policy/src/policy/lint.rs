@@ -43,7 +43,8 @@ impl Policy {
             model.as_str(),
             self.catalog.entries().iter().map(|entry| entry.id.as_str()),
         );
-        Problem::warning(span, format!("no catalogue or rule knows `{model}`")).with_hint(similar)
+        Problem::warning(span, format!("`{model}` is not in any catalogue or rule"))
+            .with_hint(similar)
     }
 }
 
@@ -54,6 +55,7 @@ fn shapes(from: &ModelId, to: &ModelId, target_is_lite: bool) -> String {
         (from, to)
     };
     format!(
-        "`{lite}` is asked as Responses-Lite, `{plain}` is not, and an upstream may refuse the other's shape"
+        "`{lite}` uses Responses-Lite, `{plain}` does not, and an upstream may refuse the other \
+         format"
     )
 }

@@ -38,11 +38,11 @@ impl std::fmt::Display for SkipReason {
                 )
             }
             Self::Learned => f.write_str("it refused recently"),
-            Self::TooManyHops => f.write_str("three models before it are enough"),
+            Self::TooManyHops => f.write_str("three models were tried before it"),
             Self::PreviousResponse => {
-                f.write_str("the request continues a response that its upstream keeps")
+                f.write_str("the request continues a response that its upstream stores")
             }
-            Self::SessionMovedOn => f.write_str("the session is already there or further on"),
+            Self::SessionMovedOn => f.write_str("the session already uses it, or a later one"),
         }
     }
 }

@@ -93,7 +93,7 @@ fn compile_row(spec: RowSpec, problems: &mut Vec<Problem>) -> Option<PriceRow> {
             Ok(_) if text.get_ref().trim() != text.get_ref() || text.get_ref().is_empty() => {
                 problems.push(Problem::error(
                     text.span(),
-                    "the model is empty or has outer white space",
+                    "the model is empty or has leading or trailing white space",
                 ));
             }
             Ok(pattern) => patterns.push(pattern),
@@ -106,7 +106,7 @@ fn compile_row(spec: RowSpec, problems: &mut Vec<Problem>) -> Option<PriceRow> {
     if spec.source.get_ref().trim().is_empty() {
         problems.push(
             Problem::error(spec.source.span(), "`source` is empty")
-                .with_hint("say where the figures come from".to_owned()),
+                .with_hint("name the source of the prices".to_owned()),
         );
     }
     let from = date(spec.from.as_ref(), problems);
@@ -175,7 +175,7 @@ fn add_long_rates(
         }
         None => (
             format!("`{tier}` has long-context rates only"),
-            "give the tier its rates below the threshold too",
+            "add the tier's rates below the threshold too",
         ),
     };
     problems.push(Problem::error(spec.span(), message).with_hint(hint.to_owned()));
@@ -211,9 +211,7 @@ fn rate(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Rate> {
                 RateError::NotDecimal => {
                     "write USD per million tokens as digits, for example \"0.125\""
                 }
-                RateError::TooPrecise => {
-                    "six decimals are the most a price per million tokens can have"
-                }
+                RateError::TooPrecise => "a price per million tokens can have at most six decimals",
                 RateError::TooLarge | RateError::TooSmall => {
                     "prices are USD per million tokens; is this one per token, or per thousand?"
                 }

@@ -63,7 +63,7 @@ impl ActionSpec {
                 if reason.get_ref().trim().is_empty() {
                     problems.push(
                         Problem::error(reason.span(), "a rejection needs a reason")
-                            .with_hint("the user sees it in place of an answer".to_owned()),
+                            .with_hint("the user sees it instead of a response".to_owned()),
                     );
                 }
                 Some(Action::Reject(Arc::from(reason.get_ref().as_str())))
@@ -83,7 +83,7 @@ fn rewrite_target(model: &Spanned<String>, problems: &mut Vec<Problem>) -> Optio
     let text = model.get_ref();
     let wrong = match ModelId::new(text) {
         Ok(id) if !text.contains(['*', '?']) => return Some(id),
-        Ok(_) => "a rewrite names one model, not a pattern".to_owned(),
+        Ok(_) => "a rewrite must name one model, not a pattern".to_owned(),
         Err(error) => error.to_string(),
     };
     problems.push(Problem::error(model.span(), wrong));

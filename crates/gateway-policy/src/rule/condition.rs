@@ -121,10 +121,10 @@ fn glob(word: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelPatt
         problems.push(
             Problem::warning(
                 word.span(),
-                format!("`{}` looks like a regular expression, and patterns are globs", word.get_ref()),
+                format!("`{}` looks like a regular expression, but patterns are globs", word.get_ref()),
             )
             .with_hint(
-                "`*` stands for any text and `?` for one character; the whole id must match, in any case"
+                "`*` matches any text and `?` one character; the whole id must match, ignoring case"
                     .to_owned(),
             ),
         );
@@ -141,9 +141,7 @@ fn glob(word: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelPatt
                     ),
                 )
                 .with_hint(
-                    "`*` stands for any text, `?` for one character; `\\` before one takes it \
-                     literally"
-                        .to_owned(),
+                    "`*` matches any text, `?` one character; `\\` escapes one of them".to_owned(),
                 ),
             );
         })

@@ -31,7 +31,7 @@ pub(super) fn check_url(text: &str) -> Result<UrlFacts, UrlError> {
         return Err(UrlError::HasCredential);
     }
     if text.contains(['?', '#']) {
-        return Err(UrlError::Invalid("a query belongs in `query_params`"));
+        return Err(UrlError::Invalid("put the query into `query_params`"));
     }
     if text
         .chars()
@@ -40,7 +40,7 @@ pub(super) fn check_url(text: &str) -> Result<UrlFacts, UrlError> {
         return Err(UrlError::Invalid("it contains white space"));
     }
     if host.is_empty() {
-        return Err(UrlError::Invalid("it names no host"));
+        return Err(UrlError::Invalid("it has no host"));
     }
     if !is_port {
         return Err(UrlError::Invalid("its port is not a number up to 65535"));

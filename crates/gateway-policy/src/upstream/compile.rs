@@ -44,10 +44,10 @@ impl UpstreamSpec {
             problems.push(
                 Problem::error(
                     name.span(),
-                    format!("upstream name `{}` is not a plain word", name.get_ref()),
+                    format!("upstream name `{}` is not valid", name.get_ref()),
                 )
                 .with_hint(
-                    "letters, digits, `-`, `_` and `.`: it appears in headers and labels"
+                    "use letters, digits, `-`, `_` and `.`: the name appears in headers and labels"
                         .to_owned(),
                 ),
             );
@@ -105,7 +105,7 @@ impl UpstreamSpec {
         match check_url(text) {
             Err(UrlError::HasCredential) => problems.push(
                 Problem::error(span, "this base URL contains a credential")
-                    .with_hint("take it out, and use `credential`".to_owned()),
+                    .with_hint("remove it, and use `credential`".to_owned()),
             ),
             Err(UrlError::Invalid(reason)) => problems.push(
                 Problem::error(span, format!("`{text}` is not a valid base URL: {reason}"))
@@ -184,7 +184,7 @@ impl UpstreamSpec {
         if wanted > MAX_RETRIES {
             problems.push(
                 Problem::error(retries.span(), format!("at most {MAX_RETRIES} retries")).with_hint(
-                    "the client repeats failed requests too, so the two numbers multiply"
+                    "the client retries failed requests too, so the two numbers multiply"
                         .to_owned(),
                 ),
             );
@@ -326,7 +326,7 @@ fn duration(
         Ok(found) if found.is_zero() && zero == Zero::Refused => {
             problems.push(Problem::error(
                 text.span(),
-                "a timeout of zero lets nothing through",
+                "a timeout of zero would fail every request",
             ));
             default
         }

@@ -26,7 +26,7 @@ pub enum RequestErrorKind {
     #[error("the request body ends before its JSON object does")]
     Truncated,
     /// Something follows the object.
-    #[error("the request body goes on after its JSON object")]
+    #[error("the request body continues after its JSON object")]
     TrailingData,
     /// Nested 128 levels deep or deeper.
     #[error("the request body is nested deeper than 127 levels")]

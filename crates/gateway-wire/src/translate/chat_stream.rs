@@ -147,7 +147,7 @@ impl ChatToResponses {
         if self.size > MAX_ANSWER {
             self.fail(own_failure(
                 "event_too_large",
-                "the answer is larger than this gateway puts together",
+                "the response is too large for this gateway to buffer",
             ));
         }
     }

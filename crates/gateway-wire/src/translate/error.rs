@@ -14,7 +14,7 @@ pub enum TranslateError {
         problem: String,
     },
     /// Something that matters has no counterpart.
-    #[error("`{path}` cannot be carried to this model's endpoint: {why}")]
+    #[error("`{path}` is not supported by this model's endpoint: {why}")]
     Unsupported {
         /// Where.
         path: String,

@@ -29,7 +29,9 @@ pub(crate) fn read_error(body: &[u8], status: Option<u16>) -> StreamFailure {
 fn excerpt(text: &str, status: Option<u16>) -> String {
     let status = status.map_or(String::new(), |status| format!(" with status {status}"));
     if text.is_empty() || text.starts_with('<') || text.starts_with('{') || text.starts_with('[') {
-        return format!("the upstream refused the request{status} without a readable message");
+        return format!(
+            "the upstream refused the request{status} without a readable error message"
+        );
     }
     text.chars().take(MAX_EXCERPT).collect()
 }
@@ -103,7 +105,7 @@ pub(crate) fn write_error(json: &mut JsonWriter, failure: &StreamFailure) {
         failure
             .message
             .as_deref()
-            .unwrap_or("the upstream gave up without a message"),
+            .unwrap_or("the upstream failed without an error message"),
     );
     json.field_str("type", failure.kind.as_deref().unwrap_or("upstream_error"));
     json.field_str("code", public_code(failure));
@@ -129,7 +131,7 @@ pub fn error_body(status: u16, body: &[u8]) -> Vec<u8> {
 pub(crate) fn truncated() -> StreamFailure {
     own_failure(
         "upstream_truncated",
-        "the upstream closed the stream before the answer was complete",
+        "the upstream closed the stream before the response was complete",
     )
 }
 
@@ -206,7 +208,7 @@ mod tests {
             (
                 "",
                 502,
-                "the upstream refused the request with status 502 without a readable message",
+                "the upstream refused the request with status 502 without a readable error message",
                 "server_error",
             ),
             (

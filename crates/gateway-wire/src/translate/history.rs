@@ -163,7 +163,7 @@ impl<'a, 'c> History<'a, 'c> {
             }
             "item_reference" => Err(TranslateError::unsupported(
                 format!("input[{index}]"),
-                "it points to an item that another service stored; send the item itself",
+                "it refers to an item that another service stored; send the item itself",
             )),
             other
                 if other.ends_with("_call")
@@ -403,8 +403,9 @@ impl<'a, 'c> History<'a, 'c> {
         let Some(summary) = summary else {
             return Err(TranslateError::unsupported(
                 format!("input[{index}]"),
-                "this conversation was compacted by another service, which alone can read the result; go back to the model \
-                 that compacted it or start a new conversation",
+                "this conversation was compacted by another service, and only that service can \
+                 read the result; use the model that compacted it again, or start a new \
+                 conversation",
             ));
         };
         self.say(Role::User, Literal::plain(&compaction::note(&summary)));

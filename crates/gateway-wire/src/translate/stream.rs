@@ -64,7 +64,7 @@ impl StreamTranslator {
         if result.is_err() {
             self.stop(own_failure(
                 "event_too_large",
-                "the upstream sent an event larger than this gateway takes",
+                "the upstream sent an event that is larger than this gateway accepts",
             ));
         }
         self.flush(steps);

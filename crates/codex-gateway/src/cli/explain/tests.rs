@@ -65,7 +65,7 @@ listen = "127.0.0.1:8787"
 require_gateway_key = true
 "#;
     let answer = text(&asked(config, "api_key", "gpt-5.5", None));
-    assert!(answer.contains("asks for a key of its own"), "{answer}");
+    assert!(answer.contains("requires a gateway key"), "{answer}");
 }
 
 #[test]
@@ -92,7 +92,8 @@ fn what_a_refused_request_or_an_alias_would_ask_upstream_is_not_claimed() {
     let unrouted = text(&asked("", "anonymous", "ghost", None));
     assert!(!unrouted.contains("goes upstream"), "{unrouted}");
     let alias = text(&asked(
-        "[[rules]]\nname = \"pin\"\nwhen = { model = \"house\" }\nthen = { rewrite = \"gpt-5.4\" }\n",
+        "[[rules]]\nname = \"pin\"\nwhen = { model = \"house\" }\nthen = { rewrite = \"gpt-5.4\" \
+         }\n",
         "api_key",
         "house",
         None,
@@ -104,10 +105,11 @@ fn what_a_refused_request_or_an_alias_would_ask_upstream_is_not_claimed() {
 
 #[test]
 fn an_effort_that_the_target_does_not_take_is_told() {
-    let rewrite = "[[rules]]\nname = \"r\"\nwhen = { model = \"gpt-6-sol\" }\nthen = { rewrite = \"gpt-5.4\" }\n";
+    let rewrite = "[[rules]]\nname = \"r\"\nwhen = { model = \"gpt-6-sol\" }\nthen = { rewrite = \
+                   \"gpt-5.4\" }\n";
     let answer = text(&asked(rewrite, "api_key", "gpt-6-sol", Some("max")));
     assert!(
-        answer.contains("the effort max becomes xhigh: `gpt-5.4` does not take it"),
+        answer.contains("the effort max becomes xhigh: `gpt-5.4` does not support it"),
         "{answer}"
     );
 }
@@ -140,7 +142,10 @@ fn a_running_server_tells_the_refusals_that_concern_the_request() {
     assert_eq!(models, ["GPT-5.5", "gpt-5.4", "gpt-5.5"]);
     let told = text(&answer);
     assert!(
-        told.contains("upstream `openai` refused `GPT-5.5` for caller 0011223344556677 recently: until 2026-11-20 12:10:00Z"),
+        told.contains(
+            "upstream `openai` refused `GPT-5.5` for caller 0011223344556677 recently: \
+                       until 2026-11-20 12:10:00Z"
+        ),
         "{told}"
     );
     let of_plan = asked("", "api_key", "gpt-5.5", None).with_learned(facts, Some("team"));

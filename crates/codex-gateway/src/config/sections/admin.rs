@@ -92,8 +92,7 @@ fn listen(
                 format!("`{address}` is the main listener's own address"),
             )
             .with_hint(
-                "give it another port, or leave it out to serve everything on one address"
-                    .to_owned(),
+                "use another port, or omit it to serve everything on one address".to_owned(),
             ),
         );
     }
@@ -167,7 +166,7 @@ pub fn is_hard_to_guess(token: &Secret) -> Result<(), String> {
         return Err("it is a placeholder, or too regular to be a secret".to_owned());
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("it contains characters that a bearer token cannot have".to_owned());
+        return Err("it contains characters that are not valid in a bearer token".to_owned());
     }
     Ok(())
 }

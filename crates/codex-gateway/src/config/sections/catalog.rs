@@ -73,8 +73,7 @@ fn codex_catalog(spec: &Spanned<String>, base: &Path, problems: &mut Vec<Problem
                 format!("the catalogue file cannot be used: {error}"),
             )
             .with_hint(
-                "a catalogue in the right shape is printed by `codex debug models --bundled`"
-                    .to_owned(),
+                "`codex debug models --bundled` prints a catalogue in the right format".to_owned(),
             ),
         );
     }

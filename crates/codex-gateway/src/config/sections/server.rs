@@ -219,8 +219,8 @@ fn checked(
 fn check_host(text: &str) -> Result<(), (String, String)> {
     if text.contains('*') {
         return Err((
-            format!("`{text}` is not a host name: there are no wildcards in `hosts`"),
-            "list every name; loopback names and IP addresses are accepted anyway".to_owned(),
+            format!("`{text}` is not a host name: `hosts` does not support wildcards"),
+            "list every name; loopback names and IP addresses are always accepted".to_owned(),
         ));
     }
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -233,7 +233,7 @@ fn check_host(text: &str) -> Result<(), (String, String)> {
         return Ok(());
     }
     if text.is_empty() {
-        let hint = "write a name such as `gateway.example`, or take the entry out";
+        let hint = "use a name such as `gateway.example`, or remove the entry";
         return Err(("a host name must not be empty".to_owned(), hint.to_owned()));
     }
     let hint = if is_name {
@@ -269,7 +269,9 @@ fn tls_files(
     let (Some(cert), Some(key)) = (&spec.get_ref().cert, &spec.get_ref().key) else {
         problems.push(
             Problem::error(spec.span(), "TLS needs both `cert` and `key`").with_hint(
-                "PEM files: `cert` with the chain, the server's own certificate first, and `key` with its private key".to_owned(),
+                "PEM files: `cert` with the chain, server certificate first, and `key` with its \
+                 private key"
+                    .to_owned(),
             ),
         );
         return None;
@@ -283,9 +285,12 @@ fn tls_files(
             tls::TlsError::Cert { .. } => cert.span(),
             tls::TlsError::Key { .. } | tls::TlsError::Pair { .. } => key.span(),
         };
-        problems.push(Problem::error(span, problem.to_string()).with_hint(
-            "PEM files that this user can read, as `certbot` or `openssl` write them".to_owned(),
-        ));
+        problems.push(
+            Problem::error(span, problem.to_string()).with_hint(
+                "use PEM files that this user can read, as written by `certbot` or `openssl`"
+                    .to_owned(),
+            ),
+        );
     }
     Some(files)
 }

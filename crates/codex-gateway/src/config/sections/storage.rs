@@ -80,7 +80,7 @@ fn check_url(url: &str) -> Result<(), (&'static str, String)> {
     if let Some(path) = url.strip_prefix("sqlite://") {
         return if path.is_empty() {
             Err((
-                "the storage URL names no file",
+                "the storage URL has no file name",
                 "write `sqlite:///path/file.db`, or `sqlite` for a file in the data directory"
                     .to_owned(),
             ))
@@ -98,7 +98,9 @@ fn check_url(url: &str) -> Result<(), (&'static str, String)> {
         let hint = if path.starts_with('/') && !path.contains('@') {
             format!("did you mean `sqlite://{path}`?")
         } else {
-            "`sqlite` (in the data directory), `sqlite:///path/file.db` or `postgres://user@host/database`".to_owned()
+            "use `sqlite` (in the data directory), `sqlite:///path/file.db` or \
+             `postgres://user@host/database`"
+                .to_owned()
         };
         return Err(("this is not a valid storage URL", hint));
     };
@@ -118,14 +120,15 @@ fn check_url(url: &str) -> Result<(), (&'static str, String)> {
     {
         return Err((
             "the storage URL contains a password, and secrets do not belong in this file",
-            "take it out; it is read from the environment variable `PGPASSWORD`, or from `~/.pgpass`"
+            "remove it; the password is read from the environment variable `PGPASSWORD`, or from \
+             `~/.pgpass`"
                 .to_owned(),
         ));
     }
     let database = place.split_once('/').map_or("", |(_, database)| database);
     if database.is_empty() && !has("dbname") {
         return Err((
-            "the storage URL names no database",
+            "the storage URL has no database name",
             "write `postgres://user@host/database`".to_owned(),
         ));
     }
@@ -157,7 +160,7 @@ fn time_zone(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Tim
                 spec.span(),
                 format!("unknown time zone `{}`", spec.get_ref()),
             )
-            .with_hint("a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned()),
+            .with_hint("use an IANA time zone name, such as `Europe/Berlin` or `UTC`".to_owned()),
         );
         TimeZone::UTC
     })

@@ -78,7 +78,7 @@ pub fn credentials(
                     format!("upstream `{name}` has no credential: {problem}"),
                 )
                 .with_hint(
-                    "set it before the start; it is read at the start and at each reload"
+                    "set it before starting the gateway; it is read at startup and at each reload"
                         .to_owned(),
                 ),
             ),
@@ -97,7 +97,7 @@ fn own_credential(name: Option<&str>, secret: &Secret) -> Result<OwnCredential, 
         ),
     };
     let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| "it contains characters that a header cannot carry".to_owned())?;
+        .map_err(|_| "it contains characters that are not valid in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(OwnCredential { header, value })
 }
@@ -135,8 +135,8 @@ pub fn check_base_urls(
         let endpoint = ENDPOINTS.iter().find(|endpoint| path.ends_with(**endpoint));
         let (message, hint) = if is_own_address(&parsed, server, admin_listen) {
             (
-                "is this gateway itself",
-                "name another service; a request that comes back is refused as a loop".to_owned(),
+                "is the address of this gateway",
+                "use another service; a request that comes back is refused as a loop".to_owned(),
             )
         } else if let Some(endpoint) = endpoint {
             let base = url.trim_end_matches('/').trim_end_matches(endpoint);
@@ -146,7 +146,7 @@ pub fn check_base_urls(
             )
         } else if path.is_empty() && parsed.host().is_some() {
             (
-                "has no path, and most services have their API below `/v1`",
+                "has no path, but most services serve their API below `/v1`",
                 format!("did you mean `{}/v1`?", url.trim_end_matches('/')),
             )
         } else {

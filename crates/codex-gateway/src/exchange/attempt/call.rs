@@ -216,7 +216,7 @@ impl Attempts<'_> {
                 .inc();
             tracing::warn!(
                 upstream.name = name, detail = %failure.detail, request.id = %exchange.arrival.id,
-                "upstream `{name}` gave no answer"
+                "upstream `{name}` did not respond"
             );
             failure.to_gateway_error(name)
         })

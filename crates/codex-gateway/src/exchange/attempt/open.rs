@@ -43,7 +43,7 @@ pub(super) async fn open(
         return Err(UnusableReply {
             code: ErrorCode::UpstreamRedirected,
             detail: format!(
-                "answered with a redirect ({}); set its base_url to where it really is",
+                "responded with a redirect ({}); correct its base_url",
                 status.as_u16()
             ),
         });
@@ -101,10 +101,10 @@ async fn first_piece(
     match tokio::time::timeout(upstream.stream_idle_timeout, body.next()).await {
         Ok(Some(Ok(piece))) => Ok((piece, body)),
         Ok(Some(Err(detail))) => Err(UnusableReply::truncated(&detail)),
-        Ok(None) => Err(UnusableReply::truncated("the answer is empty")),
+        Ok(None) => Err(UnusableReply::truncated("the response is empty")),
         Err(_) => Err(UnusableReply {
             code: ErrorCode::UpstreamTimeout,
-            detail: "began to answer and then fell silent".to_owned(),
+            detail: "started its response and then went silent".to_owned(),
         }),
     }
 }
@@ -259,8 +259,7 @@ async fn open_whole(
     {
         return Err(UnusableReply {
             code: ErrorCode::UpstreamUnreadable,
-            detail: "answered with something that is no JSON; see whether its base_url is right"
-                .to_owned(),
+            detail: "responded with something that is not JSON; check its base_url".to_owned(),
         });
     }
     let reply = BufferedReply {

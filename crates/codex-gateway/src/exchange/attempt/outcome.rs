@@ -96,7 +96,7 @@ impl UnusableReply {
     pub(super) fn truncated(detail: &str) -> Self {
         Self {
             code: ErrorCode::UpstreamTruncated,
-            detail: format!("broke off before its answer was complete: {detail}"),
+            detail: format!("closed the connection before its response was complete: {detail}"),
         }
     }
 
@@ -104,7 +104,7 @@ impl UnusableReply {
     pub(super) fn silent() -> Self {
         Self {
             code: ErrorCode::UpstreamTimeout,
-            detail: "fell silent in the middle of its answer (`stream_idle_timeout`)".to_owned(),
+            detail: "went silent in the middle of its response (`stream_idle_timeout`)".to_owned(),
         }
     }
 

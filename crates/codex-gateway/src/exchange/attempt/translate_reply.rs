@@ -78,7 +78,7 @@ pub(super) async fn collected(
             Ok(None) => break,
             Ok(Some(Ok(piece))) => collector.push(piece).map_err(|_| UnusableReply {
                 code: ErrorCode::EventTooLarge,
-                detail: "sent an answer that is larger than this gateway puts together".to_owned(),
+                detail: "sent a response that is too large for this gateway to buffer".to_owned(),
             })?,
             Ok(Some(Err(detail))) => return Err(UnusableReply::truncated(&detail)),
             Err(_) => return Err(UnusableReply::silent()),
@@ -88,7 +88,7 @@ pub(super) async fn collected(
     match gathered {
         Ok(json) => answer(context, settings, headers, &json),
         Err(failure) if is_cut_short(&failure) => {
-            Err(UnusableReply::truncated("its stream has no end"))
+            Err(UnusableReply::truncated("its stream is not terminated"))
         }
         Err(failure) => Ok(refused(context, headers, &failure, summary)),
     }
@@ -191,7 +191,8 @@ fn unreadable(error: &ReplyError) -> UnusableReply {
     UnusableReply {
         code: ErrorCode::UpstreamUnreadable,
         detail: format!(
-            "answered with something that is no answer: {error}; check its base_url and `wire_api`"
+            "responded with something that is not a model response: {error}; check its base_url \
+             and `wire_api`"
         ),
     }
 }

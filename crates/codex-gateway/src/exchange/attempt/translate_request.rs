@@ -87,8 +87,8 @@ fn purpose(endpoint: Endpoint, upstream: &str) -> Result<ReplyPurpose, GatewayEr
         GatewayError::new(
             ErrorCode::Untranslatable,
             format!(
-                "upstream `{upstream}` speaks Chat Completions, which has nothing like `{}`; ask \
-                 a model of another upstream",
+                "upstream `{upstream}` supports only Chat Completions, which has no equivalent of \
+                 `{}`; use a model of another upstream",
                 endpoint.as_str()
             ),
         )

@@ -108,15 +108,17 @@ fn key_note(
     }
     if settings.share.is_key_required {
         return Some(
-            "this gateway asks for a key of its own: without one in `x-gateway-key` the request is refused first".to_owned(),
+            "this gateway requires a gateway key: without one in `x-gateway-key`, the request is \
+             refused first"
+                .to_owned(),
         );
     }
     let upstream = explanation.upstream.as_ref()?;
     let is_shared = settings.credentials.contains_key(upstream.as_str());
     (is_shared && !settings.share.is_open).then(|| {
         format!(
-            "upstream `{upstream}` uses the gateway's credential: only holders of a gateway key \
-             are served there"
+            "upstream `{upstream}` uses the gateway's credential: it serves only holders of \
+             gateway keys"
         )
     })
 }

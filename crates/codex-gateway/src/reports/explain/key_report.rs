@@ -38,7 +38,7 @@ pub async fn explain_with_key(
         if query.team.is_some() && query.team != record.team {
             let team = record.team.as_deref().unwrap_or("no team");
             notes.push(format!(
-                "key `{}` belongs to {team}, which is what was asked with",
+                "key `{}` belongs to {team}, which was used for this explanation",
                 record.name
             ));
         }
@@ -47,13 +47,13 @@ pub async fn explain_with_key(
         asked.team.clone_from(&record.team);
     } else if let Some(named) = &query.key {
         notes.push(format!(
-            "the store knows no key `{named}`: the rules were asked as if there were one"
+            "the store has no key `{named}`: the rules were evaluated as if it existed"
         ));
     }
     if let Some(team) = &asked.team
         && !directory.teams().iter().any(|known| known.name == *team)
     {
-        notes.push(format!("the store knows no team `{team}`"));
+        notes.push(format!("the store has no team `{team}`"));
     }
     let mut answer = explain(settings, places, &asked, day);
     answer.explanation.notes.extend(notes);

@@ -30,7 +30,7 @@ impl Policy {
                     problems.push(Problem::warning(
                         target.span(),
                         format!(
-                            "this chain mixes request shapes: {}",
+                            "this chain mixes request formats: {}",
                             shapes(&source, &id, to)
                         ),
                     ));
@@ -64,8 +64,8 @@ impl Policy {
             problems.push(Problem::warning(
                 span.clone(),
                 format!(
-                    "this chain goes on with that of its last model and then mixes request shapes: \
-                     {}",
+                    "this chain continues with that of its last model and then mixes request \
+                     formats: {}",
                     shapes(source, other, !from)
                 ),
             ));

@@ -38,7 +38,7 @@ impl Policy {
             Problem::warning(
                 span.clone(),
                 format!(
-                    "rule `{}` allows what no route serves: its routes have no upstream",
+                    "rule `{}` allows requests that no route serves: its routes have no upstream",
                     rule.reference.name
                 ),
             )
@@ -62,14 +62,14 @@ impl Policy {
         let problem = Problem::warning(
             rule.action_span.clone(),
             format!(
-                "rule `{}` hands the callers' {route} credentials, meant for {}, to {}",
+                "rule `{}` sends the callers' {route} credentials, meant for {}, to {}",
                 rule.reference.name,
                 home.origin(),
                 target.origin()
             ),
         );
         Some(problem.with_hint(format!(
-            "give upstream `{name}` a `credential` of its own, or name the routes in `when`"
+            "give upstream `{name}` its own `credential`, or restrict `route` in `when`"
         )))
     }
 
@@ -96,7 +96,7 @@ impl Policy {
             problems.push(Problem::warning(
                 span(),
                 format!(
-                    "rule `{name}` mixes request shapes: {}",
+                    "rule `{name}` mixes request formats: {}",
                     shapes(&entry.id, to, !entry.is_lite())
                 ),
             ));
@@ -107,7 +107,8 @@ impl Policy {
             );
             problems.push(
                 Problem::warning(span(), message).with_hint(
-                    "put a rule that allows it before that one, or limit the routes of the rewrite"
+                    "put a rule that allows it before that one, or restrict the routes of the \
+                     rewrite"
                         .to_owned(),
                 ),
             );
@@ -160,13 +161,13 @@ impl Place<'_> {
     fn unreachable(self, before: &[Rule]) -> Option<Problem> {
         let conditions = &self.rule.conditions;
         if conditions.has_empty_list() {
-            let hint = "leave the condition out to match everything".to_owned();
+            let hint = "omit the condition to match everything".to_owned();
             return Some(self.warning("can never match: a condition is an empty list", hint));
         }
         let earlier = before.iter().find(|it| it.conditions.covers(conditions));
         if let Some(earlier) = earlier {
             let message = format!(
-                "can never match: rule `{}` takes everything before it",
+                "can never match: rule `{}` matches everything before it",
                 earlier.reference.name
             );
             let hint = "the first match wins; put the narrower rule first".to_owned();
@@ -174,7 +175,7 @@ impl Place<'_> {
         }
         let needs_plan = conditions.attributes().any(|it| it == Attribute::Plan);
         if needs_plan && !conditions.allows(Attribute::Route, AuthRoute::Chatgpt.as_str()) {
-            let hint = "add `route = \"chatgpt\"`, or take `plan` out".to_owned();
+            let hint = "add `route = \"chatgpt\"`, or remove `plan`".to_owned();
             let message = "can never match: only ChatGPT sign-ins claim a plan";
             return Some(self.warning(message, hint));
         }
@@ -194,12 +195,13 @@ impl Place<'_> {
         }
         let (what, hint) = if has_compaction {
             (
-                "moves compaction off its session's model",
-                "leave `compaction` out of `kind`",
+                "changes the model for compaction but not for the turns of the session",
+                "remove `compaction` from `kind`",
             )
         } else {
             (
-                "moves turns but not their compaction, which then runs on another model",
+                "changes the model for turns but not for their compaction, which then runs on \
+                 another model",
                 "add \"compaction\" to `kind`",
             )
         };

@@ -62,7 +62,8 @@ then = { send = "deepseek" }
             // Rejected candidates do not count as hops.
             (
                 "api_key gpt-5.5",
-                "passed gpt-5.5@openai then gpt-5.3-codex then gpt-5.2 then deepseek-chat@deepseek/chat",
+                "passed gpt-5.5@openai then gpt-5.3-codex then gpt-5.2 then \
+                 deepseek-chat@deepseek/chat",
             ),
             (
                 "chatgpt gpt-5.5",
@@ -140,7 +141,7 @@ fn loops_are_errors() {
     assert_eq!(errors, ["fallback loop: gpt-5.4 -> gpt-5.5 -> gpt-5.4"]);
     assert_eq!(
         hint.unwrap(),
-        "the chain of `gpt-5.5` is built in; `\"gpt-5.5\" = []` takes it away"
+        "the chain of `gpt-5.5` is built in; `\"gpt-5.5\" = []` removes it"
     );
 }
 

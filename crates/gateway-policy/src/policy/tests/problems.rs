@@ -78,8 +78,8 @@ fn unknown_words_are_errors_with_a_hint() {
         ),
         (
             format!("when = {{ model = \"gpt-[\" }}\n{then}"),
-            "error «\"gpt-[\"»: `gpt-[` is not a valid pattern: unclosed character class; missing ']' \
-             | `*` stands for any text, `?` for one character; `\\` before one takes it literally",
+            "error «\"gpt-[\"»: `gpt-[` is not a valid pattern: unclosed character class; missing \
+             ']' | `*` matches any text, `?` one character; `\\` escapes one of them",
         ),
         (
             "then = { send = \"depseek\" }".to_owned(),
@@ -87,7 +87,7 @@ fn unknown_words_are_errors_with_a_hint() {
         ),
         (
             "then = { rewrite = \"gpt-*\" }".to_owned(),
-            "error «\"gpt-*\"»: a rewrite names one model, not a pattern",
+            "error «\"gpt-*\"»: a rewrite must name one model, not a pattern",
         ),
         (
             "then = { rewrite = \" gpt\" }".to_owned(),
@@ -95,7 +95,7 @@ fn unknown_words_are_errors_with_a_hint() {
         ),
         (
             "then = { reject = \"\" }".to_owned(),
-            "error «\"\"»: a rejection needs a reason | the user sees it in place of an answer",
+            "error «\"\"»: a rejection needs a reason | the user sees it instead of a response",
         ),
         (
             format!("when = {{ effort = \"hihg\" }}\n{then}"),
@@ -128,14 +128,18 @@ fn names_of_rules_are_there_and_unique() {
         found("[[rules]]\nname = \"a\\u0007\"\nthen = \"allow\"\n"),
         ["error «\"a\\u0007\"»: this rule's name contains a control character"]
     );
-    let twice = "[[rules]]\nname = \"One\"\nwhen = { model = \"a\" }\nthen = \"allow\"\n[[rules]]\nname = \"one\"\nwhen = { model = \"b\" }\nthen = \"allow\"\n";
+    let twice = "[[rules]]\nname = \"One\"\nwhen = { model = \"a\" }\nthen = \
+                 \"allow\"\n[[rules]]\nname = \"one\"\nwhen = { model = \"b\" }\nthen = \
+                 \"allow\"\n";
     assert_eq!(
         found(twice),
         [
-            "error «\"one\"»: a second rule named `one` | names must be unique, so that a message, a header or a metric says which rule decided"
+            "error «\"one\"»: a second rule named `one` | names must be unique, so that messages, \
+             headers and metrics identify the rule that decided"
         ]
     );
-    let built_in = "[[rules]]\nname = \"spark needs a ChatGPT sign-in\"\nwhen = { model = \"a\" }\nthen = \"allow\"\n";
+    let built_in = "[[rules]]\nname = \"spark needs a ChatGPT sign-in\"\nwhen = { model = \"a\" \
+                    }\nthen = \"allow\"\n";
     assert_eq!(
         found(built_in),
         [
@@ -158,24 +162,28 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "base_url = \"https://\"",
-            "error «\"https://\"»: `https://` is not a valid base URL: it names no host | such as \
+            "error «\"https://\"»: `https://` is not a valid base URL: it has no host | such as \
              `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://a:b@c/v1\"",
-            "error «\"https://a:b@c/v1\"»: this base URL contains a credential | take it out, and use `credential`",
+            "error «\"https://a:b@c/v1\"»: this base URL contains a credential | remove it, and \
+             use `credential`",
         ),
         (
             "base_url = \"https://a:b/d@c/v1\"",
-            "error «\"https://a:b/d@c/v1\"»: this base URL contains a credential | take it out, and use `credential`",
+            "error «\"https://a:b/d@c/v1\"»: this base URL contains a credential | remove it, and \
+             use `credential`",
         ),
         (
             "base_url = \"https://c/v1?x=1\"",
-            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is not a valid base URL: a query belongs in `query_params` | such as `https://api.example.com/v1`",
+            "error «\"https://c/v1?x=1\"»: `https://c/v1?x=1` is not a valid base URL: put the \
+             query into `query_params` | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"https://c:99999/v1\"",
-            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is not a valid base URL: its port is not a number up to 65535 | such as `https://api.example.com/v1`",
+            "error «\"https://c:99999/v1\"»: `https://c:99999/v1` is not a valid base URL: its \
+             port is not a number up to 65535 | such as `https://api.example.com/v1`",
         ),
         (
             "base_url = \"http://u.example/v1\"",
@@ -208,11 +216,13 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "credential = { header = \"api-key\" }",
-            "error «{ header = \"api-key\" }»: a credential needs `env = \"NAME\"` or `file = \"PATH\"`",
+            "error «{ header = \"api-key\" }»: a credential needs `env = \"NAME\"` or `file = \
+             \"PATH\"`",
         ),
         (
             "credential = { env = \"A\", file = \"b\" }",
-            "error «{ env = \"A\", file = \"b\" }»: a credential comes from `env` or from `file`, not from both",
+            "error «{ env = \"A\", file = \"b\" }»: a credential comes from `env` or from `file`, \
+             not from both",
         ),
         (
             "dialect = \"depseek\"",
@@ -225,11 +235,11 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "stream_idle_timeout = \"0s\"",
-            "error «\"0s\"»: a timeout of zero lets nothing through",
+            "error «\"0s\"»: a timeout of zero would fail every request",
         ),
         (
             "request_max_retries = 30",
-            "error «30»: at most 10 retries | the client repeats failed requests too, so the two \
+            "error «30»: at most 10 retries | the client retries failed requests too, so the two \
              numbers multiply",
         ),
         (
@@ -238,7 +248,8 @@ fn upstreams_are_checked_field_by_field() {
         ),
         (
             "http_headers = { Authorization = \"x\" }",
-            "error «Authorization»: the header `authorization` cannot be set here | use `credential`",
+            "error «Authorization»: the header `authorization` cannot be set here | use \
+             `credential`",
         ),
         (
             "http_headers = { \"a b\" = \"x\" }",
@@ -254,8 +265,8 @@ fn upstreams_are_checked_field_by_field() {
     assert_eq!(
         found("[upstreams.\"two words\"]\nbase_url = \"https://u.example/v1\"\n"),
         [
-            "error «\"two words\"»: upstream name `two words` is not a plain word | letters, \
-             digits, `-`, `_` and `.`: it appears in headers and labels"
+            "error «\"two words\"»: upstream name `two words` is not valid | use letters, digits, \
+             `-`, `_` and `.`: the name appears in headers and labels"
         ]
     );
 }
@@ -266,21 +277,22 @@ fn error_patterns_are_checked() {
     assert_eq!(
         pattern("message = \"* gone\"\nverdict = \"unsupported\""),
         [
-            "error «\"unsupported\"»: unknown verdict `unsupported` | did you mean `unsupported_model`?"
+            "error «\"unsupported\"»: unknown verdict `unsupported` | did you mean \
+             `unsupported_model`?"
         ]
     );
     assert_eq!(
         pattern("verdict = \"capacity\""),
         [
-            "error «[[error_patterns]]»: this pattern would fit every error | give it a \
-             `status`, a `code` or a `message`"
+            "error «[[error_patterns]]»: this pattern would match every error | add a `status`, a \
+             `code` or a `message`"
         ]
     );
     assert_eq!(
         pattern("status = [400, 429]\nverdict = \"unsupported_model\""),
         [
-            "error «429»: a 429 never leads to another model | limits, credentials and overload \
-             are not about the model; falling back would hide or evade them"
+            "error «429»: a 429 must not lead to another model | limits, credentials and overload \
+             do not depend on the model; a fallback would hide or evade them"
         ]
     );
     assert_eq!(
@@ -306,7 +318,8 @@ fn patterns_go_to_the_upstreams_they_are_about() {
 
 #[test]
 fn routes_name_upstreams_that_exist() {
-    let text = "[upstreams.openai]\nbase_url = \"https://api.openai.com/v1\"\n[routes]\napi_key = \"opnai\"\n";
+    let text = "[upstreams.openai]\nbase_url = \"https://api.openai.com/v1\"\n[routes]\napi_key = \
+                \"opnai\"\n";
     let (policy, problems) = compile(text);
     assert!(policy.is_none());
     assert_eq!(problems.len(), 1);
@@ -344,12 +357,13 @@ then = { reject = "" }
 fn rules_that_can_never_match_are_suspicious() {
     let second = |first: &str, second: &str| {
         let text = format!(
-            "[[rules]]\nname = \"first\"\n{first}\nthen = {{ reject = \"no\" }}\n[[rules]]\nname = \"second\"\n{second}\nthen = {{ reject = \"no\" }}\n"
+            "[[rules]]\nname = \"first\"\n{first}\nthen = {{ reject = \"no\" }}\n[[rules]]\nname \
+             = \"second\"\n{second}\nthen = {{ reject = \"no\" }}\n"
         );
         found(&text)
     };
     let hidden = [
-        "warning «[[rules]]»: rule `second` can never match: rule `first` takes everything \
+        "warning «[[rules]]»: rule `second` can never match: rule `first` matches everything \
          before it | the first match wins; put the narrower rule first",
     ];
     for (first, covered) in [
@@ -413,8 +427,8 @@ fn rules_that_can_never_match_are_suspicious() {
     assert_eq!(
         found(&rule("when = { model = [] }\nthen = \"allow\"")),
         [
-            "warning «[[rules]]»: rule `r` can never match: a condition is an empty list | leave \
-             the condition out to match everything"
+            "warning «[[rules]]»: rule `r` can never match: a condition is an empty list | omit \
+             the condition to match everything"
         ]
     );
     assert_eq!(
@@ -423,12 +437,15 @@ fn rules_that_can_never_match_are_suspicious() {
         )),
         [
             "warning «[[rules]]»: rule `r` can never match: only ChatGPT sign-ins claim a plan | \
-             add `route = \"chatgpt\"`, or take `plan` out"
+             add `route = \"chatgpt\"`, or remove `plan`"
         ]
     );
     assert_eq!(
         found(&rule("when = { route = \"anonymous\" }\nthen = \"allow\"")),
-        ["warning «[[rules]]»: rule `r` allows what no route serves: its routes have no upstream"]
+        [
+            "warning «[[rules]]»: rule `r` allows requests that no route serves: its routes have \
+             no upstream"
+        ]
     );
 }
 
@@ -439,27 +456,28 @@ fn targets_that_nobody_knows_are_suspicious() {
             "when = { model = \"a\" }\nthen = { rewrite = \"gpt-5.4-mni\" }"
         )),
         [
-            "warning «{ rewrite = \"gpt-5.4-mni\" }»: no catalogue or rule knows `gpt-5.4-mni` | did you mean `gpt-5.4-mini`?"
+            "warning «{ rewrite = \"gpt-5.4-mni\" }»: `gpt-5.4-mni` is not in any catalogue or \
+             rule | did you mean `gpt-5.4-mini`?"
         ]
     );
     assert_eq!(
         found("[fallback]\n\"gpt-5.5\" = [\"qqq\"]\n\"zzz\" = [\"gpt-5.4\"]\n"),
         [
-            "warning «\"qqq\"»: no catalogue or rule knows `qqq`",
-            "warning «\"zzz\"»: no catalogue or rule knows `zzz`",
+            "warning «\"qqq\"»: `qqq` is not in any catalogue or rule",
+            "warning «\"zzz\"»: `zzz` is not in any catalogue or rule",
         ]
     );
     assert_eq!(
         found("[fallback]\n\"gpt-5.2\" = [\"gpt-5.1\", \"gpt-5.1\"]\n"),
-        ["warning «\"gpt-5.1\"»: `gpt-5.1` is in this chain already"]
+        ["warning «\"gpt-5.1\"»: `gpt-5.1` is already in this chain"]
     );
     assert_eq!(
         found(
             "[fallback]\n\"gpt-5.5\" = [\"gpt-5.4\", \"gpt-5.3-codex\", \"gpt-5.2\", \"gpt-5.1\"]\n"
         ),
         [
-            "warning «\"gpt-5.1\"»: only 3 models are tried after `gpt-5.5`; this one stands in \
-             for one that rules take out"
+            "warning «\"gpt-5.1\"»: only 3 models are tried after `gpt-5.5`; this one is used \
+             only if a rule removes an earlier one"
         ]
     );
 }
@@ -481,17 +499,18 @@ fn what_the_price_table_knows_is_known() {
 
 #[test]
 fn mixed_request_shapes_are_suspicious() {
-    let lite = "`gpt-6-sol` is asked as Responses-Lite, `gpt-5.5` is not, and an upstream may refuse the other's shape";
+    let lite = "`gpt-6-sol` uses Responses-Lite, `gpt-5.5` does not, and an upstream may refuse \
+                the other format";
     assert_eq!(
         found("[fallback]\n\"gpt-6-sol\" = [\"gpt-5.5\"]\n"),
         [format!(
-            "warning «\"gpt-5.5\"»: this chain mixes request shapes: {lite}"
+            "warning «\"gpt-5.5\"»: this chain mixes request formats: {lite}"
         ),]
     );
     assert_eq!(
         found("[fallback]\n\"gpt-5.5\" = [\"gpt-6-sol\"]\n"),
         [format!(
-            "warning «\"gpt-6-sol\"»: this chain mixes request shapes: {lite}"
+            "warning «\"gpt-6-sol\"»: this chain mixes request formats: {lite}"
         )]
     );
     // Of gpt-5.4 nobody says what shape it takes: it is older than the new one, and is asked in the
@@ -499,24 +518,26 @@ fn mixed_request_shapes_are_suspicious() {
     assert_eq!(
         found("[fallback]\n\"gpt-6-sol\" = [\"gpt-5.4\"]\n"),
         [
-            "warning «\"gpt-5.4\"»: this chain mixes request shapes: `gpt-6-sol` is asked as \
-             Responses-Lite, `gpt-5.4` is not, and an upstream may refuse the other's shape"
+            "warning «\"gpt-5.4\"»: this chain mixes request formats: `gpt-6-sol` uses \
+             Responses-Lite, `gpt-5.4` does not, and an upstream may refuse the other format"
         ]
     );
     // A model of which nobody says anything can be either.
     assert_eq!(
         found(
-            "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n[[rules]]\nname = \"house\"\nwhen = { model = \"house\" }\nthen = \"allow\"\n"
+            "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n[[rules]]\nname = \"house\"\nwhen = { model \
+             = \"house\" }\nthen = \"allow\"\n"
         ),
         Vec::<String>::new()
     );
     assert_eq!(
         found(
-            "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n\"house\" = [\"gpt-5.5\"]\n[[rules]]\nname = \"house\"\nwhen = { model = \"house\" }\nthen = \"allow\"\n"
+            "[fallback]\n\"gpt-6-sol\" = [\"house\"]\n\"house\" = [\"gpt-5.5\"]\n[[rules]]\nname \
+             = \"house\"\nwhen = { model = \"house\" }\nthen = \"allow\"\n"
         ),
         [format!(
-            "warning «\"gpt-6-sol\"»: this chain goes on with that of its last model and then \
-             mixes request shapes: {lite}"
+            "warning «\"gpt-6-sol\"»: this chain continues with that of its last model and then \
+             mixes request formats: {lite}"
         )]
     );
     assert_eq!(
@@ -524,14 +545,14 @@ fn mixed_request_shapes_are_suspicious() {
             "when = { model = \"gpt-6-sol\" }\nthen = { rewrite = \"gpt-5.5\" }"
         )),
         [format!(
-            "warning «{{ rewrite = \"gpt-5.5\" }}»: rule `r` mixes request shapes: {lite}"
+            "warning «{{ rewrite = \"gpt-5.5\" }}»: rule `r` mixes request formats: {lite}"
         )]
     );
     assert!(
         found(&rule(
             "when = { model = \"gpt-6*\" }\nthen = { rewrite = \"gpt-5.5\" }"
         ))[0]
-            .contains("mixes request shapes")
+            .contains("mixes request formats")
     );
 }
 
@@ -539,19 +560,26 @@ fn mixed_request_shapes_are_suspicious() {
 fn rewrites_into_a_rejection_are_suspicious() {
     assert_eq!(
         found(&rule(
-            "when = { route = \"api_key\", model = \"a\" }\nthen = { rewrite = \"gpt-5.3-codex-spark\" }"
+            "when = { route = \"api_key\", model = \"a\" }\nthen = { rewrite = \
+             \"gpt-5.3-codex-spark\" }"
         )),
         [
-            "warning «{ rewrite = \"gpt-5.3-codex-spark\" }»: rule `r` rewrites to `gpt-5.3-codex-spark`, which rule `spark needs a ChatGPT sign-in` rejects on the api_key route | put a rule that allows it before that one, or limit the routes of the rewrite"
+            "warning «{ rewrite = \"gpt-5.3-codex-spark\" }»: rule `r` rewrites to \
+             `gpt-5.3-codex-spark`, which rule `spark needs a ChatGPT sign-in` rejects on the \
+             api_key route | put a rule that allows it before that one, or restrict the routes of \
+             the rewrite"
         ]
     );
     assert_eq!(
         found(&rule(
-            "when = { route = \"chatgpt\", model = \"a\" }\nthen = { rewrite = \"gpt-5.3-codex-spark\" }"
+            "when = { route = \"chatgpt\", model = \"a\" }\nthen = { rewrite = \
+             \"gpt-5.3-codex-spark\" }"
         )),
         Vec::<String>::new()
     );
-    let by_team = "[[rules]]\nname = \"a\"\nwhen = { team = \"ci\", model = \"x\" }\nthen = { rewrite = \"gpt-5.4\" }\n[[rules]]\nname = \"b\"\nwhen = { team = \"TEAM\", model = \"gpt-5.4\" }\nthen = { reject = \"no\" }\n";
+    let by_team = "[[rules]]\nname = \"a\"\nwhen = { team = \"ci\", model = \"x\" }\nthen = { \
+                   rewrite = \"gpt-5.4\" }\n[[rules]]\nname = \"b\"\nwhen = { team = \"TEAM\", \
+                   model = \"gpt-5.4\" }\nthen = { reject = \"no\" }\n";
     assert_eq!(found(by_team), Vec::<String>::new());
     assert_eq!(found(&by_team.replace("TEAM", "ci")).len(), 1);
 }
@@ -561,19 +589,21 @@ fn moving_compaction_off_its_session_is_suspicious() {
     for (kind, expected) in [
         (
             "\"compaction\"",
-            "moves compaction off its session's model | leave `compaction` out of `kind`: a \
-             compacted history may be encrypted for the model that wrote it",
+            "changes the model for compaction but not for the turns of the session | remove \
+             `compaction` from `kind`: a compacted history may be encrypted for the model that \
+             wrote it",
         ),
         (
             "[\"compaction\", \"memory\"]",
-            "moves compaction off its session's model | leave `compaction` out of `kind`: a \
-             compacted history may be encrypted for the model that wrote it",
+            "changes the model for compaction but not for the turns of the session | remove \
+             `compaction` from `kind`: a compacted history may be encrypted for the model that \
+             wrote it",
         ),
         (
             "[\"turn\"]",
-            "moves turns but not their compaction, which then runs on another model | add \
-             \"compaction\" to `kind`: a compacted history may be encrypted for the model that \
-             wrote it",
+            "changes the model for turns but not for their compaction, which then runs on another \
+             model | add \"compaction\" to `kind`: a compacted history may be encrypted for the \
+             model that wrote it",
         ),
     ] {
         let problems = found(&rule(&format!(
@@ -598,11 +628,14 @@ fn moving_compaction_off_its_session_is_suspicious() {
 
 #[test]
 fn handing_a_sign_in_to_another_party_is_suspicious() {
-    let text = "[upstreams.other]\nbase_url = \"https://other.example/v1\"\n[[rules]]\nname = \"r\"\nwhen = { ROUTE model = \"other-*\" }\nthen = { send = \"other\" }\n";
+    let text = "[upstreams.other]\nbase_url = \"https://other.example/v1\"\n[[rules]]\nname = \
+                \"r\"\nwhen = { ROUTE model = \"other-*\" }\nthen = { send = \"other\" }\n";
     assert_eq!(
         found(&text.replace("ROUTE", "")),
         [
-            "warning «{ send = \"other\" }»: rule `r` hands the callers' chatgpt credentials, meant for https://chatgpt.com, to https://other.example | give upstream `other` a `credential` of its own, or name the routes in `when`"
+            "warning «{ send = \"other\" }»: rule `r` sends the callers' chatgpt credentials, \
+             meant for https://chatgpt.com, to https://other.example | give upstream `other` its \
+             own `credential`, or restrict `route` in `when`"
         ]
     );
     assert_eq!(
@@ -633,8 +666,9 @@ fn a_pattern_that_looks_like_a_regular_expression_is_suspicious() {
             found.first().map(String::as_str),
             Some(
                 format!(
-                    "warning «\"{pattern}\"»: `{shown}` looks like a regular expression, and patterns are globs | `*` \
-                     stands for any text and `?` for one character; the whole id must match, in any case"
+                    "warning «\"{pattern}\"»: `{shown}` looks like a regular expression, but \
+                     patterns are globs | `*` matches any text and `?` one character; the whole id \
+                     must match, ignoring case"
                 )
                 .as_str()
             ),

@@ -59,7 +59,7 @@ fn a_model_without_a_chain_is_told() {
     let explanation = explained("", "chatgpt gpt-6.1-sol", &NoMemory);
     assert_eq!(
         explanation.notes,
-        ["no fallback chain for `gpt-6.1-sol`: a refusal goes to the client as it is"]
+        ["no fallback chain for `gpt-6.1-sol`: a refusal is passed to the client unchanged"]
     );
 }
 
@@ -74,8 +74,8 @@ fn what_memory_does_is_told() {
     let expired = Told::refused(&[("chatgpt", "gpt-5.5", RefusalState::Probe)]);
     assert_eq!(
         notes(&expired),
-        "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would find out whether \
-         it still does"
+        "upstream `chatgpt` refused `gpt-5.5` some time ago; this request would check whether it \
+         still does"
     );
     let sticky = Told {
         sticky: Some(("chatgpt", "gpt-5.4")),
@@ -100,15 +100,13 @@ fn a_route_without_an_upstream_is_told() {
 #[test]
 fn a_translation_is_told_with_its_reason() {
     let notes = |text: &str, request: &str| explained(text, request, &NoMemory).notes.join("; ");
-    assert!(
-        notes("", "api_key gpt-5.3-codex endpoint=chat").contains(
-            "the request is translated: `gpt-5.3-codex` answers on the Responses API only"
-        )
-    );
+    assert!(notes("", "api_key gpt-5.3-codex endpoint=chat").contains(
+        "the request is translated: `gpt-5.3-codex` is served only on the Responses API"
+    ));
     let send =
         "[[rules]]\nname = \"d\"\nwhen = { model = \"d\" }\nthen = { send = \"deepseek\" }\n";
     assert!(notes(send, "api_key d").contains(
-        "the request is translated: upstream `deepseek` does not speak the responses API"
+        "the request is translated: upstream `deepseek` does not support the responses API"
     ));
 }
 

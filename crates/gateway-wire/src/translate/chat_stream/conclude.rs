@@ -87,18 +87,18 @@ impl ChatToResponses {
                 let word = self.finish.as_deref().unwrap_or_default();
                 Conclusion::Failed(own_failure(
                     "server_error",
-                    format!("the upstream broke off with finish reason `{word}`"),
+                    format!("the upstream stopped with finish reason `{word}`"),
                 ))
             }
             // Codex would send an incomplete answer again, up to five times.
             Some(Finish::Filtered) if self.settings.is_codex => Conclusion::Failed(own_failure(
                 "invalid_prompt",
-                "the upstream's content filter stopped this answer",
+                "the upstream's content filter stopped this response",
             )),
             Some(Finish::Filtered) => self.cut_short("content_filter"),
             Some(Finish::ToolCalls) if !has_named_call => Conclusion::Failed(own_failure(
                 "server_error",
-                "the upstream announced a tool call and sent none",
+                "the upstream announced a tool call but sent none",
             )),
             Some(Finish::Stop | Finish::ToolCalls) => self.completed(),
             Some(Finish::Length) => self.cut_short("max_output_tokens"),

@@ -59,7 +59,7 @@ impl<'a> ResponseObject<'a> {
                 let message = failure
                     .message
                     .as_deref()
-                    .unwrap_or("the upstream gave up without a message");
+                    .unwrap_or("the upstream failed without an error message");
                 json.field_str("message", message).end_object();
             }
             None => {

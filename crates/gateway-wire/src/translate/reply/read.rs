@@ -13,10 +13,10 @@ use crate::translate::failure::{error_event, own_failure};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// The upstream told an error, or what amounts to one.
-    #[error("the upstream answered with an error: {}", .0.message.as_deref().unwrap_or("no message"))]
+    #[error("the upstream responded with an error: {}", .0.message.as_deref().unwrap_or("no message"))]
     Failed(Box<StreamFailure>),
     /// Not the JSON object that it must be.
-    #[error("the upstream's answer is not readable: {0}")]
+    #[error("the upstream's response is not readable: {0}")]
     Unreadable(String),
 }
 

@@ -55,7 +55,7 @@ pub(super) fn refuse_stored(fields: &Fields<'_>) -> Result<(), TranslateError> {
     if fields.flag("background") == Some(true) {
         return Err(TranslateError::unsupported(
             "background",
-            "answers cannot be fetched later; leave it out",
+            "responses cannot be fetched later; omit it",
         ));
     }
     Ok(())

@@ -81,7 +81,7 @@ fn read_choice(
         if mode == "required" && tools.is_empty() {
             return Err(TranslateError::unsupported(
                 "tool_choice",
-                "a call is required, but no tool is left that this endpoint can call",
+                "a tool call is required, but none of the tools can be called on this endpoint",
             ));
         }
         return Ok(ToolSelection::Mode(mode.into_owned()));
@@ -114,12 +114,12 @@ fn read_choice(
         Some(name) => Ok(ToolSelection::Tool(name)),
         None if tools.dropped(&kind) => Err(TranslateError::unsupported(
             "tool_choice",
-            "it demands a tool that only its own service runs; choose a model of that service or \
-             leave the choice to the model",
+            "it requires a tool that only its own service runs; use a model of that service, or \
+             let the model choose",
         )),
         None => Err(TranslateError::malformed(
             "tool_choice",
-            "it names a tool that the request does not offer",
+            "it names a tool that is not in the request",
         )),
     }
 }

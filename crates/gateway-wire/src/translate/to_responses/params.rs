@@ -30,7 +30,7 @@ pub(super) fn refuse(fields: &Fields<'_>) -> Result<(), TranslateError> {
     if fields.get("n").is_some_and(|n| n.get() != "1") {
         return Err(TranslateError::unsupported(
             "n",
-            "it gives one answer per request; send the request several times",
+            "it returns one choice per request; send the request several times",
         ));
     }
     for name in ["functions", "function_call"] {
@@ -48,7 +48,7 @@ pub(super) fn refuse(fields: &Fields<'_>) -> Result<(), TranslateError> {
     {
         return Err(TranslateError::unsupported(
             "audio",
-            "it answers in text only; leave `audio` and `modalities` out",
+            "it returns only text; omit `audio` and `modalities`",
         ));
     }
     Ok(())
