@@ -9,7 +9,6 @@ use gateway_tests::upstream::{Matcher, Respond, Script, Step, Upstream};
 use jiff::civil::Time;
 use jiff::{ToSpan as _, Zoned};
 use serde_json::Value;
-use std::time::Duration;
 
 const SAY_HI: &str = "say hi";
 
