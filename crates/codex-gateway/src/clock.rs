@@ -8,10 +8,10 @@ use jiff::tz::TimeZone;
 
 /// Reads time: the system's, or in unit tests one that moves only when a test moves it.
 #[derive(Debug, Clone)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Debug, Clone)]
-enum Source {
+enum TimeSource {
     System,
     #[cfg(test)]
     Manual(std::sync::Arc<manual::Manual>),
@@ -20,15 +20,15 @@ enum Source {
 impl Clock {
     /// The system's clock.
     pub const fn system() -> Self {
-        Self(Source::System)
+        Self(TimeSource::System)
     }
 
     /// Wall-clock time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => now(),
+            TimeSource::System => now(),
             #[cfg(test)]
-            Source::Manual(manual) => manual.now(),
+            TimeSource::Manual(manual) => manual.now(),
         }
     }
 
@@ -41,9 +41,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn instant(&self) -> Instant {
         match &self.0 {
-            Source::System => Instant::now(),
+            TimeSource::System => Instant::now(),
             #[cfg(test)]
-            Source::Manual(manual) => manual.instant(),
+            TimeSource::Manual(manual) => manual.instant(),
         }
     }
 }
@@ -61,7 +61,7 @@ mod manual {
 
     use jiff::Timestamp;
 
-    use super::{Clock, Source};
+    use super::{Clock, TimeSource};
 
     /// Stands still until [`Clock::advance`].
     #[derive(Debug)]
@@ -87,7 +87,7 @@ mod manual {
     impl Clock {
         /// A clock that stands at `start`, such as `2026-11-20T12:00:00Z`. Clones share their time.
         pub(crate) fn manual(start: &str) -> Self {
-            Self(Source::Manual(Arc::new(Manual {
+            Self(TimeSource::Manual(Arc::new(Manual {
                 start: (start.parse().unwrap(), Self::system().instant()),
                 elapsed: Mutex::default(),
             })))
@@ -95,7 +95,7 @@ mod manual {
 
         /// Moves a manual clock, and its clones, on.
         pub(crate) fn advance(&self, by: Duration) {
-            let Source::Manual(manual) = &self.0 else {
+            let TimeSource::Manual(manual) = &self.0 else {
                 panic!("the system's clock moves by itself");
             };
             *manual.elapsed.lock().unwrap() += by;

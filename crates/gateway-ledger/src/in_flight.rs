@@ -59,7 +59,7 @@ pub(crate) struct InFlightStore {
 
 /// What one pair of transactions does.
 #[derive(Default)]
-struct Group {
+struct InFlightBatch {
     begun: Vec<IntentRow>,
     updated: Vec<IntentRow>,
     claims: Vec<PendingClaim>,
@@ -70,7 +70,7 @@ struct Group {
     replies: Vec<Reply>,
 }
 
-impl Group {
+impl InFlightBatch {
     fn add(&mut self, op: InFlightOp) {
         match op {
             InFlightOp::Begin(row, reply) => {
@@ -130,9 +130,9 @@ impl InFlightStore {
         // stay for ever.
         let mut unfinished = Vec::new();
         while let Some(ops) = self.queue.next(&mut closing).await {
-            let mut group = Group {
+            let mut group = InFlightBatch {
                 done: std::mem::take(&mut unfinished),
-                ..Group::default()
+                ..InFlightBatch::default()
             };
             group.done.extend(self.shared.to_take_back());
             for op in ops {
@@ -160,7 +160,7 @@ impl InFlightStore {
         }
     }
 
-    async fn write(&mut self, group: &Group) -> Result<Vec<Admission>, LedgerError> {
+    async fn write(&mut self, group: &InFlightBatch) -> Result<Vec<Admission>, LedgerError> {
         let is_remote = self.lane.deadline().is_some();
         let shared = Arc::clone(&self.shared);
         let mut link = self.lane.link().await?;
@@ -184,7 +184,7 @@ impl InFlightStore {
 /// which waits for that lock.
 async fn apply(
     link: &mut Link<'_>,
-    group: &Group,
+    group: &InFlightBatch,
     shared: &Shared,
 ) -> Result<Vec<Admission>, LedgerError> {
     let begun: Vec<&IntentRow> = group.begun.iter().collect();

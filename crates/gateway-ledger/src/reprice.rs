@@ -66,7 +66,7 @@ pub struct RepriceReport {
 }
 
 /// One entry, and its cost with all corrections.
-struct Known {
+struct RecordedCost {
     entry: LedgerEntry,
     cost: Option<i64>,
     corrections: i64,
@@ -116,7 +116,7 @@ impl Ledger {
     /// Counts an entry in its row, and makes the correction it needs.
     fn compare(
         &self,
-        known: &Known,
+        known: &RecordedCost,
         prices: &PriceTable,
         rows: &mut BTreeMap<(String, Billing), RepriceRow>,
     ) -> Option<EntryRow> {
@@ -210,7 +210,7 @@ async fn read(
     link: &mut Link<'_>,
     query: &RepriceQuery,
     after: Option<&(Timestamp, EntryId)>,
-) -> Result<Vec<Known>, LedgerError> {
+) -> Result<Vec<RecordedCost>, LedgerError> {
     let mut statement = Statement::new(format!(
         "SELECT {}, \
          (SELECT CAST(SUM(fix.cost_nanos) AS BIGINT) FROM entries AS fix \
@@ -239,7 +239,7 @@ async fn read(
             (None, None) => None,
             (cost, corrected) => Some(cost.unwrap_or(0).saturating_add(corrected.unwrap_or(0))),
         };
-        Ok(Known {
+        Ok(RecordedCost {
             entry,
             cost,
             corrections: row.some_int("corrections")?,

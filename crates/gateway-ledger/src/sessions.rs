@@ -16,12 +16,12 @@ use crate::time::{micros, stored_time};
 
 /// What a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SecretKind {
+enum SessionSecretKind {
     SignIn,
     Session,
 }
 
-impl SecretKind {
+impl SessionSecretKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
@@ -66,7 +66,9 @@ impl Ledger {
     ) -> Result<IssuedSecret, LedgerError> {
         let mut connection = self.pool().begin().await?;
         let mut link = connection.link();
-        let (secret, _) = self.insert(&mut link, SecretKind::SignIn, lifetime).await?;
+        let (secret, _) = self
+            .insert(&mut link, SessionSecretKind::SignIn, lifetime)
+            .await?;
         let detail = json!({ "minutes": lifetime.as_secs() / 60 });
         self.record(&mut link, actor, "sign_in.create", "dashboard", detail)
             .await?;
@@ -95,7 +97,7 @@ impl Ledger {
             return Ok(None);
         }
         let (secret, expires_at) = self
-            .insert(&mut link, SecretKind::Session, lifetime)
+            .insert(&mut link, SessionSecretKind::Session, lifetime)
             .await?;
         let subject = name(&secret.hash());
         self.record(&mut link, actor, "session.begin", &subject, json!({}))
@@ -170,7 +172,7 @@ impl Ledger {
     async fn insert(
         &self,
         link: &mut Link<'_>,
-        kind: SecretKind,
+        kind: SessionSecretKind,
         lifetime: Duration,
     ) -> Result<(IssuedSecret, Timestamp), LedgerError> {
         let secret = IssuedSecret::new("")?;

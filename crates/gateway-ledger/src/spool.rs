@@ -23,7 +23,7 @@ const QUEUE: usize = 16 * 1024;
 /// Records written per fsync.
 const GROUP: usize = 1024;
 
-enum Command {
+enum SpoolCommand {
     Append(Box<LedgerEntry>, Option<Reply>),
     /// The oldest entries that were not taken yet.
     Take(
@@ -42,7 +42,7 @@ enum Command {
 /// The spool's handle. The thread ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
-    commands: SyncSender<Command>,
+    commands: SyncSender<SpoolCommand>,
     depth: Arc<AtomicUsize>,
 }
 
@@ -71,57 +71,59 @@ impl Spool {
     /// Returns once the entry is fsynced.
     pub(crate) async fn append(&self, entry: LedgerEntry) -> Result<(), LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Box::new(entry), Some(reply)))?;
+        self.send(SpoolCommand::Append(Box::new(entry), Some(reply)))?;
         answer.await.map_err(|_| LedgerError::unavailable(GONE))?
     }
 
     /// Hands an entry over without waiting for the disk.
     pub(crate) fn hand_over(&self, entry: LedgerEntry) -> Result<(), LedgerError> {
-        self.send(Command::Append(Box::new(entry), None))
+        self.send(SpoolCommand::Append(Box::new(entry), None))
     }
 
     pub(crate) async fn take(&self, most: usize) -> Result<Vec<LedgerEntry>, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Take(most, reply))?;
+        self.send(SpoolCommand::Take(most, reply))?;
         answer.await.map_err(|_| LedgerError::unavailable(GONE))?
     }
 
     pub(crate) async fn set_aside(&self, entries: Vec<LedgerEntry>) -> Result<(), LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::SetAside(entries, reply))?;
+        self.send(SpoolCommand::SetAside(entries, reply))?;
         answer.await.map_err(|_| LedgerError::unavailable(GONE))?
     }
 
     pub(crate) fn drained(&self) -> Result<(), LedgerError> {
-        self.send(Command::Drained)
+        self.send(SpoolCommand::Drained)
     }
 
     pub(crate) fn rewind(&self) -> Result<(), LedgerError> {
-        self.send(Command::Rewind)
+        self.send(SpoolCommand::Rewind)
     }
 
-    fn send(&self, command: Command) -> Result<(), LedgerError> {
+    fn send(&self, command: SpoolCommand) -> Result<(), LedgerError> {
         self.commands
             .try_send(command)
             .map_err(|_| LedgerError::unavailable("the spool is full or gone"))
     }
 }
 
-fn serve(mut file: SpoolFile, commands: &Receiver<Command>) {
+fn serve(mut file: SpoolFile, commands: &Receiver<SpoolCommand>) {
     let mut group = Vec::new();
     while let Ok(first) = commands.recv() {
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
-                Command::Append(entry, reply) => group.push((entry, reply)),
-                Command::Take(most, reply) => {
+                SpoolCommand::Append(entry, reply) => group.push((entry, reply)),
+                SpoolCommand::Take(most, reply) => {
                     flush(&mut file, &mut group);
                     // The asker may have given up; then the next rewind hands the entries out
                     // again.
                     drop(reply.send(file.take(most)));
                 }
-                Command::SetAside(entries, reply) => drop(reply.send(file.set_aside(&entries))),
-                Command::Drained => {
+                SpoolCommand::SetAside(entries, reply) => {
+                    drop(reply.send(file.set_aside(&entries)));
+                }
+                SpoolCommand::Drained => {
                     flush(&mut file, &mut group);
                     if let Err(error) = file.drained() {
                         tracing::error!(
@@ -130,7 +132,7 @@ fn serve(mut file: SpoolFile, commands: &Receiver<Command>) {
                         );
                     }
                 }
-                Command::Rewind => file.rewind(),
+                SpoolCommand::Rewind => file.rewind(),
             }
             next = if group.len() < GROUP {
                 commands.try_recv().ok()

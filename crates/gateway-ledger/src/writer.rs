@@ -51,7 +51,7 @@ pub(crate) struct EntryWriter {
 }
 
 #[derive(Default)]
-struct Group {
+struct EntryBatch {
     rows: Vec<EntryRow>,
     /// How many entries each caller brought, in order.
     replies: Vec<(usize, Option<Reply>)>,
@@ -82,7 +82,7 @@ impl EntryWriter {
         // Settled exchanges that the other lane does not know of yet; its queue may be full.
         let mut settled = Vec::new();
         while let Some(ops) = self.queue.next(&mut closing).await {
-            let mut group = Group::default();
+            let mut group = EntryBatch::default();
             for op in ops {
                 self.take(op, &mut group).await;
             }
@@ -104,7 +104,7 @@ impl EntryWriter {
         }
     }
 
-    async fn take(&mut self, op: WriterOp, group: &mut Group) {
+    async fn take(&mut self, op: WriterOp, group: &mut EntryBatch) {
         match op {
             WriterOp::Settle(entry, reply) => {
                 self.shared.dequeued(1);
@@ -124,7 +124,7 @@ impl EntryWriter {
         }
     }
 
-    async fn settle(&mut self, group: Group, settled: &mut Vec<Done>) {
+    async fn settle(&mut self, group: EntryBatch, settled: &mut Vec<Done>) {
         if group.rows.is_empty() {
             return;
         }
@@ -143,7 +143,7 @@ impl EntryWriter {
         }
     }
 
-    fn give_up(&self, group: Group, error: &LedgerError) {
+    fn give_up(&self, group: EntryBatch, error: &LedgerError) {
         if error.kind() != LedgerErrorKind::Rejected {
             self.shared.mark_down(error);
         }
@@ -158,7 +158,7 @@ impl EntryWriter {
     }
 
     /// The store refuses one entry of a group: finds it, and lets the others through.
-    async fn settle_one_by_one(&mut self, group: Group, settled: &mut Vec<Done>) {
+    async fn settle_one_by_one(&mut self, group: EntryBatch, settled: &mut Vec<Done>) {
         let mut rows = group.rows.into_iter();
         for (count, reply) in group.replies {
             let mut outcome = Ok(());

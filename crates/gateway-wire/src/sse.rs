@@ -119,7 +119,7 @@ pub(crate) enum Go {
 }
 
 /// How far an event reaches into a chunk.
-enum End {
+enum EventEnd {
     /// It ends before this offset.
     At(usize),
     /// It goes on in the next chunk.
@@ -224,8 +224,8 @@ impl Splitter {
             self.data = DataSpan::None;
             let end = self.find_end(bytes, from);
             let to = match end {
-                End::At(to) => to,
-                End::Open => bytes.len(),
+                EventEnd::At(to) => to,
+                EventEnd::Open => bytes.len(),
             };
             let part = bytes.get(from..to).unwrap_or_default();
             if self.held.len() + part.len() > self.max_event {
@@ -235,7 +235,7 @@ impl Splitter {
                     limit: self.max_event,
                 });
             }
-            if matches!(end, End::Open) {
+            if matches!(end, EventEnd::Open) {
                 self.held.extend_from_slice(part);
                 return Ok(bytes.len());
             }
@@ -309,7 +309,7 @@ impl Splitter {
     }
 
     /// Reads lines from `at` until a blank one.
-    fn find_end(&mut self, bytes: &[u8], mut at: usize) -> End {
+    fn find_end(&mut self, bytes: &[u8], mut at: usize) -> EventEnd {
         if self.is_cr_open && at < bytes.len() {
             self.is_cr_open = false;
             let was_blank = self.at_line_start;
@@ -320,19 +320,19 @@ impl Splitter {
             }
             self.at_line_start = true;
             if was_blank {
-                return End::At(at);
+                return EventEnd::At(at);
             }
         }
         loop {
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else {
-                return End::Open;
+                return EventEnd::Open;
             };
             if self.at_line_start && rest.first() == Some(&b'\n') {
-                return End::At(at + 1);
+                return EventEnd::At(at + 1);
             }
             let Some(hit) = memchr2(b'\n', b'\r', rest) else {
                 self.at_line_start = false;
-                return End::Open;
+                return EventEnd::Open;
             };
             let is_blank = self.at_line_start && hit == 0;
             if self.at_line_start {
@@ -349,13 +349,13 @@ impl Splitter {
                     None => {
                         self.is_cr_open = true;
                         self.at_line_start = is_blank;
-                        return End::Open;
+                        return EventEnd::Open;
                     }
                 }
             }
             self.at_line_start = true;
             if is_blank {
-                return End::At(next);
+                return EventEnd::At(next);
             }
             at = next;
         }

@@ -33,7 +33,7 @@ const MAX_CALLS: usize = 6;
 const OVERALL: Duration = Duration::from_secs(120);
 
 /// A refusal that the client gets when no other attempt serves, and the attempt that it refused.
-type Refusal = (AttemptFacts, UpstreamReply);
+type RefusedAttempt = (AttemptFacts, UpstreamReply);
 
 impl Attempts<'_> {
     /// A request that names no model: one call to the upstream of the caller's route.
@@ -75,7 +75,7 @@ impl Attempts<'_> {
         mut planned: PlannedRequest,
     ) -> Result<UpstreamReply, GatewayError> {
         let started = self.clock.instant();
-        let mut first: Option<Refusal> = None;
+        let mut first: Option<RefusedAttempt> = None;
         for call in 1..=MAX_CALLS {
             self.begin(exchange, self.facts(&planned)).await?;
             let (verdict, reply) = match self.call(exchange, &mut planned).await {
@@ -209,7 +209,7 @@ impl Attempts<'_> {
     }
 
     /// Goes back to the first refusal: the client gets it byte for byte.
-    fn go_back(self, exchange: &mut Exchange, (facts, mut reply): Refusal) -> UpstreamReply {
+    fn go_back(self, exchange: &mut Exchange, (facts, mut reply): RefusedAttempt) -> UpstreamReply {
         self.tag_again(exchange, &facts.upstream, &mut reply);
         exchange.attempt = Some(facts);
         reply

@@ -47,7 +47,7 @@ impl ResponseSender {
         let shutdown = self.shutdown.clone();
         let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT as usize));
-        self.send(head.map(|_| Body::new(ResponseBody(receiver))));
+        self.send(head.map(|_| Body::new(ChannelBody(receiver))));
         BodySender {
             pieces: sender,
             room,
@@ -131,9 +131,9 @@ impl BodySender {
     }
 }
 
-struct ResponseBody(mpsc::Receiver<Result<Piece, Broken>>);
+struct ChannelBody(mpsc::Receiver<Result<Piece, Broken>>);
 
-impl http_body::Body for ResponseBody {
+impl http_body::Body for ChannelBody {
     type Data = Bytes;
     type Error = Broken;
 

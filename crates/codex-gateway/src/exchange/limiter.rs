@@ -119,7 +119,7 @@ impl Limiter {
         if grant.limits().is_empty() {
             return Ok(());
         }
-        let estimate = Estimate::of(exchange, config, self.clock.date());
+        let estimate = ExpectedUse::of(exchange, config, self.clock.date());
         if estimate.is_unpriced {
             self.check_unpriced(config, grant, exchange)?;
         }
@@ -267,14 +267,14 @@ pub fn check_background(grant: &Grant, head: &RequestHead) -> Result<(), Gateway
 
 /// What a request will probably use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Estimate {
+struct ExpectedUse {
     nanos: i64,
     tokens: u64,
     /// The request names a model, and the model has no price.
     is_unpriced: bool,
 }
 
-impl Estimate {
+impl ExpectedUse {
     /// The input from the size of the body, as if nothing of it were cached; the output from the
     /// request's own bound. A model without a price costs nothing here.
     fn of(exchange: &Exchange, config: &ActiveConfig, today: jiff::civil::Date) -> Self {

@@ -12,12 +12,12 @@ use crate::bounded_map::BoundedMap;
 /// Different unknown keys that one address may present in a burst, and the pause after which it may
 /// present one more. A guess of 192 random bits does not succeed; this keeps it from costing
 /// anything.
-const PER_ADDRESS: Rate = Rate {
+const PER_ADDRESS: LookupRate = LookupRate {
     burst: 20,
     refill: Duration::from_secs(3),
 };
 /// The same for all addresses together.
-const IN_TOTAL: Rate = Rate {
+const IN_TOTAL: LookupRate = LookupRate {
     burst: 300,
     refill: Duration::from_millis(200),
 };
@@ -25,7 +25,7 @@ const IN_TOTAL: Rate = Rate {
 const MAX_ENTRIES: usize = 4096;
 
 /// So many at once, and one more after each pause.
-struct Rate {
+struct LookupRate {
     burst: u32,
     refill: Duration,
 }
@@ -81,7 +81,7 @@ impl Lookups {
     }
 }
 
-impl Rate {
+impl LookupRate {
     fn take(&self, expires_at: &mut Option<Instant>, now: Instant) -> bool {
         let next = expires_at.map_or(now, |at| at.max(now)) + self.refill;
         if next.saturating_duration_since(now) > self.refill * self.burst {

@@ -25,14 +25,14 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys this gateway issued, and what limits everybody.
 pub struct Keys {
-    known: ArcSwap<Known>,
+    known: ArcSwap<LoadedKeys>,
     lookups: Lookups,
     ledger: Ledger,
     clock: Clock,
 }
 
 /// The directory and what follows from it, worked out once a change and not once a request.
-struct Known {
+struct LoadedKeys {
     directory: Directory,
     grants: HashMap<String, Arc<Grant>>,
     gateway: Arc<Grant>,
@@ -42,7 +42,7 @@ impl Keys {
     /// Over what the store held at the start.
     pub fn new(clock: Clock, ledger: Ledger, directory: Directory) -> Self {
         Self {
-            known: ArcSwap::from_pointee(Known::of(directory)),
+            known: ArcSwap::from_pointee(LoadedKeys::of(directory)),
             lookups: Lookups::default(),
             ledger,
             clock,
@@ -51,7 +51,7 @@ impl Keys {
 
     /// Takes over what the store holds now.
     pub fn replace(&self, directory: Directory) {
-        self.known.store(Arc::new(Known::of(directory)));
+        self.known.store(Arc::new(LoadedKeys::of(directory)));
     }
 
     /// Reads the store where a request presents a key that is not known here: it may have been
@@ -230,7 +230,7 @@ fn refused(hint: &str) -> GatewayError {
     )
 }
 
-impl Known {
+impl LoadedKeys {
     fn of(directory: Directory) -> Self {
         let keys = directory.keys().iter();
         Self {

@@ -98,7 +98,7 @@ pub fn decode(body: &Bytes, codings: &[Coding], limit: usize) -> Result<Bytes, G
 }
 
 fn decode_one(body: &[u8], coding: Coding, limit: usize) -> Result<Bytes, GatewayError> {
-    let capped = Capped {
+    let capped = LimitedBuffer {
         bytes: Vec::with_capacity(body.len().saturating_mul(4).min(limit)),
         limit,
         is_over: false,
@@ -186,13 +186,13 @@ fn zstd_frames_are_whole(mut body: &[u8]) -> bool {
 
 /// Collects bytes up to a limit, then refuses.
 #[derive(Default)]
-struct Capped {
+struct LimitedBuffer {
     bytes: Vec<u8>,
     limit: usize,
     is_over: bool,
 }
 
-impl Write for Capped {
+impl Write for LimitedBuffer {
     fn write(&mut self, chunk: &[u8]) -> std::io::Result<usize> {
         if self.bytes.len() + chunk.len() > self.limit {
             self.is_over = true;

@@ -33,11 +33,14 @@ impl ConnectionState {
     }
 
     /// A request has come. Its body has to be read through what is returned.
-    pub fn begin<B: Incoming>(self: &Arc<Self>, request: Request<B>) -> Request<RequestBody<B>> {
+    pub fn begin<B: Incoming>(
+        self: &Arc<Self>,
+        request: Request<B>,
+    ) -> Request<WatchedRequestBody<B>> {
         self.is_busy.store(true, Ordering::Relaxed);
         self.is_unread.store(false, Ordering::Relaxed);
         let is_http2 = request.version() == Version::HTTP_2;
-        request.map(|body| RequestBody {
+        request.map(|body| WatchedRequestBody {
             body: Some(body),
             state: Arc::clone(self),
             has_ended: false,
@@ -46,8 +49,8 @@ impl ConnectionState {
     }
 
     /// The head of the response is ready. Its body has to be sent through what is returned.
-    pub fn track<B>(self: &Arc<Self>, response: Response<B>) -> Response<ResponseBody<B>> {
-        response.map(|body| ResponseBody {
+    pub fn track<B>(self: &Arc<Self>, response: Response<B>) -> Response<WatchedResponseBody<B>> {
+        response.map(|body| WatchedResponseBody {
             body,
             state: Arc::clone(self),
         })
@@ -74,14 +77,14 @@ impl<B: Body<Data = Bytes> + Unpin + Send + 'static> Incoming for B {}
 ///
 /// Dropped before that, it tells the socket. With HTTP/2, a task reads on for a while: a stream that
 /// is reset under a client that still sends can take the response with it.
-pub struct RequestBody<B: Incoming> {
+pub struct WatchedRequestBody<B: Incoming> {
     body: Option<B>,
     state: Arc<ConnectionState>,
     has_ended: bool,
     is_http2: bool,
 }
 
-impl<B: Incoming> Body for RequestBody<B> {
+impl<B: Incoming> Body for WatchedRequestBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -107,7 +110,7 @@ impl<B: Incoming> Body for RequestBody<B> {
     }
 }
 
-impl<B: Incoming> Drop for RequestBody<B> {
+impl<B: Incoming> Drop for WatchedRequestBody<B> {
     fn drop(&mut self) {
         if self.has_ended || self.is_end_stream() {
             return;
@@ -133,12 +136,12 @@ async fn discard<B: Incoming>(mut body: B) {
 }
 
 /// The body of a response. Notes when it has ended.
-pub struct ResponseBody<B> {
+pub struct WatchedResponseBody<B> {
     body: B,
     state: Arc<ConnectionState>,
 }
 
-impl<B: Body + Unpin> Body for ResponseBody<B> {
+impl<B: Body + Unpin> Body for WatchedResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -158,7 +161,7 @@ impl<B: Body + Unpin> Body for ResponseBody<B> {
     }
 }
 
-impl<B> Drop for ResponseBody<B> {
+impl<B> Drop for WatchedResponseBody<B> {
     fn drop(&mut self) {
         self.state.is_busy.store(false, Ordering::Relaxed);
     }

@@ -15,7 +15,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before trying again to enter a full queue, at the end of the process.
 const FLUSH_PAUSE: Duration = Duration::from_millis(5);
 
-enum Message {
+enum WriterCommand {
     Line(Vec<u8>),
     /// Everything before it was written, or dropped.
     Flush(SyncSender<()>),
@@ -24,7 +24,7 @@ enum Message {
 /// The way into the queue.
 #[derive(Clone)]
 pub(super) struct LogQueue {
-    sender: SyncSender<Message>,
+    sender: SyncSender<WriterCommand>,
     dropped: &'static AtomicU64,
 }
 
@@ -45,7 +45,7 @@ impl LogQueue {
     }
 
     fn push(&self, line: Vec<u8>) {
-        if self.sender.try_send(Message::Line(line)).is_err() {
+        if self.sender.try_send(WriterCommand::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -53,7 +53,7 @@ impl LogQueue {
     /// Waits until what was logged so far is written, but not for long.
     fn flush(&self) {
         let (done, written) = sync_channel(1);
-        let mut message = Message::Flush(done);
+        let mut message = WriterCommand::Flush(done);
         let mut waited = Duration::ZERO;
         while let Err(TrySendError::Full(refused)) = self.sender.try_send(message) {
             if waited >= FLUSH_TIMEOUT {
@@ -70,16 +70,20 @@ impl LogQueue {
     }
 }
 
-fn write_lines(receiver: &Receiver<Message>, mut output: impl Write, dropped: &'static AtomicU64) {
+fn write_lines(
+    receiver: &Receiver<WriterCommand>,
+    mut output: impl Write,
+    dropped: &'static AtomicU64,
+) {
     for message in receiver {
         match message {
-            Message::Line(line) => {
+            WriterCommand::Line(line) => {
                 let written = output.write_all(&line).and_then(|()| output.flush());
                 if written.is_err() {
                     dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Message::Flush(done) => match done.try_send(()) {
+            WriterCommand::Flush(done) => match done.try_send(()) {
                 Ok(()) | Err(_) => {}
             },
         }

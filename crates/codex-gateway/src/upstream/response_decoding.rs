@@ -24,14 +24,14 @@ enum Decoder {
     Gzip(flate2::write::MultiGzDecoder<Vec<u8>>),
     Deflate(flate2::write::ZlibDecoder<Vec<u8>>),
     Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
-    Brotli(Box<brotli::DecompressorWriter<Capped>>),
+    Brotli(Box<brotli::DecompressorWriter<BrotliBuffer>>),
 }
 
 /// Where brotli writes: no more than a bound before it is emptied.
 #[derive(Default)]
-struct Capped(Vec<u8>);
+struct BrotliBuffer(Vec<u8>);
 
-impl Write for Capped {
+impl Write for BrotliBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_BROTLI_OUTPUT {
             return Err(io::Error::other("it is too large when decompressed"));
@@ -56,7 +56,7 @@ impl Decoder {
                 Some(Self::Zstd(decoder))
             }
             "br" => Some(Self::Brotli(Box::new(brotli::DecompressorWriter::new(
-                Capped::default(),
+                BrotliBuffer::default(),
                 16 * 1024,
             )))),
             _ => None,

@@ -60,7 +60,7 @@ pub(super) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<
     let given = pairs
         .into_iter()
         .filter(|(name, value)| !value.is_empty() || name == "by")
-        .map(|(name, value)| (name, Value(value)));
+        .map(|(name, value)| (name, QueryValue(value)));
     serde_path_to_error::deserialize(MapDeserializer::new(given)).map_err(|error| {
         let name = error.path().to_string();
         match error.into_inner() {
@@ -76,9 +76,9 @@ pub(super) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<
 }
 
 /// The text of a value. What is not text in a struct is read from it: see [`TryFrom`].
-struct Value(String);
+struct QueryValue(String);
 
-impl<'de> Deserializer<'de> for Value {
+impl<'de> Deserializer<'de> for QueryValue {
     type Error = QueryError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
@@ -112,7 +112,7 @@ impl<'de> Deserializer<'de> for Value {
     }
 }
 
-impl IntoDeserializer<'_, QueryError> for Value {
+impl IntoDeserializer<'_, QueryError> for QueryValue {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
