@@ -22,11 +22,32 @@ use crate::http::state::HttpState;
 use crate::http::{admin, cross_origin, dashboard, models, ops};
 use crate::ids::RequestId;
 
+/// A path and what answers there.
+pub type OwnRoute = (&'static str, fn() -> MethodRouter<HttpState>);
+
+/// On every listener.
+pub const HEALTH: [OwnRoute; 2] = [
+    ("/healthz", || get(ops::healthz)),
+    ("/readyz", || get(ops::readyz)),
+];
+/// Not on a listener for proxied requests alone.
+pub const METRICS: [OwnRoute; 1] = [("/metrics", || get(ops::metrics))];
+/// Beside the endpoint table, below `/v1` and without it.
+pub const BESIDE_ENDPOINTS: [OwnRoute; 3] = [
+    ("/responses", || get(upgrade)),
+    ("/models", || get(models::list)),
+    ("/models/{*id}", || get(models::one)),
+];
+
+fn with(router: Router<HttpState>, routes: &[OwnRoute]) -> Router<HttpState> {
+    routes.iter().fold(router, |router, (path, handler)| {
+        router.route(path, handler())
+    })
+}
+
 /// Everything that is served. Callable without a socket.
 pub fn router(state: HttpState, role: ListenerRole) -> Router {
-    let mut router = Router::new()
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz));
+    let mut router = with(Router::new(), &HEALTH);
     if role != ListenerRole::Administration {
         // Codex appends `/responses` to whatever `base_url` says, so everything answers with and
         // without `/v1`.
@@ -34,8 +55,7 @@ pub fn router(state: HttpState, role: ListenerRole) -> Router {
         router = router.merge(proxied.clone()).nest("/v1", proxied);
     }
     if role != ListenerRole::Proxy {
-        router = router
-            .route("/metrics", get(ops::metrics))
+        router = with(router, &METRICS)
             .merge(dashboard::router())
             .merge(admin::router(&state));
     }
@@ -58,10 +78,7 @@ fn proxied() -> Router<HttpState> {
             router = router.route(route.path, proxy(endpoint, *route));
         }
     }
-    router
-        .route("/responses", get(upgrade))
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one))
+    with(router, &BESIDE_ENDPOINTS)
 }
 
 fn proxy(endpoint: Endpoint, route: Route) -> MethodRouter<HttpState> {
