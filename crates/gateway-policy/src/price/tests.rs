@@ -333,18 +333,49 @@ fn a_model_without_a_price_is_unpriced_not_free() {
 }
 
 #[test]
-fn the_built_in_table_holds_all_76_rows_of_its_source() {
+fn the_built_in_table_holds_all_rows_of_its_source() {
     let table = builtin();
     let ids: usize = table.rows().map(|row| 1 + row.snapshots.len()).sum();
-    assert_eq!(ids, 54);
+    // 54 with a price of the list's 76 models from gpt-5 on, 41 older ones, and three rows of two
+    // newer ones.
+    assert_eq!(ids, 54 + 41 + 3);
     let layer = &table.layers[0];
     assert_eq!(layer.aliases.len() + layer.unpriced.len() / 2, 22);
     for row in table.rows() {
-        assert!(row.source.starts_with("LiteLLM "), "{}", row.model);
+        let is_newer = row.model.starts_with("gpt-6.2-");
+        assert_eq!(
+            !row.source.starts_with("LiteLLM "),
+            is_newer,
+            "{}",
+            row.model
+        );
         assert!(!row.verified, "{}", row.model);
     }
     for target in layer.aliases.values() {
         assert!(table.quote(&id(target), DAY).is_ok(), "{target}");
+    }
+}
+
+#[test]
+fn models_of_codex_0_171_and_models_before_gpt_5_have_a_price() {
+    // 200,000 input tokens, of which 100,000 are cached, and 10,000 output tokens.
+    let usage = usage(200_000, 100_000, 0, 10_000);
+    let (now, later) = (DAY, date(2027, 3, 1));
+    for (model, tier, day, millis) in [
+        ("gpt-6.2-sol", None, now, 200 + 10 + 100),
+        ("gpt-6.2-sol", Some("priority"), now, 400 + 20 + 200),
+        ("gpt-6.2-sol", Some("ultrafast"), now, 600 + 30 + 300),
+        ("gpt-6.2-sol", Some("ultrafast"), later, 1_200 + 60 + 600),
+        ("gpt-6.2-astra", None, now, 800 + 40 + 400),
+        ("GPT-4o", None, now, 250 + 125 + 100),
+        ("gpt-4o-2024-05-13", None, now, 500 + 500 + 150),
+        ("o3-2025-04-16", None, now, 200 + 50 + 80),
+        ("o3", Some("flex"), now, 100 + 25 + 40),
+        ("gpt-4.1", None, now, 200 + 50 + 80),
+    ] {
+        // The first summand counts the uncached half of the input.
+        let cost = builtin().cost(&id(model), usage, tier, day);
+        assert_eq!(cost.nanos(), Some(millis * 1_000_000), "{model} {tier:?}");
     }
 }
 
