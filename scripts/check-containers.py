@@ -26,7 +26,8 @@ def check_dockerfile():
     expect(final.startswith("scratch"), "Dockerfile: the last stage is not `scratch`")
     user = re.search(r"^USER (\d+):(\d+)$", final, flags=re.M)
     expect(user and "0" not in user.groups(), "Dockerfile: the user is root, or named instead of numbered")
-    expect("HEALTHCHECK" in final and "/readyz" in final, "Dockerfile: no health check of /readyz")
+    health = '"health"]' in final
+    expect("HEALTHCHECK" in final and health, "Dockerfile: no health check by `codex-gateway health`")
     expect("--locked" in text, "Dockerfile: the build is not --locked")
     toolchain = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     expect(f"rust:{toolchain}" in text, f"Dockerfile: the toolchain is not {toolchain}, as Cargo.toml says")
