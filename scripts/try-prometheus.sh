@@ -51,7 +51,7 @@ wait_for() { # pattern file
 # answered.
 cat >"$work/script.json" <<'JSON'
 {"model": {"headers": [["x-codex-primary-used-percent", "41"], ["x-codex-primary-window-minutes", "300"]]},
- "rules": [{"when": {"model": "gpt-5.5"}, "then": {"plain": {"status": 400, "headers": [["content-type", "application/json"]],
+ "rules": [{"when": {"model": "gpt-5.5"}, "then": {"fixed_response": {"status": 400, "headers": [["content-type", "application/json"]],
   "body": {"json": {"error": {"message": "The model `gpt-5.5` does not exist or you do not have access to it.",
     "type": "invalid_request_error", "param": "model", "code": "model_not_found"}}}}}}]}
 JSON
