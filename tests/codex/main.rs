@@ -7,5 +7,6 @@ mod failures;
 mod fallback;
 mod gateway;
 mod keys;
+mod setup;
 mod tool_servers;
 mod translate;

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// The version that everything is measured with.
 pub const CURRENT: &str = "0.169.0";
+/// The newest one, for what people do with the client they install today.
+pub const NEWEST: &str = "0.171.0";
 /// The last generation that spoke Chat Completions.
 pub const LAST_CHAT: &str = "0.77.0";
 

@@ -170,12 +170,18 @@ const GATEWAY: [Layer; 12] = [
         &["config", "identity", "reasoning", "server", "upstream"],
     ),
     layer(
-        "what an exchange is made of; who may administer; what a caller may see; reports",
-        &["admin_auth", "model_visibility", "record", "reports"],
+        "what an exchange is made of; who may administer; what a caller may see; reports; the user's Codex",
+        &[
+            "admin_auth",
+            "codex_home",
+            "model_visibility",
+            "record",
+            "reports",
+        ],
     ),
     layer(
-        "look at records, or keep what upstreams refused",
-        &["learned", "metrics", "traces"],
+        "look at records, keep what upstreams refused, or write the configuration of the user's Codex",
+        &["learned", "metrics", "setup", "traces"],
     ),
     layer(
         "follows the limits that answers state, as a metric too",

@@ -1,5 +1,6 @@
 //! The command table; one file per command.
 
+mod address;
 mod admin;
 mod audit;
 mod budgets;
@@ -12,10 +13,12 @@ mod keys;
 mod models;
 mod os_user;
 mod output;
+mod probe;
 mod rate_limits;
 mod reprice;
 pub(crate) mod serve;
 mod settings;
+mod setup;
 mod store;
 mod table;
 mod teams;
@@ -53,6 +56,8 @@ struct Global {
 enum Command {
     /// Serve (the default).
     Serve(serve::ServeArgs),
+    /// Point Codex at the gateway, or take that back; print what other clients need.
+    Setup(setup::SetupArgs),
     /// Check the configuration: exit 0, or 64 with every error.
     Check(check::CheckArgs),
     /// Say what would happen to a request and which rule decides; sends nothing.
@@ -99,6 +104,7 @@ pub fn run() -> ExitCode {
         .unwrap_or(Command::Serve(serve::ServeArgs::default()))
     {
         Command::Serve(args) => serve::run(overrides, args),
+        Command::Setup(args) => setup::run(&overrides, &args),
         Command::Check(args) => check::run(&overrides, &args),
         Command::Explain(args) => explain::run(&overrides, args),
         Command::Models(args) => models::run(&overrides, &args),

@@ -28,6 +28,7 @@ pub mod bounded_map;
 pub mod cli;
 pub mod clock;
 pub mod codex_catalog;
+pub mod codex_home;
 pub mod concurrency;
 pub mod config;
 pub mod data_dir;
@@ -49,6 +50,7 @@ pub mod reports;
 pub mod request_body;
 pub mod secret;
 pub mod server;
+pub mod setup;
 pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::output::{print_error, print_out};
-use crate::cli::settings;
 use crate::cli::store::{actor, with_existing_ledger};
-use crate::config::{Overrides, Settings};
+use crate::cli::{address, settings};
+use crate::config::Overrides;
 
 /// How long a link can be used.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -29,7 +29,10 @@ pub(super) fn run(overrides: &Overrides, args: &DashboardArgs) -> ExitCode {
 fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitCode> {
     let settings = settings::load_for_store(overrides)?;
     let base = match &args.url {
-        None => base(&settings),
+        None => address::url(
+            &settings,
+            settings.admin.listen.unwrap_or(settings.server.listen),
+        ),
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
             url.trim_end_matches('/').to_owned()
         }
@@ -47,24 +50,4 @@ fn answer(overrides: &Overrides, args: &DashboardArgs) -> Result<ExitCode, ExitC
     print_out(&format!("{base}/dashboard#sign-in={}", link.reveal()));
     print_error("the link works once, within ten minutes");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where the configuration serves the dashboard.
-fn base(settings: &Settings) -> String {
-    let address = settings.admin.listen.unwrap_or(settings.server.listen);
-    let scheme = if settings.server.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let port = address.port();
-    match settings.server.hosts.first() {
-        // A certificate is for a name, and others than loopback addresses are what a person off
-        // this machine opens.
-        Some(name) if settings.server.tls.is_some() || !address.ip().is_loopback() => {
-            format!("{scheme}://{name}:{port}")
-        }
-        _ if address.ip().is_unspecified() => format!("{scheme}://127.0.0.1:{port}"),
-        _ => format!("{scheme}://{address}"),
-    }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::output::{print_error, print_out};
-use crate::cli::settings;
+use crate::cli::{probe, settings};
 use crate::config::{Overrides, Settings};
 
 /// Arguments of `health`.
@@ -39,7 +39,7 @@ pub(super) fn run(overrides: &Overrides, args: &HealthArgs) -> ExitCode {
         Err(code) => return code,
     };
     let url = url(&settings, args.live);
-    match ask(&url, Duration::from_secs(args.timeout)) {
+    match probe::get(&url, Duration::from_secs(args.timeout)) {
         Ok(answer) => {
             print_out(&format!("{url}: {answer}"));
             ExitCode::SUCCESS
@@ -71,45 +71,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-fn ask(url: &str, timeout: Duration) -> Result<String, String> {
-    // The only way to fail is that there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(async {
-        let client = reqwest::Client::builder()
-            // The certificate names the gateway as clients call it, and not this address. Nothing
-            // secret is sent, and the answer is one word.
-            .tls_danger_accept_invalid_certs(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .build()
-            .map_err(|error| error.to_string())?;
-        let response = client.get(url).send().await.map_err(|error| {
-            let cause = std::iter::successors(std::error::Error::source(&error), |e| e.source());
-            let cause = cause
-                .last()
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            if error.is_timeout() {
-                format!("no answer within {} s", timeout.as_secs())
-            } else {
-                format!("{cause}; is the gateway running with this configuration?")
-            }
-        })?;
-        let status = response.status();
-        let text = response.text().await.map_err(|error| error.to_string())?;
-        let text: String = text.trim().chars().take(200).collect();
-        if status.is_success() {
-            Ok(text)
-        } else {
-            Err(format!("{}: {text}", status.as_u16()))
-        }
-    })
 }
 
 #[cfg(test)]
