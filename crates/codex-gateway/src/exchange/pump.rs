@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use gateway_wire::WireApi;
 use gateway_wire::stream::Step;
 use tokio::time::{Instant, sleep_until};
@@ -106,6 +107,9 @@ impl Pump<'_> {
         let client = self.client.clone();
         let client_gone = client.client_gone();
         tokio::pin!(client_gone);
+        let shutdown = self.shutdown;
+        let stopping = shutdown.cancelled();
+        tokio::pin!(stopping);
         let alarm = sleep_until(timers.next_alarm());
         tokio::pin!(alarm);
         loop {
@@ -134,27 +138,73 @@ impl Pump<'_> {
                 biased;
                 piece = self.upstream.next() => {
                     timers.last_received = Instant::now();
-                    ended = self.take(piece, &mut steps);
+                    ended = self.gather(piece, &mut steps).await;
                 }
                 () = &mut client_gone, if has_client => has_client = false,
-                () = self.shutdown.cancelled() => return StreamEnd::Interrupted,
+                () = &mut stopping => return StreamEnd::Interrupted,
                 () = &mut alarm => {
                     let now = Instant::now();
-                    match timers.due(now) {
-                        Due::Silent => return StreamEnd::Silent,
-                        Due::Drained => return StreamEnd::ClientGone,
-                        Due::Keepalive => {
-                            if has_client {
-                                self.processor.keepalive(self.wire, &mut steps);
-                            }
-                            timers.last_sent = now;
-                        }
-                        Due::Nothing => {}
+                    if let Some(end) = self.on_alarm(&mut timers, now, has_client, &mut steps) {
+                        return end;
                     }
                     alarm.as_mut().reset(timers.next_alarm().max(now + SHORTEST_ALARM));
                 }
             }
         }
+    }
+
+    /// Does what is due; says whether that ends the stream.
+    fn on_alarm(
+        &mut self,
+        timers: &mut Timers,
+        now: Instant,
+        has_client: bool,
+        steps: &mut Vec<Step>,
+    ) -> Option<StreamEnd> {
+        match timers.due(now) {
+            Due::Silent => return Some(StreamEnd::Silent),
+            Due::Drained => return Some(StreamEnd::ClientGone),
+            Due::Keepalive => {
+                if has_client {
+                    self.processor.keepalive(self.wire, steps);
+                }
+                timers.last_sent = now;
+            }
+            Due::Nothing => {}
+        }
+        None
+    }
+
+    /// Takes a piece, and all that the upstream has sent already, so that a burst of events is one
+    /// write to the client and not one for each. Waits for nothing: a lone event leaves at once.
+    async fn gather(
+        &mut self,
+        piece: Option<Result<Bytes, String>>,
+        steps: &mut Vec<Step>,
+    ) -> Option<StreamEnd> {
+        let mut piece = piece;
+        let mut gathered = 0;
+        loop {
+            gathered += size_of_piece(piece.as_ref());
+            let ended = self.take(piece, steps);
+            let is_over = matches!(steps.last(), Some(Step::Terminal(_)));
+            if ended.is_some() || is_over || gathered >= GATHER_BYTES {
+                return ended;
+            }
+            piece = self.already_here().await?;
+        }
+    }
+
+    /// What the upstream has sent already; the outer `None`: nothing. The connection hands pieces
+    /// over one at a time, so that it needs a turn to bring the next one.
+    async fn already_here(&mut self) -> Option<Option<Result<Bytes, String>>> {
+        for _ in 0..GATHER_TURNS {
+            if let Some(piece) = self.upstream.next().now_or_never() {
+                return Some(piece);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.upstream.next().now_or_never()
     }
 
     /// Feeds the processor; says how the upstream ended, if it did.
@@ -177,20 +227,20 @@ impl Pump<'_> {
         }
     }
 
-    /// Sends steps to the client, all but the terminal one.
+    /// Sends steps to the client in one piece, all but the terminal ones.
     async fn pass_on(&self, steps: &mut Vec<Step>, has_client: &mut bool) -> Passed {
-        let mut passed = Passed::Nothing;
+        let mut pieces = Vec::with_capacity(steps.len());
         let mut last = Vec::new();
         for step in steps.drain(..) {
             match step {
                 Step::Terminal(bytes) => last.push(bytes),
-                Step::Preamble(bytes) | Step::Output(bytes) => {
-                    if *has_client {
-                        *has_client = self.client.send(bytes).await.is_ok();
-                        passed = Passed::Something;
-                    }
-                }
+                Step::Preamble(bytes) | Step::Output(bytes) => pieces.push(bytes),
             }
+        }
+        let mut passed = Passed::Nothing;
+        if *has_client && !pieces.is_empty() {
+            *has_client = self.client.send(joined(pieces)).await.is_ok();
+            passed = Passed::Something;
         }
         if last.is_empty() {
             passed
@@ -199,6 +249,26 @@ impl Pump<'_> {
         }
     }
 }
+
+fn size_of_piece(piece: Option<&Result<Bytes, String>>) -> usize {
+    match piece {
+        Some(Ok(bytes)) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// One piece out of several: the connection writes once for each that it gets.
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.as_slice() {
+        [_] => pieces.remove(0),
+        many => Bytes::from(many.concat()),
+    }
+}
+
+/// Bytes that are gathered before they are passed on.
+const GATHER_BYTES: usize = 64 * 1024;
+/// Turns that the connection gets to bring what has arrived.
+const GATHER_TURNS: usize = 2;
 
 /// How long an upstream may take to end its stream after the terminal event, while the client still
 /// listens.
@@ -333,3 +403,6 @@ impl Timers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
