@@ -31,4 +31,5 @@ mod stream_end;
 mod tls;
 mod traces;
 mod translate;
+mod unreported;
 mod upstream;

@@ -257,7 +257,7 @@ async fn reserve(
     exchange: &mut Exchange,
     grant: &Grant,
 ) -> Result<(), GatewayError> {
-    proxy.limiter.reserve(config, grant, exchange).await?;
+    exchange.set_aside = proxy.limiter.reserve(config, grant, exchange).await?;
     proxy.recorder.begin(exchange).await?;
     exchange.is_dispatched = true;
     Ok(())

@@ -12,8 +12,8 @@ use gateway_ledger::{AttemptRecord, EntryResult};
 use gateway_policy::{
     Attempt, AttemptPlan, AuthRoute, Billing, DecisionKind, ModelId, RuleRef, Upstream,
 };
-use gateway_wire::SendState;
 use gateway_wire::translate::Loss;
+use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 
@@ -37,6 +37,9 @@ pub struct Exchange {
     pub attempt: Option<AttemptFacts>,
     /// Every call to an upstream, in order.
     pub calls: Vec<AttemptRecord>,
+    /// The tokens that were reserved for it, where a budget counts it: what it is charged if its
+    /// upstream does not say what it used.
+    pub set_aside: Option<Usage>,
     /// Whether an intent was written, so that the ledger expects an entry.
     pub is_dispatched: bool,
     /// Whether it has ended and is recorded.
@@ -104,6 +107,7 @@ impl Exchange {
             decided: Decided::default(),
             attempt: None,
             calls: Vec::new(),
+            set_aside: None,
             is_dispatched: false,
             is_settled: false,
         }
@@ -163,6 +167,20 @@ impl Exchange {
     /// Whether an upstream began to answer with anything but a refusal.
     pub fn was_answered(&self) -> bool {
         self.calls.iter().any(is_answer)
+    }
+
+    /// Whether an upstream began to answer, and did not turn out to refuse.
+    pub fn has_answer(&self) -> bool {
+        let mut calls = self.calls.iter();
+        calls.any(|call| is_answer(call) && call.failure.is_none())
+    }
+
+    /// Whether an upstream worked, as far as can be known.
+    pub fn may_have_worked(&self) -> bool {
+        let mut calls = self.calls.iter();
+        let is_open =
+            |call: &AttemptRecord| call.status.is_none() && call.sent == SendState::Ambiguous;
+        self.has_answer() || calls.any(is_open)
     }
 
     /// A call is noted when its answer begins. One that was cut off before that may have reached

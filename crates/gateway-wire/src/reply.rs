@@ -19,6 +19,7 @@ pub fn read_reply(wire: WireApi, body: &[u8]) -> ReplySummary {
     let mut reply = ReplySummary::default();
     let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
     let ending = read_members(wire, body, &mut reply);
+    reply.note_size(body.len());
     if !is_json {
         if !body.trim_ascii().is_empty() {
             reply.end_with(Terminal::Failed(truncated(body)));

@@ -104,7 +104,8 @@ pub struct ReplySummary {
     pub pending_error: Option<StreamFailure>,
     /// Events with data.
     pub events: u64,
-    /// Characters of generated text seen in deltas, for estimates.
+    /// Characters of generated text, for estimates: those seen in deltas; of a whole answer without
+    /// usable counts, the size of its body.
     pub output_chars: u64,
     /// Whether anything was generated.
     pub has_output: bool,
@@ -125,6 +126,15 @@ impl ReplySummary {
         let is_news = read.cost_nanos.is_some_and(|nanos| nanos > 0);
         if is_news || self.provider_cost_nanos.is_none() {
             self.provider_cost_nanos = read.cost_nanos;
+        }
+    }
+
+    /// Takes the bytes of a whole answer as its text where it has no counts: the frame around the
+    /// text is small.
+    pub(crate) fn note_size(&mut self, bytes: usize) {
+        let is_counted = matches!(self.usage, UsageReading::Reported(usage) if !usage.is_zero());
+        if self.has_output && !is_counted {
+            self.output_chars = bytes as u64;
         }
     }
 

@@ -75,7 +75,8 @@ impl Limiter {
         key.map_or_else(|| self.keys.keyless(), |key| Arc::clone(&key.grant))
     }
 
-    /// Reserves what an exchange will probably cost.
+    /// Reserves what an exchange will probably cost. Returns the tokens that a budget counts on;
+    /// `None` where no budget counts the exchange.
     ///
     /// # Errors
     /// When a key is no longer valid, a limit is reached, or the store does not answer.
@@ -84,7 +85,7 @@ impl Limiter {
         config: &ActiveConfig,
         grant: &Grant,
         exchange: &Exchange,
-    ) -> Result<(), GatewayError> {
+    ) -> Result<Option<Usage>, GatewayError> {
         if let Some(caller) = &exchange.caller
             && let Some(key) = &caller.key
         {
@@ -93,7 +94,11 @@ impl Limiter {
                 .check_still_valid(&key.id)
                 .map_err(|error| error.forbid_instead_of_401(is_chatgpt))?;
         }
-        self.claim(config, grant, exchange, Round::First).await
+        self.claim(config, grant, exchange, Round::First).await?;
+        let mut limits = grant.limits().iter();
+        let has_budget = limits.any(|scope| !scope.budgets.is_empty());
+        let is_counted = has_budget && exchange.model_served().is_some();
+        Ok(is_counted.then(|| expected_usage(exchange)).flatten())
     }
 
     /// The same for the model of a fallback, in the place of the first reservation.
@@ -275,26 +280,29 @@ struct ExpectedUse {
 }
 
 impl ExpectedUse {
-    /// The input from the size of the body, as if nothing of it were cached; the output from the
-    /// request's own bound. A model without a price costs nothing here.
+    /// A model without a price costs nothing here.
     fn of(exchange: &Exchange, config: &ActiveConfig, today: jiff::civil::Date) -> Self {
-        let input = exchange.request.bytes.div_ceil(BYTES_PER_TOKEN);
-        let output = exchange
-            .request
-            .max_output_tokens
-            .map_or(DEFAULT_OUTPUT_TOKENS, |bound| bound.min(MAX_OUTPUT_TOKENS));
+        let usage = expected_usage(exchange);
         let priced = exchange.model_served().and_then(|model| {
-            let usage = Usage::new(input, 0, 0, output, 0).ok()?;
             let tier = exchange.request.service_tier.as_deref();
             let prices = &config.settings.prices.table;
-            prices.cost(model, usage, tier, today).nanos()
+            prices.cost(model, usage?, tier, today).nanos()
         });
         Self {
             nanos: priced.unwrap_or(0),
-            tokens: input.saturating_add(output),
+            tokens: usage.map_or(0, |usage| usage.input().saturating_add(usage.output())),
             is_unpriced: exchange.model_served().is_some() && priced.is_none(),
         }
     }
+}
+
+/// The tokens that a request will probably use: the input from the size of the body, as if nothing
+/// of it were cached; the output from the request's own bound. `None` for an impossible size.
+fn expected_usage(exchange: &Exchange) -> Option<Usage> {
+    let input = exchange.request.bytes.div_ceil(BYTES_PER_TOKEN);
+    let bound = exchange.request.max_output_tokens;
+    let output = bound.map_or(DEFAULT_OUTPUT_TOKENS, |bound| bound.min(MAX_OUTPUT_TOKENS));
+    Usage::new(input, 0, 0, output, 0).ok()
 }
 
 /// Keys are not label values.

@@ -10,6 +10,7 @@ use gateway_wire::translate::LossKind;
 use gateway_wire::usage::UsageReading;
 
 use crate::config::active::ActiveConfig;
+use crate::error::ErrorCode;
 use crate::record::{AnswerFacts, End, Ending, Exchange, ExchangeRecord};
 use crate::recorder::Recorder;
 
@@ -63,7 +64,18 @@ fn assemble<'a>(
     let refusal = exchange.attempt.as_ref().and_then(|it| it.failure);
     let error = ending.failure(refusal).map(str::to_owned);
     let answer = ending.answer;
-    let (usage_source, usage) = usage(exchange, outcome, &answer);
+    let is_late = ending.error == Some(ErrorCode::UpstreamTimeout.as_str());
+    let is_bought = match outcome {
+        Outcome::Rejected => false,
+        Outcome::Failed if ending.end == End::Answered => false,
+        // An answer that could not be passed on, or that took too long.
+        Outcome::Failed => exchange.has_answer() || (is_late && exchange.may_have_worked()),
+        Outcome::Completed
+        | Outcome::ClientGone
+        | Outcome::UpstreamTruncated
+        | Outcome::Interrupted => exchange.may_have_worked(),
+    };
+    let (usage_source, usage) = usage(exchange, outcome, &answer, is_bought);
     let service_tier = served_tier(exchange, &answer);
     let cost = cost(config, exchange, &answer, usage, service_tier.as_deref());
     let duration = recorder
@@ -93,12 +105,13 @@ fn assemble<'a>(
     }
 }
 
-/// The token counts: the upstream's own, else an estimate where the exchange was cut off after the
-/// upstream had begun to answer.
+/// The token counts: the upstream's own, else an estimate where it worked or may have worked.
+/// `is_bought`: as far as a budget is concerned, it did.
 fn usage(
     exchange: &Exchange,
     outcome: Outcome,
     answer: &AnswerFacts,
+    is_bought: bool,
 ) -> (UsageSource, Option<Usage>) {
     let unknown = (UsageSource::Unknown, None);
     if exchange.arrival.endpoint.is_free() {
@@ -115,20 +128,38 @@ fn usage(
             true
         }
     };
-    let is_cut_off = match outcome {
-        Outcome::ClientGone | Outcome::UpstreamTruncated | Outcome::Interrupted => true,
-        Outcome::Completed => is_refused,
-        Outcome::Failed | Outcome::Rejected => false,
+    let seen = seen_usage(exchange, answer);
+    let estimate = match exchange.set_aside {
+        Some(set_aside) if is_bought => at_least(seen, set_aside),
+        // An upstream that says that it failed is owed what it had written.
+        Some(_) => seen.filter(|seen| exchange.has_answer() && seen.output() > 0),
+        None => {
+            let is_cut_off = match outcome {
+                Outcome::ClientGone | Outcome::UpstreamTruncated | Outcome::Interrupted => true,
+                Outcome::Completed => is_refused,
+                Outcome::Failed | Outcome::Rejected => false,
+            };
+            seen.filter(|_| is_cut_off && exchange.was_answered())
+        }
     };
-    if !is_cut_off || !exchange.was_answered() {
-        return unknown;
-    }
+    estimate.map_or(unknown, |usage| (UsageSource::Estimated, Some(usage)))
+}
+
+/// The tokens of what was seen of an exchange.
+fn seen_usage(exchange: &Exchange, answer: &AnswerFacts) -> Option<Usage> {
     let input = exchange.request_bytes() / BYTES_PER_TOKEN;
     let output = answer.summary.output_chars.div_ceil(BYTES_PER_TOKEN);
-    match Usage::new(input, 0, 0, output, 0) {
-        Ok(usage) => (UsageSource::Estimated, Some(usage)),
-        Err(_) => unknown,
-    }
+    Usage::new(input, 0, 0, output, 0).ok()
+}
+
+/// What a budget is charged when the upstream does not say what it used: what was set aside, or what
+/// was seen if that is more. Reasoning cannot be seen; and an answer that costs a budget nothing
+/// could be bought without end.
+fn at_least(seen: Option<Usage>, set_aside: Usage) -> Option<Usage> {
+    let seen = seen.unwrap_or_default();
+    let input = seen.input().max(set_aside.input());
+    let output = seen.output().max(set_aside.output());
+    Usage::new(input, 0, 0, output, 0).ok()
 }
 
 /// The service tier that served. One that translation left out was never asked for at the upstream:

@@ -93,6 +93,7 @@ fn summary_of(fields: &Fields<'_>, answer: &str, reason: Option<&str>) -> ReplyS
     if let Some(usage) = fields.get("usage") {
         summary.note_usage(&read_usage(usage.get().as_bytes()));
     }
+    summary.note_size(answer.len());
     summary.hosted_tools.note_response(answer.as_bytes());
     summary.end_with(match reason {
         Some(reason) => Terminal::Incomplete {
