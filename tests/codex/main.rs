@@ -3,6 +3,7 @@
 //! test-all` runs it and fails without them.
 
 mod direct;
+mod doctor;
 mod failures;
 mod fallback;
 mod gateway;

@@ -8,6 +8,7 @@ mod chat;
 mod config_errors;
 mod connections;
 mod disconnect;
+mod doctor;
 mod endpoints;
 mod errors;
 mod examples;

@@ -138,7 +138,7 @@ const LEDGER: [Layer; 11] = [
     layer("the names that other crates use", &["lib"]),
 ];
 
-const GATEWAY: [Layer; 12] = [
+const GATEWAY: [Layer; 14] = [
     layer(
         "the vocabulary and the machine: errors, endpoints, time, tasks, files",
         &[
@@ -170,13 +170,15 @@ const GATEWAY: [Layer; 12] = [
         &["config", "identity", "reasoning", "server", "upstream"],
     ),
     layer(
-        "what an exchange is made of; who may administer; what a caller may see; reports; the user's Codex",
+        "what an exchange is made of; who may administer; what a caller may see; reports; the user's \
+         Codex; an upstream to try things on",
         &[
             "admin_auth",
             "codex_home",
             "model_visibility",
             "record",
             "reports",
+            "scripted_upstream",
         ],
     ),
     layer(
@@ -194,6 +196,8 @@ const GATEWAY: [Layer; 12] = [
     layer("the walk of a request", &["exchange"]),
     layer("the handlers", &["http"]),
     layer("composes the process", &["app"]),
+    layer("runs it inside a command", &["sandbox"]),
+    layer("tries it out", &["doctor"]),
     layer("the command line, which starts it", &["cli"]),
     layer("the list of modules", &["lib"]),
 ];

@@ -6,6 +6,7 @@ mod audit;
 mod budgets;
 mod check;
 mod dashboard;
+mod doctor;
 mod explain;
 mod facts;
 mod health;
@@ -58,6 +59,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Point Codex at the gateway, or take that back; print what other clients need.
     Setup(setup::SetupArgs),
+    /// Find out what does not work between Codex, the gateway and the upstreams, and how to mend it.
+    Doctor(doctor::DoctorArgs),
     /// Check the configuration: exit 0, or 64 with every error.
     Check(check::CheckArgs),
     /// Say what would happen to a request and which rule decides; sends nothing.
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
     {
         Command::Serve(args) => serve::run(overrides, args),
         Command::Setup(args) => setup::run(&overrides, &args),
+        Command::Doctor(args) => doctor::run(&overrides, &args),
         Command::Check(args) => check::run(&overrides, &args),
         Command::Explain(args) => explain::run(&overrides, args),
         Command::Models(args) => models::run(&overrides, &args),

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod conditional;
+pub mod connection_check;
 mod cross_origin;
 pub mod dashboard;
 pub mod listener;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, any, get, on};
+use axum::routing::{MethodRouter, any, get, on, post};
 use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,8 +19,11 @@ use crate::exchange;
 use crate::exchange::proxy::Proxy;
 use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
-use crate::http::{admin, cross_origin, dashboard, models, ops};
+use crate::http::{admin, connection_check, cross_origin, dashboard, models, ops};
 use crate::ids::RequestId;
+
+/// Largest body of a request that only asks what arrives.
+const CHECK_BYTES: usize = 64 << 10;
 
 /// A path and what answers there.
 pub type OwnRoute = (&'static str, fn() -> MethodRouter<HttpState>);
@@ -33,7 +36,10 @@ pub const HEALTH: [OwnRoute; 2] = [
 /// Not on a listener for proxied requests alone.
 pub const METRICS: [OwnRoute; 1] = [("/metrics", || get(ops::metrics))];
 /// Beside the endpoint table, below `/v1` and without it.
-pub const BESIDE_ENDPOINTS: [OwnRoute; 3] = [
+pub const BESIDE_ENDPOINTS: [OwnRoute; 4] = [
+    ("/doctor", || {
+        post(connection_check::answer).layer(DefaultBodyLimit::max(CHECK_BYTES))
+    }),
     ("/responses", || get(upgrade)),
     ("/models", || get(models::list)),
     ("/models/{*id}", || get(models::one)),
