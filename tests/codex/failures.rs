@@ -115,6 +115,48 @@ async fn keep_alives_carry_codex_over_a_silence_longer_than_its_own_limit() {
     assert_eq!(upstream.model_requests().len(), 1);
 }
 
+/// As above, with an upstream that says nothing at all for long: not even a head.
+#[tokio::test]
+async fn an_answer_that_begins_late_is_bought_once() {
+    let upstream = Upstream::start().await;
+    upstream.set_script(Script::steps(vec![
+        Step::WaitMs(4000),
+        Step::Head(ReplyHead::event_stream()),
+        send("data: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"late\"}]}}\n\n"),
+        send("data: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\"}}\n\n"),
+    ]));
+    let gateway = Gateway::start(&Config::to(&upstream).upstream("keepalive = \"300ms\"")).await;
+    let set_up = SetUp::env_key(API_KEY).provider_line("stream_idle_timeout_ms = 1500");
+    let turn = Codex::new(CURRENT)
+        .turn(&set_up, &gateway.base_url(), PROMPT)
+        .await;
+    turn.assert_clean();
+    assert_eq!(turn.messages(), ["late"]);
+    assert_eq!(upstream.model_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn one_json_in_place_of_a_stream_is_bought_once() {
+    let answer = json!({
+        "id": "resp_1", "object": "response", "status": "completed",
+        "output": [{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": "whole", "annotations": []}]}],
+        "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+    });
+    let reply = FixedResponse {
+        status: 200,
+        headers: vec![],
+        body: Payload::Text(answer.to_string()),
+    };
+    let script = Script::always(Respond::FixedResponse(
+        reply.header("content-type", "application/json"),
+    ));
+    let (turn, upstream, _gateway) = turn(script, |config| config).await;
+    turn.assert_clean();
+    assert_eq!(turn.messages(), ["whole"]);
+    assert_eq!(upstream.model_requests().len(), 1);
+}
+
 #[tokio::test]
 async fn an_upstream_that_is_down_costs_no_thirty_requests() {
     let refused = refused_address().await;

@@ -28,6 +28,7 @@ mod repair;
 mod requests;
 mod rewrite;
 mod shutdown;
+mod slow_answers;
 mod stream_end;
 mod tls;
 mod traces;

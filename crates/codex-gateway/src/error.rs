@@ -10,7 +10,8 @@
 //!   makes Codex refresh the user's ChatGPT token; see [`GatewayError::forbid_instead_of_401`].
 //! - The caller may do it later: 429 with `retry-after`, or `usage_limit_reached` with the time at
 //!   which the budget begins again.
-//! - The upstream failed: `upstream_*`. `retry-after` only where nothing can have been paid for.
+//! - The upstream failed: `upstream_*`. `retry-after` only where nothing can have been paid for; otherwise
+//!   `x-should-retry: false`, so that client libraries do not buy the same answer again by themselves.
 //! - The gateway cannot do it now: 503 with `retry-after`.
 //! - The gateway has a bug: `internal_error`; the log says more under the request id.
 //!
@@ -23,7 +24,7 @@ use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
 use gateway_ledger::{LedgerError, LedgerErrorKind};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,9 @@ pub struct ErrorRow {
     /// Seconds in `retry-after`, where waiting helps.
     pub retry_after: Option<u32>,
 }
+
+/// Tells OpenAI's client libraries whether to repeat a request by themselves.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Defines [`ErrorCode`] and its table from rows `Variant = "code", STATUS, TYPE [, SECONDS];`.
 macro_rules! error_codes {
@@ -108,7 +112,7 @@ error_codes! {
     RateLimitExceeded = "rate_limit_exceeded", TOO_MANY_REQUESTS, "rate_limit_error", 1;
     InternalError = "internal_error", INTERNAL_SERVER_ERROR, SERVER;
     UpstreamUnreachable = "upstream_unreachable", BAD_GATEWAY, UPSTREAM, 2;
-    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, UPSTREAM, 2;
+    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, UPSTREAM;
     UpstreamTruncated = "upstream_truncated", BAD_GATEWAY, UPSTREAM;
     UpstreamUnreadable = "upstream_unreadable", BAD_GATEWAY, UPSTREAM;
     EventTooLarge = "event_too_large", BAD_GATEWAY, UPSTREAM;
@@ -141,6 +145,8 @@ pub struct GatewayError {
     pub extra: Vec<(&'static str, serde_json::Value)>,
     /// Methods for the `allow` header of a 405.
     pub allow: Option<&'static str>,
+    /// Whether the upstream may have been paid for an answer already.
+    is_after_dispatch: bool,
     /// The table's unless changed.
     status: StatusCode,
 }
@@ -156,6 +162,7 @@ impl GatewayError {
             retry_after: row.retry_after,
             extra: Vec::new(),
             allow: None,
+            is_after_dispatch: false,
             status: row.status,
         }
     }
@@ -172,6 +179,14 @@ impl GatewayError {
     #[must_use]
     pub fn param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// The upstream got the request and may bill it: nothing invites a client to send it again.
+    #[must_use]
+    pub const fn after_dispatch(mut self) -> Self {
+        self.is_after_dispatch = true;
+        self.retry_after = None;
         self
     }
 
@@ -216,6 +231,9 @@ impl IntoResponse for GatewayError {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.is_after_dispatch {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -258,6 +276,17 @@ impl From<LedgerError> for GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_invites_a_retry_after_dispatch() {
+        for code in ErrorCode::ALL {
+            let response = GatewayError::new(code, "").after_dispatch().into_response();
+            assert_eq!(response.headers()["x-should-retry"], "false");
+            assert!(!response.headers().contains_key("retry-after"), "{code:?}");
+            let response = GatewayError::new(code, "").into_response();
+            assert!(!response.headers().contains_key("x-should-retry"));
+        }
+    }
 
     #[test]
     fn only_a_401_becomes_a_403_beside_a_chatgpt_sign_in() {

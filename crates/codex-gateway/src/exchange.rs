@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod client_response;
 pub mod decide;
 pub mod deliver;
+pub mod early_head;
 pub mod forwarding;
 pub mod head;
 pub mod limiter;
@@ -32,6 +33,7 @@ use crate::config::active::ActiveConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, GatewayError};
 use crate::identity::caller::Caller;
+use crate::identity::client;
 use crate::identity::grant::Grant;
 use crate::ids::RequestId;
 use crate::record::{Arrival, AttemptFacts, End, Exchange, RequestFacts};
@@ -40,6 +42,7 @@ use attempt::{Attempts, PlannedRequest};
 use authenticate::{Keyless, authenticate};
 use client_response::ResponseSender;
 use deliver::Delivery;
+use early_head::{ClientSide, EarlyHead, first_keepalive};
 use forwarding::Forwarding;
 use proxy::Proxy;
 use read::Content;
@@ -119,7 +122,7 @@ async fn walk(
     config: &ActiveConfig,
     exchange: &mut Exchange,
     request: Request<Body>,
-    mut sender: ResponseSender,
+    sender: ResponseSender,
 ) {
     let (parts, body) = request.into_parts();
     let delivery = Delivery {
@@ -129,27 +132,71 @@ async fn walk(
         shutdown: &proxy.shutdown,
         parts: &parts,
     };
-    let cancels = config.settings.server.on_disconnect == OnDisconnect::Cancel;
-    let reply = tokio::select! {
-        reply = toward_upstream(proxy, config, exchange, &parts, body) => reply,
-        () = sender.client_gone(), if cancels => {
-            // Dropping the attempt closed the upstream's connection.
-            return settle::cut_off(&proxy.recorder, config, exchange, End::ClientGone).await;
+    let client = ClientSide::Unsent(sender);
+    let (asked, client) = ask(proxy, config, exchange, &parts, body, client).await;
+    // 7 to 9. Commit, pump, settle.
+    match asked {
+        Asked::Reply(Ok(reply)) => delivery.deliver(exchange, *reply, client).await,
+        Asked::Reply(Err(error)) => delivery.refuse(exchange, End::Refused, error, client).await,
+        // Dropping the attempt closed the upstream's connection.
+        Asked::ClientGone => {
+            settle::cut_off(&proxy.recorder, config, exchange, End::ClientGone).await;
         }
-        () = proxy.shutdown.cancelled() => {
+        Asked::Stopping => {
             exchange.note_open_call();
             let stopping = GatewayError::new(
                 ErrorCode::GatewayStopping,
                 "the gateway is shutting down; try again in a moment",
             );
-            return delivery.refuse(exchange, End::Stopped, stopping, sender).await;
+            delivery
+                .refuse(exchange, End::Stopped, stopping, client)
+                .await;
+        }
+    }
+}
+
+/// How steps 2 to 6 ended.
+enum Asked {
+    Reply(Result<Box<UpstreamReply>, GatewayError>),
+    ClientGone,
+    Stopping,
+}
+
+/// Runs steps 2 to 6, and watches the client and the process meanwhile. A client that waits for long gets the head of
+/// its stream, and keepalives.
+async fn ask(
+    proxy: &Proxy,
+    config: &ActiveConfig,
+    exchange: &mut Exchange,
+    parts: &Parts,
+    body: Body,
+    mut client: ClientSide,
+) -> (Asked, ClientSide) {
+    let cancels = config.settings.server.on_disconnect == OnDisconnect::Cancel;
+    let wire = exchange.arrival.endpoint.wire();
+    let keepalive = first_keepalive(wire, client::takes_early_events(&parts.headers));
+    let (early, mut starts) = EarlyHead::channel();
+    let asking = toward_upstream(proxy, config, exchange, parts, body, &early);
+    tokio::pin!(asking);
+    let mut pause = None;
+    let mut has_client = true;
+    let asked = loop {
+        tokio::select! {
+            reply = &mut asking => break Asked::Reply(reply.map(Box::new)),
+            Some(start) = starts.recv() => {
+                pause = Some(start.pause);
+                client = client.begin(start.head);
+            }
+            () = client.gone(pause, &keepalive), if has_client => {
+                if cancels {
+                    break Asked::ClientGone;
+                }
+                has_client = false;
+            }
+            () = proxy.shutdown.cancelled() => break Asked::Stopping,
         }
     };
-    // 7 to 9. Commit, pump, settle.
-    match reply {
-        Ok(reply) => delivery.deliver(exchange, reply, sender).await,
-        Err(error) => delivery.refuse(exchange, End::Refused, error, sender).await,
-    }
+    (asked, client)
 }
 
 /// Steps 2 to 6: everything before the client hears anything.
@@ -159,6 +206,7 @@ async fn toward_upstream(
     exchange: &mut Exchange,
     parts: &Parts,
     body: Body,
+    early: &EarlyHead,
 ) -> Result<UpstreamReply, GatewayError> {
     let endpoint = exchange.arrival.endpoint;
     // 2. Authenticate.
@@ -184,7 +232,7 @@ async fn toward_upstream(
         settings,
         instance: &proxy.instance,
     };
-    let attempts = Attempts::new(proxy, config, &grant, request);
+    let attempts = Attempts::new(proxy, config, &grant, request, early);
     match content {
         Content::Json(body) => {
             exchange.request.add_turn(&parts.headers, &body.head);

@@ -169,13 +169,13 @@ async fn a_good_answer_that_is_garbage() {
     check(
         r"
         responses to responses, stream: 502 upstream_unreadable; failed unknown unpriced
-        responses to responses, whole: 502 upstream_unreadable; failed unknown unpriced
+        responses to responses, whole: 200 -; upstream_truncated estimated unpriced
         responses to chat, stream: 502 upstream_unreadable; failed unknown unpriced
         responses to chat, whole: 502 upstream_unreadable; failed unknown unpriced
         chat to responses, stream: 502 upstream_unreadable; failed unknown unpriced
         chat to responses, whole: 502 upstream_unreadable; failed unknown unpriced
         chat to chat, stream: 502 upstream_unreadable; failed unknown unpriced
-        chat to chat, whole: 502 upstream_unreadable; failed unknown unpriced
+        chat to chat, whole: 200 -; upstream_truncated estimated unpriced
         ",
         |client, _, stream| {
             let page = plain("text/html", "<html>sign in</html>");
@@ -189,13 +189,13 @@ async fn a_good_answer_that_is_garbage() {
 async fn a_good_answer_of_the_wrong_shape() {
     check(
         r"
-        responses to responses, stream: 200 -; completed unknown unpriced
+        responses to responses, stream: 502 upstream_unreadable; failed unknown unpriced
         responses to responses, whole: 200 -; completed unknown unpriced
         responses to chat, stream: 502 upstream_unreadable; failed unknown unpriced
         responses to chat, whole: 502 upstream_unreadable; failed unknown unpriced
         chat to responses, stream: 502 upstream_unreadable; failed unknown unpriced
         chat to responses, whole: 502 upstream_unreadable; failed unknown unpriced
-        chat to chat, stream: 200 -; completed unknown unpriced
+        chat to chat, stream: 502 upstream_unreadable; failed unknown unpriced
         chat to chat, whole: 200 -; completed unknown unpriced
         ",
         |client, _, stream| {

@@ -101,13 +101,16 @@ impl Attempts<'_> {
                 );
                 continue;
             }
+            // The head says which model serves: from then on no other may.
+            let is_said = self.early.is_out();
             let is_late = self.clock.instant().saturating_duration_since(started) >= OVERALL;
             let next = if has_calls && !is_late {
                 planned.next_step(verdict.failure)
             } else {
                 NextStep::Stop
             };
-            if next == NextStep::Stop {
+            let is_hop = matches!(next, NextStep::Attempt { .. });
+            if next == NextStep::Stop || (is_said && is_hop) {
                 return match first {
                     Some(first) => Ok(self.go_back(exchange, first)),
                     None => self.refusal(exchange, &planned.attempt.upstream, &verdict, reply),

@@ -2,6 +2,7 @@
 //! after the ledger has the entry.
 
 mod large;
+mod late;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -13,12 +14,13 @@ use gateway_wire::stream::ReplySummary;
 use gateway_wire::translate::ReasoningBlob;
 use gateway_wire::{WireApi, synthesize};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::client_response::{BodySender, ResponseSender};
+use crate::exchange::early_head::{ClientSide, set_event_stream};
 use crate::exchange::head;
 use crate::exchange::pump::{Pump, StreamEnd, drain_after_terminal};
 use crate::exchange::reply::{BufferedReply, OpenStream, ReplyContent, UpstreamReply};
@@ -73,9 +75,22 @@ impl Delivery<'_> {
         exchange: &mut Exchange,
         end: End,
         error: GatewayError,
-        sender: ResponseSender,
+        client: ClientSide,
     ) {
         let code = error.code;
+        let sender = match client {
+            ClientSide::Unsent(sender) => sender,
+            ClientSide::Begun(body) => {
+                let ending = Ending {
+                    status: Some(StatusCode::OK.as_u16()),
+                    error: Some(code.as_str()),
+                    ..Ending::without_answer(end)
+                };
+                settle(self.recorder, self.config, exchange, ending).await;
+                let wire = exchange.arrival.endpoint.wire();
+                return self.fail(wire, &body, code.as_str(), &error.message).await;
+            }
+        };
         let mut response = if self.is_refused_in_stream(exchange, code) {
             let event = synthesize::response_failed(None, code.as_str(), &error.message);
             let mut response = (StatusCode::OK, event).into_response();
@@ -110,12 +125,7 @@ impl Delivery<'_> {
     }
 
     /// Passes on what the upstream answered.
-    pub async fn deliver(
-        self,
-        exchange: &mut Exchange,
-        reply: UpstreamReply,
-        sender: ResponseSender,
-    ) {
+    pub async fn deliver(self, exchange: &mut Exchange, reply: UpstreamReply, client: ClientSide) {
         let UpstreamReply {
             status,
             headers,
@@ -125,6 +135,17 @@ impl Delivery<'_> {
         let facts = AnswerFacts {
             plan_limits: PlanLimits::from_headers(&headers).map(Box::new),
             ..AnswerFacts::default()
+        };
+        let sender = match client {
+            ClientSide::Unsent(sender) => sender,
+            ClientSide::Begun(body) => {
+                let begun = Begun {
+                    status: StatusCode::OK,
+                    body,
+                    facts,
+                };
+                return self.deliver_late(exchange, begun, headers, content).await;
+            }
         };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
@@ -140,10 +161,13 @@ impl Delivery<'_> {
         }
     }
 
-    async fn deliver_stream(self, exchange: &mut Exchange, mut head: Head, mut stream: OpenStream) {
+    async fn deliver_stream(self, exchange: &mut Exchange, mut head: Head, stream: OpenStream) {
         set_event_stream(head.response.headers_mut());
         head::describe(head.response.headers_mut(), exchange, &[]);
-        let mut begun = head.send();
+        self.pump_stream(exchange, head.send(), stream).await;
+    }
+
+    async fn pump_stream(self, exchange: &mut Exchange, mut begun: Begun, mut stream: OpenStream) {
         let (clock, started) = (&self.recorder.clock, exchange.arrival.instant);
         let mut pump = Pump {
             processor: &mut stream.processor,
@@ -153,7 +177,7 @@ impl Delivery<'_> {
             times: stream.times,
             on_disconnect: self.config.settings.server.on_disconnect,
             shutdown: self.shutdown,
-            keepalive_first: !self.parts.headers.contains_key("x-stainless-lang"),
+            keepalive_first: client::takes_early_events(&self.parts.headers),
         };
         let (held, ended) = (std::mem::take(&mut stream.held), stream.ended.take());
         let end = pump
@@ -320,13 +344,6 @@ fn read(exchange: &Exchange, status: StatusCode, pieces: &[Bytes]) -> ReplySumma
         return ReplySummary::default();
     }
     read_reply(endpoint.wire(), &body)
-}
-
-fn set_event_stream(headers: &mut HeaderMap) {
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
 }
 
 fn joined(pieces: &[Bytes]) -> Bytes {

@@ -37,8 +37,8 @@ pub struct Pump<'a> {
     pub on_disconnect: OnDisconnect,
     /// Ends the stream when the process has to go.
     pub shutdown: &'a CancellationToken,
-    /// Whether a data event may stand before the first event of the stream (client libraries refuse
-    /// it, Codex needs it).
+    /// Whether a data event may stand before the first event of the stream: client libraries refuse
+    /// it and get a comment, Codex needs it.
     pub keepalive_first: bool,
 }
 
@@ -165,8 +165,10 @@ impl Pump<'_> {
             Due::Silent => return Some(StreamEnd::Silent),
             Due::Drained => return Some(StreamEnd::ClientGone),
             Due::Keepalive => {
-                if has_client {
+                if has_client && timers.takes_events {
                     self.processor.keepalive(self.wire, steps);
+                } else if has_client && !self.processor.ends_with_connection() {
+                    steps.push(Step::Preamble(Bytes::from_static(KEEPALIVE_COMMENT)));
                 }
                 timers.last_sent = now;
             }
@@ -265,6 +267,9 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     }
 }
 
+/// A sign of life for clients that accept no event yet, and for proxies between.
+pub const KEEPALIVE_COMMENT: &[u8] = b": keepalive\n\n";
+
 /// Bytes that are gathered before they are passed on.
 const GATHER_BYTES: usize = 64 * 1024;
 /// Turns that the connection gets to bring what has arrived.
@@ -340,8 +345,8 @@ struct Timers {
     last_sent: Instant,
     sent_events: u64,
     drain_until: Option<Instant>,
-    /// Whether a keepalive may go out now.
-    may_keep_alive: bool,
+    /// Whether a keepalive may be an event now.
+    takes_events: bool,
 }
 
 /// What is due when the alarm rings.
@@ -353,14 +358,14 @@ enum Due {
 }
 
 impl Timers {
-    fn new(times: PumpTimes, may_keep_alive: bool, now: Instant) -> Self {
+    fn new(times: PumpTimes, takes_events: bool, now: Instant) -> Self {
         Self {
             times,
             last_received: now,
             last_sent: now,
             sent_events: 0,
             drain_until: None,
-            may_keep_alive,
+            takes_events,
         }
     }
 
@@ -370,7 +375,7 @@ impl Timers {
         if events > self.sent_events {
             self.sent_events = events;
             self.last_sent = now;
-            self.may_keep_alive = true;
+            self.takes_events = true;
         }
     }
 
@@ -379,8 +384,7 @@ impl Timers {
     }
 
     fn next_alarm(&self) -> Instant {
-        let pause = self.times.keepalive.filter(|_| self.may_keep_alive);
-        let keepalive = self.last_sent + pause.unwrap_or(NEVER);
+        let keepalive = self.last_sent + self.times.keepalive.unwrap_or(NEVER);
         let silence = self.last_received + self.times.idle.min(NEVER);
         let next = keepalive.min(silence);
         self.drain_until.map_or(next, |until| next.min(until))
@@ -391,11 +395,10 @@ impl Timers {
             Due::Silent
         } else if self.drain_until.is_some_and(|until| now >= until) {
             Due::Drained
-        } else if self.may_keep_alive
-            && self
-                .times
-                .keepalive
-                .is_some_and(|keepalive| now >= self.last_sent + keepalive)
+        } else if self
+            .times
+            .keepalive
+            .is_some_and(|keepalive| now >= self.last_sent + keepalive)
         {
             Due::Keepalive
         } else {

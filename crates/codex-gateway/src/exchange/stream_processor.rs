@@ -42,10 +42,15 @@ impl StreamProcessor {
         }
     }
 
+    /// Whether only the connection ends this stream, so that nothing of ours belongs into it.
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(self, Self::Relay(relay) if relay.ends_with_connection())
+    }
+
     /// An event that says nothing but that the answer is still being made.
     pub fn keepalive(&mut self, wire: WireApi, steps: &mut Vec<Step>) {
         match self {
-            Self::Relay(relay) if relay.ends_with_connection() => {}
+            _ if self.ends_with_connection() => {}
             Self::Relay(relay) => {
                 steps.push(Step::Preamble(synthesize::keepalive(wire, relay.summary())));
             }

@@ -6,6 +6,14 @@ use http::{HeaderMap, Uri};
 /// Codex names itself here on every request.
 const ORIGINATOR: &str = "originator";
 
+/// The client libraries that accept nothing before a stream's first event name their language here.
+const CLIENT_LIBRARY: &str = "x-stainless-lang";
+
+/// Whether the client accepts an event of ours before the first one of the answer.
+pub fn takes_early_events(headers: &HeaderMap) -> bool {
+    !headers.contains_key(CLIENT_LIBRARY)
+}
+
 /// What the client calls itself.
 pub fn originator(headers: &HeaderMap) -> Option<&str> {
     headers.get(ORIGINATOR).and_then(|name| name.to_str().ok())

@@ -18,29 +18,34 @@ impl TransportFailure {
     /// The error for the client of a request to the upstream `name`.
     pub fn to_gateway_error(&self, name: &str) -> GatewayError {
         let detail = &self.detail;
-        match self.kind {
-            TransportKind::Connect => GatewayError::new(
+        let (code, message) = match self.kind {
+            TransportKind::Connect => (
                 ErrorCode::UpstreamUnreachable,
                 format!(
                     "cannot connect to upstream `{name}`: {detail}; check its base_url and the \
                      network of the gateway"
                 ),
             ),
-            TransportKind::HeadersTimeout => GatewayError::new(
+            TransportKind::HeadersTimeout => (
                 ErrorCode::UpstreamTimeout,
                 format!("upstream `{name}` sent no response headers: {detail} (`headers_timeout`)"),
             ),
-            TransportKind::Reset => GatewayError::new(
+            TransportKind::Reset => (
                 ErrorCode::UpstreamUnreachable,
                 format!("upstream `{name}` closed the connection before it responded: {detail}"),
             ),
-            TransportKind::NotHttp => GatewayError::new(
+            TransportKind::NotHttp => (
                 ErrorCode::UpstreamUnreachable,
                 format!(
                     "upstream `{name}` returned something that is not HTTP: {detail}; check its \
                      base_url"
                 ),
             ),
+        };
+        let error = GatewayError::new(code, message);
+        match self.send_state {
+            SendState::NotSent => error,
+            SendState::Sent | SendState::Ambiguous => error.after_dispatch(),
         }
     }
 }

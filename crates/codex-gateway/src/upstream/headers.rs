@@ -225,6 +225,19 @@ pub fn apply_credential(headers: &mut HeaderMap, credential: &AttemptCredential<
     }
 }
 
+/// Whether a body is said to be a stream of events.
+pub fn content_type_is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/event-stream")
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,16 +141,34 @@ pub fn decoded(headers: &HeaderMap, body: ReplyBody) -> Encoding {
     }
 }
 
-/// Decodes a body that begins like gzip although no header says so.
-pub fn gunzipped(body: ReplyBody) -> ReplyBody {
-    decode(
-        Decoder::Gzip(flate2::write::MultiGzDecoder::new(Vec::new())),
-        body,
-    )
+/// Decodes a body that is gzip without saying so: its first piece tells.
+pub fn plain_of_unlabelled(body: ReplyBody) -> ReplyBody {
+    ReplyBody::from_stream(stream::unfold(
+        (body, true),
+        |(mut body, is_first)| async move {
+            let piece = body.next().await?;
+            match piece {
+                Ok(piece) if is_first && looks_like_gzip(&piece) => {
+                    let rest =
+                        stream::unfold((Some(piece), body), |(first, mut body)| async move {
+                            match first {
+                                Some(piece) => Some((Ok(piece), (None, body))),
+                                None => body.next().await.map(|piece| (piece, (None, body))),
+                            }
+                        });
+                    let gzip = Decoder::Gzip(flate2::write::MultiGzDecoder::new(Vec::new()));
+                    let mut plain = decode(gzip, ReplyBody::from_stream(rest));
+                    let first = plain.next().await?;
+                    Some((first, (plain, false)))
+                }
+                piece => Some((piece, (body, false))),
+            }
+        },
+    ))
 }
 
 /// Whether bytes begin like gzip.
-pub fn looks_like_gzip(prefix: &[u8]) -> bool {
+fn looks_like_gzip(prefix: &[u8]) -> bool {
     prefix.starts_with(&[0x1f, 0x8b, 0x08])
 }
 

@@ -18,6 +18,7 @@ use crate::exchange::forwarding::BodyWire;
 use crate::record::Exchange;
 use crate::request_body::TailWatch;
 use crate::upstream::client::{CallTimes, Reply, UploadBody, UpstreamRequest};
+use crate::upstream::failure::TransportFailure;
 use crate::upstream::headers::LITE_HEADER;
 use crate::upstream::segmented_body::SegmentedBody;
 
@@ -26,6 +27,8 @@ struct OutgoingCall {
     request: UpstreamRequest,
     upload: Option<TailWatch>,
     asks_usage: bool,
+    /// Whether the client of a Chat stream asked for its token counts.
+    wants_usage: bool,
     /// `None` where the upstream speaks the client's protocol.
     translation: Option<ReplySettings>,
 }
@@ -73,6 +76,7 @@ impl Attempts<'_> {
             },
             upload: None,
             asks_usage: false,
+            wants_usage: false,
             translation: None,
         };
         self.make(exchange, upstream, call, None).await
@@ -135,6 +139,7 @@ impl Attempts<'_> {
             },
             upload: body.upload,
             asks_usage: body.asks_usage,
+            wants_usage: planned.body.head.stream_options_include_usage == Some(true),
             translation,
         })
     }
@@ -147,9 +152,18 @@ impl Attempts<'_> {
         call: OutgoingCall,
         hold: Option<Hold>,
     ) -> Result<ReplyOutcome, GatewayError> {
-        let reply = self
-            .send(exchange, upstream, call.request, call.upload.as_ref())
-            .await?;
+        let patience = self.patience(exchange, upstream);
+        let sending = self.upstream.send(
+            call.request,
+            CallTimes::from(upstream),
+            upstream.request_max_retries,
+        );
+        let sent = self.early.unless_within(patience, exchange, sending).await;
+        self.note_call(exchange, upstream, &sent);
+        let reply = sent.map_err(|failure| {
+            let refusal = call.upload.as_ref().and_then(TailWatch::refusal);
+            refusal.unwrap_or_else(|| self.transport_error(exchange, upstream, &failure))
+        })?;
         if let Some(upload) = &call.upload {
             exchange.request.add_head(&upload.head());
         }
@@ -159,12 +173,17 @@ impl Attempts<'_> {
             exchange,
             upstream,
             translation: call.translation.as_ref(),
+            wants_usage: call.wants_usage,
             hides_usage: call.asks_usage,
             passes_catalog: tag.is_upstreams_own,
             max_event: server.max_event,
             drain: server.drain_timeout,
+            patience,
         };
-        let mut outcome = open(context, reply, hold)
+        let opening = open(context, reply, hold);
+        let mut outcome = self
+            .early
+            .unless_within(patience, exchange, opening)
             .await
             .map_err(|unusable| unusable.into_error(upstream))?;
         match &mut outcome {
@@ -175,26 +194,18 @@ impl Attempts<'_> {
         Ok(outcome)
     }
 
-    /// Sends a request. A transport failure becomes our error; only a connection that never stood
-    /// is tried again, and only where configured.
-    async fn send(
+    /// Notes a call and what came of it in the record.
+    fn note_call(
         self,
         exchange: &mut Exchange,
         upstream: &Upstream,
-        request: UpstreamRequest,
-        upload: Option<&TailWatch>,
-    ) -> Result<Reply, GatewayError> {
-        let name = upstream.name.as_str();
+        sent: &Result<Reply, TransportFailure>,
+    ) {
         self.metrics
             .upstream_attempts
-            .with_label_values(&[name])
+            .with_label_values(&[upstream.name.as_str()])
             .inc();
-        let times = CallTimes::from(upstream);
-        let sent = self
-            .upstream
-            .send(request, times, upstream.request_max_retries)
-            .await;
-        let (status, failure, state) = match &sent {
+        let (status, failure, state) = match sent {
             Ok(reply) => (Some(reply.status.as_u16()), None, SendState::Sent),
             Err(failure) => (
                 None,
@@ -206,19 +217,24 @@ impl Attempts<'_> {
         exchange
             .calls
             .extend(facts.map(|facts| facts.call(status, failure, state)));
-        sent.map_err(|failure| {
-            if let Some(refusal) = upload.and_then(TailWatch::refusal) {
-                return refusal;
-            }
-            self.metrics
-                .upstream_failures
-                .with_label_values(&[name, "transport"])
-                .inc();
-            tracing::warn!(
-                upstream.name = name, detail = %failure.detail, request.id = %exchange.arrival.id,
-                "upstream `{name}` did not respond"
-            );
-            failure.to_gateway_error(name)
-        })
+    }
+
+    /// A transport failure as our error, counted and logged.
+    fn transport_error(
+        self,
+        exchange: &Exchange,
+        upstream: &Upstream,
+        failure: &TransportFailure,
+    ) -> GatewayError {
+        let name = upstream.name.as_str();
+        self.metrics
+            .upstream_failures
+            .with_label_values(&[name, "transport"])
+            .inc();
+        tracing::warn!(
+            upstream.name = name, detail = %failure.detail, request.id = %exchange.arrival.id,
+            "upstream `{name}` did not respond"
+        );
+        failure.to_gateway_error(name)
     }
 }

@@ -1,11 +1,15 @@
 //! What the attempts of one exchange use, and none of which they change.
 
+use std::time::Duration;
+
 use gateway_policy::Upstream;
 use http::HeaderMap;
 
 use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
+use crate::exchange::early_head::EarlyHead;
 use crate::exchange::forwarding::Forwarding;
+use crate::exchange::head::wants_stream;
 use crate::exchange::limiter::Limiter;
 use crate::exchange::proxy::Proxy;
 use crate::identity::grant::Grant;
@@ -31,6 +35,7 @@ pub struct Attempts<'a> {
     pub(super) config: &'a ActiveConfig,
     pub(super) grant: &'a Grant,
     pub(super) request: Forwarding<'a>,
+    pub(super) early: &'a EarlyHead,
 }
 
 impl<'a> Attempts<'a> {
@@ -40,6 +45,7 @@ impl<'a> Attempts<'a> {
         config: &'a ActiveConfig,
         grant: &'a Grant,
         request: Forwarding<'a>,
+        early: &'a EarlyHead,
     ) -> Self {
         Self {
             upstream: &proxy.upstream,
@@ -53,7 +59,17 @@ impl<'a> Attempts<'a> {
             config,
             grant,
             request,
+            early,
         }
+    }
+
+    /// How long the client may wait for an answer's head: for ever where it wants no stream.
+    pub(super) fn patience(self, exchange: &Exchange, upstream: &Upstream) -> Option<Duration> {
+        let headers = &self.request.parts.headers;
+        let streams = exchange.request.is_stream || wants_stream(exchange, headers);
+        upstream
+            .keepalive
+            .filter(|_| streams && exchange.arrival.endpoint.has_terminal_event())
     }
 
     /// What an answer with these headers says about the model catalogue, by what is known now.

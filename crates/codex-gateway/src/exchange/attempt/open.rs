@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_policy::Upstream;
 use gateway_wire::relay::{Relay, RelaySettings};
 use gateway_wire::stream::{Step, StreamFailure, Terminal};
-use gateway_wire::translate::StreamTranslator;
+use gateway_wire::translate::{ReplySettings, StreamTranslator};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::error::ErrorCode;
@@ -17,7 +16,8 @@ use crate::exchange::pump::{PumpTimes, StreamEnd};
 use crate::exchange::reply::{BufferedReply, OpenStream, ReplyContent, UpstreamReply};
 use crate::exchange::stream_processor::StreamProcessor;
 use crate::upstream::client::{PrefixEnd, Reply, ReplyBody, Unread, read_patiently, read_prefix};
-use crate::upstream::response_decoding::{Encoding, decoded, gunzipped, looks_like_gzip};
+use crate::upstream::headers::content_type_is_events;
+use crate::upstream::response_decoding::{Encoding, decoded, plain_of_unlabelled};
 
 /// Most bytes of an error that are read for classifying it. What is longer passes on unclassified.
 const ERROR_PREFIX: usize = 64 * 1024;
@@ -59,12 +59,16 @@ pub(super) async fn open(
     if !says_events && !context.expects_stream() {
         return open_whole(context, status, headers, body).await;
     }
-    // The first piece tells what the bytes are, whatever the header says.
-    let (first, body) = first_piece(upstream, body).await?;
-    let (first, body) = if looks_like_gzip(&first) {
-        first_piece(upstream, gunzipped(chained(first, body))).await?
-    } else {
-        (first, body)
+    let body = plain_of_unlabelled(body);
+    let streams_on = says_events
+        && context
+            .translation
+            .is_none_or(ReplySettings::client_streams);
+    // The first piece tells what the bytes are, whatever the header says. A stream that thinks for
+    // long passes on what it has: its head.
+    let (first, body) = match first_piece(context, body, streams_on).await? {
+        FirstPiece::Here(first, body) => (first, body),
+        FirstPiece::Late(body) => (Bytes::new(), body),
     };
     if !says_events && !gateway_wire::sse::looks_like_sse(&first) {
         return open_whole(context, status, headers, chained(first, body)).await;
@@ -73,6 +77,7 @@ pub(super) async fn open(
         let body = chained(first, body);
         return translate_reply::collected(context, settings, headers, body).await;
     }
+    let hold = hold.filter(|_| !first.is_empty());
     let mut stream = begin_stream(context, first, body);
     let mut failure = None;
     if let Some(hold) = hold {
@@ -94,14 +99,24 @@ pub(super) async fn open(
     })
 }
 
+/// The beginning of a body, or the body of which nothing came in the time that the client waits.
+enum FirstPiece {
+    Here(Bytes, ReplyBody),
+    Late(ReplyBody),
+}
+
 async fn first_piece(
-    upstream: &Upstream,
+    context: ReplyContext<'_>,
     mut body: ReplyBody,
-) -> Result<(Bytes, ReplyBody), UnusableReply> {
-    match tokio::time::timeout(upstream.stream_idle_timeout, body.next()).await {
-        Ok(Some(Ok(piece))) => Ok((piece, body)),
+    may_be_late: bool,
+) -> Result<FirstPiece, UnusableReply> {
+    let idle = context.upstream.stream_idle_timeout;
+    let patience = context.patience.filter(|_| may_be_late).unwrap_or(idle);
+    match tokio::time::timeout(patience.min(idle), body.next()).await {
+        Ok(Some(Ok(piece))) => Ok(FirstPiece::Here(piece, body)),
         Ok(Some(Err(detail))) => Err(UnusableReply::truncated(&detail)),
         Ok(None) => Err(UnusableReply::truncated("the response is empty")),
+        Err(_) if patience < idle => Ok(FirstPiece::Late(body)),
         Err(_) => Err(UnusableReply {
             code: ErrorCode::UpstreamTimeout,
             detail: "started its response and then went silent".to_owned(),
@@ -246,22 +261,16 @@ async fn open_whole(
     if let Some(settings) = context.translation {
         return translate_reply::whole(context, settings, headers, body).await;
     }
-    let upstream = context.upstream;
-    let idle = upstream.stream_idle_timeout;
+    let is_answer = context.exchange.arrival.endpoint.answers_in_json();
+    if is_answer && context.expects_stream() {
+        return translate_reply::expanded(context, status, headers, body).await;
+    }
+    let idle = context.upstream.stream_idle_timeout;
     let (pieces, rest) = match read_patiently(&mut body, WHOLE_REPLY, idle).await {
         Ok((pieces, has_more)) => (pieces, has_more.then_some(body)),
         Err(Unread::Broken(detail)) => return Err(UnusableReply::truncated(&detail)),
         Err(Unread::Silent) => return Err(UnusableReply::silent()),
     };
-    if context.exchange.arrival.endpoint.answers_in_json()
-        && status == StatusCode::OK
-        && !begins_an_object(&pieces)
-    {
-        return Err(UnusableReply {
-            code: ErrorCode::UpstreamUnreadable,
-            detail: "responded with something that is not JSON; check its base_url".to_owned(),
-        });
-    }
     let reply = BufferedReply {
         pieces,
         rest,
@@ -281,15 +290,6 @@ fn whole(status: StatusCode, headers: HeaderMap, reply: BufferedReply) -> Upstre
     }
 }
 
-/// Whether the first byte that is no white space opens an object.
-fn begins_an_object(pieces: &[Bytes]) -> bool {
-    pieces
-        .iter()
-        .flat_map(|piece| piece.iter())
-        .find(|byte| !byte.is_ascii_whitespace())
-        == Some(&b'{')
-}
-
 fn chained(first: Bytes, rest: ReplyBody) -> ReplyBody {
     use futures_util::stream;
     ReplyBody::from_stream(stream::unfold(
@@ -301,16 +301,4 @@ fn chained(first: Bytes, rest: ReplyBody) -> ReplyBody {
             }
         },
     ))
-}
-
-fn content_type_is_events(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("text/event-stream")
-        })
 }

@@ -42,6 +42,8 @@ pub(super) struct ReplyContext<'a> {
     pub(super) upstream: &'a Upstream,
     /// How the answer is translated; `None` where the upstream speaks the client's protocol.
     pub(super) translation: Option<&'a ReplySettings>,
+    /// Whether the client of a Chat stream asked for its token counts.
+    pub(super) wants_usage: bool,
     /// Whether the gateway asked for token counts that the client did not ask for.
     pub(super) hides_usage: bool,
     /// Whether what the upstream says of its model catalogue is true of this caller's.
@@ -50,6 +52,8 @@ pub(super) struct ReplyContext<'a> {
     pub(super) max_event: usize,
     /// Longest time to read on after the client left.
     pub(super) drain: Duration,
+    /// How long the client may wait for the head; `None`: for ever.
+    pub(super) patience: Option<Duration>,
 }
 
 impl ReplyContext<'_> {
@@ -114,5 +118,6 @@ impl UnusableReply {
             self.code,
             format!("upstream `{}` {}", upstream.name, self.detail),
         )
+        .after_dispatch()
     }
 }

@@ -54,9 +54,55 @@ pub(super) async fn whole(
     headers: HeaderMap,
     mut body: ReplyBody,
 ) -> Result<ReplyOutcome, UnusableReply> {
+    let body = read_whole(context, &mut body).await?;
+    answer(context, settings, headers, &body)
+}
+
+/// A plain answer in the client's protocol where the client asked for a stream: the events that it would have been.
+pub(super) async fn expanded(
+    context: ReplyContext<'_>,
+    status: StatusCode,
+    headers: HeaderMap,
+    mut body: ReplyBody,
+) -> Result<ReplyOutcome, UnusableReply> {
+    let wire = context.exchange.arrival.endpoint.wire();
+    let body = read_whole(context, &mut body).await?;
+    let summary = read_reply(wire, &body);
+    let steps = match json_as_stream(wire, &body, context.wants_usage) {
+        Ok(steps) => steps,
+        Err(ReplyError::Failed(failure)) => {
+            return Ok(refused(context, headers, &failure, summary));
+        }
+        Err(error @ ReplyError::Unreadable(_)) => return Err(unreadable(&error)),
+    };
+    let bytes: Vec<u8> = steps
+        .iter()
+        .flat_map(|step| step.bytes().iter().copied())
+        .collect();
+    let translation = WholeTranslation {
+        summary,
+        losses: Vec::new(),
+        reasoning: Vec::new(),
+    };
+    let kind = "text/event-stream";
+    let reply = whole_reply(
+        context,
+        status,
+        headers,
+        kind,
+        Bytes::from(bytes),
+        translation,
+    );
+    Ok(ReplyOutcome::Served(reply))
+}
+
+async fn read_whole(
+    context: ReplyContext<'_>,
+    body: &mut ReplyBody,
+) -> Result<Vec<u8>, UnusableReply> {
     let idle = context.upstream.stream_idle_timeout;
-    match read_patiently(&mut body, MAX_WHOLE, idle).await {
-        Ok((pieces, false)) => answer(context, settings, headers, &pieces.concat()),
+    match read_patiently(body, MAX_WHOLE, idle).await {
+        Ok((pieces, false)) => Ok(pieces.concat()),
         Ok((_, true)) => Err(UnusableReply::truncated("it is too large")),
         Err(Unread::Broken(detail)) => Err(UnusableReply::truncated(&detail)),
         Err(Unread::Silent) => Err(UnusableReply::silent()),

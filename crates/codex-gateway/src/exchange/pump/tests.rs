@@ -27,55 +27,57 @@ async fn relayed(mut upstream: ReplyBody) -> (Vec<Bytes>, StreamEnd) {
     let (sender, response) = ResponseSender::channel(shutdown.clone());
     let client = sender.open(Response::default());
     let mut body = response.await.unwrap().into_body();
-    let reading = tokio::spawn(async move {
+    let reading = async {
         let mut pieces = Vec::new();
         while let Some(Ok(frame)) = body.frame().await {
             pieces.extend(frame.into_data());
         }
         pieces
-    });
-    let mut processor = StreamProcessor::Relay(Box::new(Relay::new(RelaySettings {
-        wire: WireApi::Responses,
-        max_event: 1 << 20,
-        model_echo: None,
-        strip_models_etag: false,
-        hide_usage: false,
-        ends_with_connection: false,
-    })));
-    let mut pump = Pump {
-        processor: &mut processor,
-        upstream: &mut upstream,
-        client: &client,
-        wire: WireApi::Responses,
-        times: PumpTimes {
-            idle: NEVER,
-            keepalive: None,
-            drain: NEVER,
-        },
-        on_disconnect: OnDisconnect::Cancel,
-        shutdown: &shutdown,
-        keepalive_first: false,
     };
-    let end = pump.run(Vec::new(), None, || {}).await;
-    drop(client);
-    (reading.await.unwrap(), end)
+    let pumping = async move {
+        let mut processor = StreamProcessor::Relay(Box::new(Relay::new(RelaySettings {
+            wire: WireApi::Responses,
+            max_event: 1 << 20,
+            model_echo: None,
+            strip_models_etag: false,
+            hide_usage: false,
+            ends_with_connection: false,
+        })));
+        let mut pump = Pump {
+            processor: &mut processor,
+            upstream: &mut upstream,
+            client: &client,
+            wire: WireApi::Responses,
+            times: PumpTimes {
+                idle: NEVER,
+                keepalive: None,
+                drain: NEVER,
+            },
+            on_disconnect: OnDisconnect::Cancel,
+            shutdown: &shutdown,
+            keepalive_first: false,
+        };
+        let end = pump.run(Vec::new(), None, || {}).await;
+        drop(client);
+        end
+    };
+    tokio::join!(reading, pumping)
 }
 
 /// The library's connection is a task of its own that hands pieces over one at a time.
 #[tokio::test]
 async fn a_burst_of_events_is_few_writes_and_the_same_bytes() {
     let (sender, receiver) = mpsc::channel(1);
-    let sending = tokio::spawn(async move {
+    let sending = async move {
         for number in 0..EVENTS {
             sender.send(Ok(delta(number))).await.unwrap();
         }
         sender.send(Ok(completed())).await.unwrap();
-    });
+    };
     let upstream = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|piece| (piece, receiver))
     });
-    let (pieces, end) = relayed(ReplyBody::from_stream(upstream)).await;
-    sending.await.unwrap();
+    let ((pieces, end), ()) = tokio::join!(relayed(ReplyBody::from_stream(upstream)), sending);
     assert!(pieces.len() <= 4, "{} writes", pieces.len());
     let expected: Vec<u8> = (0..EVENTS).flat_map(delta).collect();
     assert_eq!(pieces.concat(), expected);
@@ -102,15 +104,16 @@ async fn a_lone_event_leaves_at_once() {
     let body = ReplyBody::from_stream(stream::unfold(events, |mut events| async move {
         events.recv().await.map(|piece| (piece, events))
     }));
-    let relaying = tokio::spawn(relayed(body));
-    for number in 0..3 {
-        upstream.send(Ok(delta(number))).await.unwrap();
-        // A pause for the relay, without a clock: it has nothing else to do.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
+    let sending = async move {
+        for number in 0..3 {
+            upstream.send(Ok(delta(number))).await.unwrap();
+            // A pause for the relay, without a clock: it has nothing else to do.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
         }
-    }
-    upstream.send(Ok(completed())).await.unwrap();
-    let (pieces, _) = relaying.await.unwrap();
+        upstream.send(Ok(completed())).await.unwrap();
+    };
+    let ((pieces, _), ()) = tokio::join!(relayed(body), sending);
     assert_eq!(pieces, [delta(0), delta(1), delta(2)]);
 }
