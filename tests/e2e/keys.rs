@@ -24,7 +24,7 @@ async fn models_by(gateway: &Gateway, key: &str) -> Reply {
 }
 
 /// Asks until the answer is as expected; fails when that takes longer than changes may.
-async fn until<F: Future<Output = Reply>>(
+pub(crate) async fn until<F: Future<Output = Reply>>(
     gateway: &Gateway,
     ask: impl Fn() -> F,
     is_expected: impl Fn(&Reply) -> bool,
@@ -45,7 +45,7 @@ async fn until<F: Future<Output = Reply>>(
     }
 }
 
-async fn ask_as(gateway: &Gateway, key: &str, body: &Value) -> Reply {
+pub(crate) async fn ask_as(gateway: &Gateway, key: &str, body: &Value) -> Reply {
     gateway
         .client()
         .post("/v1/responses")

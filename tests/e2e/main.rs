@@ -14,6 +14,7 @@ mod errors;
 mod examples;
 mod fallback;
 mod host_origin;
+mod key_commands;
 mod keys;
 mod leaks;
 mod lifecycle;

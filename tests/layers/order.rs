@@ -98,7 +98,7 @@ const POLICY: [Layer; 9] = [
     layer("the names that other crates use", &["lib"]),
 ];
 
-const LEDGER: [Layer; 11] = [
+const LEDGER: [Layer; 12] = [
     layer("errors are everybody's", &["error"]),
     layer(
         "the vocabulary, and the two databases",
@@ -131,6 +131,7 @@ const LEDGER: [Layer; 11] = [
             "usage",
         ],
     ),
+    layer("what is to change about a key", &["key_update"]),
     layer(
         "changes that are written to the audit log",
         &["change", "keys", "model_refusals", "sessions"],

@@ -18,10 +18,13 @@ impl Ledger {
         self.revision().subscribe()
     }
 
-    /// Begins a change.
+    /// Begins a change. It waits for the one that is being made, so what it reads stays true until
+    /// it is committed.
     pub(crate) async fn change(&self) -> Result<Change, LedgerError> {
+        let mut connection = self.pool().begin().await?;
+        revision::lock(&mut connection.link()).await?;
         Ok(Change {
-            connection: self.pool().begin().await?,
+            connection,
             at: self.timestamp(),
         })
     }

@@ -178,7 +178,7 @@ const TEAMS: &str = "SELECT name, created_at, requests_per_minute, tokens_per_mi
 const BUDGETS: &str = "SELECT scope, billing, period, nanos, soft_percent FROM budgets \
                        ORDER BY scope, billing, period";
 
-async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> {
+pub(crate) async fn read(link: &mut Link<'_>) -> Result<Directory, LedgerError> {
     let keys = read_all(link, KEYS, read_key).await?;
     let teams = read_all(link, TEAMS, read_team).await?;
     let budgets = read_all(link, BUDGETS, read_budget).await?;

@@ -1,5 +1,6 @@
 //! The one error of this crate. Callers branch on [`LedgerErrorKind`], never on text.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use sqlx::migrate::MigrateError;
@@ -28,7 +29,7 @@ pub enum LedgerErrorKind {
 #[error("{context}")]
 pub struct LedgerError {
     kind: LedgerErrorKind,
-    context: &'static str,
+    context: Cow<'static, str>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -42,7 +43,7 @@ impl LedgerError {
     pub(crate) const fn bare(kind: LedgerErrorKind, context: &'static str) -> Self {
         Self {
             kind,
-            context,
+            context: Cow::Borrowed(context),
             source: None,
         }
     }
@@ -63,6 +64,14 @@ impl LedgerError {
         Self::bare(LedgerErrorKind::Invalid, context)
     }
 
+    pub(crate) const fn conflict(context: String) -> Self {
+        Self {
+            kind: LedgerErrorKind::Conflict,
+            context: Cow::Owned(context),
+            source: None,
+        }
+    }
+
     pub(crate) const fn corrupt(context: &'static str) -> Self {
         Self::bare(LedgerErrorKind::Corrupt, context)
     }
@@ -74,7 +83,7 @@ impl LedgerError {
     ) -> Self {
         Self {
             kind,
-            context,
+            context: Cow::Borrowed(context),
             source: Some(source.into()),
         }
     }

@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::audit::Actor;
 use crate::db::{Cell, Link};
-use crate::directory::{KeyRecord, TeamRecord};
+use crate::directory::{self, KeyRecord, TeamRecord};
 use crate::error::{LedgerError, LedgerErrorKind};
+use crate::key_update::{self, KeyUpdate};
 use crate::ledger::Ledger;
 use crate::secret::{self, IssuedSecret};
 
@@ -54,8 +55,8 @@ impl Ledger {
     /// Makes a key. `actor` says in the audit log who did.
     ///
     /// # Errors
-    /// [`LedgerErrorKind::Invalid`] without a name; [`LedgerErrorKind::Unavailable`] when the store
-    /// does not answer.
+    /// [`LedgerErrorKind::Invalid`] without a name; [`LedgerErrorKind::Conflict`] while another live
+    /// key has it; [`LedgerErrorKind::Unavailable`] when the store does not answer.
     pub async fn create_key(
         &self,
         new: &NewKey,
@@ -73,6 +74,7 @@ impl Ledger {
         if let Some(team) = &new.team {
             ensure_team(&mut change.link(), team, now).await?;
         }
+        expect_free_name(&mut change.link(), &new.name, &id).await?;
         insert_key(&mut change.link(), &id, &secret, new, now).await?;
         for budget in &new.budgets {
             put_budget(&mut change.link(), &Scope::Key(id.clone()), budget).await?;
@@ -85,6 +87,38 @@ impl Ledger {
             .commit_audited(actor, "key.create", &id, detail)
             .await?;
         Ok(CreatedKey { id, secret })
+    }
+
+    /// Changes what is said of a live key; its secret, its id and its budgets stay.
+    ///
+    /// # Errors
+    /// [`LedgerErrorKind::NotFound`] when no live key has this id; [`LedgerErrorKind::Conflict`]
+    /// when another live key has the new name; [`LedgerErrorKind::Unavailable`] when the store does
+    /// not answer.
+    pub async fn update_key(
+        &self,
+        id: &str,
+        update: &KeyUpdate,
+        actor: impl Into<Actor>,
+    ) -> Result<KeyRecord, LedgerError> {
+        let now = self.timestamp();
+        let mut change = self.change().await?;
+        let directory = directory::read(&mut change.link()).await?;
+        let live = directory.key(id).filter(|key| key.revoked_at.is_none());
+        let before = live.ok_or_else(not_active)?;
+        let after = update.apply(before);
+        if after == *before {
+            return Ok(after);
+        }
+        if let Some(team) = &after.team {
+            ensure_team(&mut change.link(), team, now).await?;
+        }
+        expect_free_name(&mut change.link(), &after.name, id).await?;
+        write_key(&mut change.link(), &after).await?;
+        change
+            .commit_audited(actor, "key.update", id, key_update::changed(before, &after))
+            .await?;
+        Ok(after)
     }
 
     /// Gives a key a new secret. The old one stops working.
@@ -103,10 +137,7 @@ impl Ledger {
             "UPDATE gateway_keys SET hash = $1, ending = $2 WHERE id = $3 AND revoked_at IS NULL";
         let cells = vec![secret.hash().into(), secret.ending().into(), id.into()];
         if change.link().execute(sql, cells).await? == 0 {
-            return Err(LedgerError::bare(
-                LedgerErrorKind::NotFound,
-                "there is no active key with this id",
-            ));
+            return Err(not_active());
         }
         change
             .commit_audited(actor, "key.rotate", id, json!({}))
@@ -271,6 +302,45 @@ impl Ledger {
             .await?;
         Ok(true)
     }
+}
+
+fn not_active() -> LedgerError {
+    LedgerError::bare(
+        LedgerErrorKind::NotFound,
+        "there is no active key with this id",
+    )
+}
+
+/// Names of live keys are unique. Nobody can take the name meanwhile: changes wait for each other.
+async fn expect_free_name(link: &mut Link<'_>, name: &str, id: &str) -> Result<(), LedgerError> {
+    let sql = "SELECT id FROM gateway_keys WHERE name = $1 AND id <> $2 AND revoked_at IS NULL";
+    let rows = link.fetch(sql, vec![name.into(), id.into()]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let other = row.some_text("id")?;
+    Err(LedgerError::conflict(format!(
+        "a key `{name}` exists already ({other}); choose another name, or rotate or revoke that key"
+    )))
+}
+
+async fn write_key(link: &mut Link<'_>, key: &KeyRecord) -> Result<(), LedgerError> {
+    let cells = vec![
+        key.name.as_str().into(),
+        key.owner.as_deref().into(),
+        key.team.as_deref().into(),
+        key.expires_at.map(Timestamp::as_microsecond).into(),
+        json!(key.models).to_string().into(),
+        json!(key.routes).to_string().into(),
+        cell(key.limits.requests_per_minute),
+        cell(key.limits.tokens_per_minute),
+        cell(key.limits.concurrency),
+        key.id.as_str().into(),
+    ];
+    let sql = "UPDATE gateway_keys SET name = $1, owner = $2, team = $3, expires_at = $4, \
+               models = $5, routes = $6, requests_per_minute = $7, tokens_per_minute = $8, \
+               concurrency = $9 WHERE id = $10";
+    link.execute(sql, cells).await.map(drop)
 }
 
 async fn insert_key(

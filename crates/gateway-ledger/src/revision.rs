@@ -22,6 +22,17 @@ pub(crate) async fn raise(link: &mut Link<'_>) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Waits for the change that another transaction is making, and makes others wait for this one. First
+/// in a transaction, so that no two wait for each other.
+pub(crate) async fn lock(link: &mut Link<'_>) -> Result<(), LedgerError> {
+    // SQLite has one writer at a time anyway.
+    if link.dialect() == SqlDialect::Postgres {
+        let sql = "SELECT revision FROM changes WHERE id = 1 FOR UPDATE";
+        link.fetch(sql, Vec::new()).await?;
+    }
+    Ok(())
+}
+
 const CHANNEL: &str = "codex_gateway_changes";
 
 /// How long one look at the counter may take. When the network to the store comes back, requests

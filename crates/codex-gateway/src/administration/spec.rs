@@ -1,7 +1,7 @@
 //! Keys, budgets and rate limits as flags and JSON describe them, and what the words mean. Does not
 //! use the store.
 
-mod schemas;
+pub(super) mod schemas;
 
 use gateway_ledger::NewKey;
 use gateway_policy::limit::{Budget, Limits, Window};
@@ -231,7 +231,7 @@ fn route(word: &String) -> Result<AuthRoute, AdminError> {
 }
 
 /// A whole number as JSON writes it: some programs write `5.0`.
-fn whole_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+pub(super) fn whole_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(from)? else {
         return Ok(None);
     };

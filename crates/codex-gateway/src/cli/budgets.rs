@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use gateway_policy::money::Usd;
 
+use crate::administration;
+use crate::administration::budget_lines::{self, BudgetLine};
 use crate::administration::spec::{self, BudgetSpec};
-use crate::administration::{self, BudgetLine};
 use crate::cli::output::{JsonArgs, print_answer};
 use crate::cli::settings;
 use crate::cli::store::{actor, with_existing_ledger, with_ledger};
@@ -69,7 +70,7 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
             print_answer(set, false, |()| format!("{scope} may spend {amount}"))
         }
         BudgetsCommand::List(args) => {
-            let budgets = with_existing_ledger(&settings, administration::budgets);
+            let budgets = with_existing_ledger(&settings, budget_lines::budgets);
             print_answer(budgets, args.json, |budgets| table(budgets))
         }
         BudgetsCommand::Delete {

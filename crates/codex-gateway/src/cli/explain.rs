@@ -14,9 +14,7 @@ use crate::cli::settings;
 use crate::cli::store::with_existing_ledger;
 use crate::clock::Clock;
 use crate::config::{Overrides, SecretsRead};
-use crate::reports::explain::{
-    ExplainQuery, Explained, KeyContext, KeyState, explain, explain_with_key,
-};
+use crate::reports::explain::{ExplainQuery, Explained, KeyContext, explain, explain_with_key};
 use crate::reports::price_tag;
 
 /// Arguments of `explain`.
@@ -182,12 +180,7 @@ fn fallback(lines: &mut Lines, it: &Explanation) {
 /// What the store says of the key and the team.
 fn key_context(lines: &mut Lines, context: &KeyContext) {
     if let Some(key) = &context.key {
-        let state = match key.state {
-            KeyState::Live => "live",
-            KeyState::Revoked => "revoked",
-            KeyState::Expired => "expired",
-            KeyState::Unknown => "not in the store",
-        };
+        let state = key.state.as_str();
         let team = key.team.as_deref();
         let team = team
             .map(|team| format!(", team {team}"))

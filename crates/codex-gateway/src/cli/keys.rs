@@ -1,16 +1,19 @@
 //! `codex-gateway keys`: works on the store, beside servers that may be running and notice the
-//! change by themselves. Checks nothing itself: `administration.rs` does.
+//! change by themselves. Checks nothing itself: `administration/keys.rs` does.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gateway_ledger::KeyRecord;
+use gateway_ledger::{Edit, KeyRecord};
+use gateway_policy::money::Usd;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::administration::budget_lines::BudgetLine;
+use crate::administration::key_update_spec::KeyUpdateSpec;
+use crate::administration::keys::{self, KeyDetail, KeyState, ShownKey};
 use crate::administration::spec::{BudgetSpec, KeySpec};
-use crate::administration::{self, ShownKey};
-use crate::cli::output::{JsonArgs, print_answer, print_error};
+use crate::cli::output::{EXIT_USAGE, JsonArgs, print_answer, print_error};
 use crate::cli::rate_limits::{RateLimitArgs, rate_limits};
 use crate::cli::settings;
 use crate::cli::store::{actor, with_existing_ledger, with_ledger};
@@ -25,6 +28,10 @@ pub(super) enum KeysCommand {
     Create(Box<CreateArgs>),
     /// List all keys, including revoked ones.
     List(JsonArgs),
+    /// Show one key: what it may do, and what is spent of its budgets.
+    Show(OneKey),
+    /// Change a key; its secret and its budgets stay, and what is not named stays.
+    Update(Box<UpdateArgs>),
     /// Revoke a key for good.
     Revoke(OneKey),
     /// Replace the secret of a key; the old one stops working.
@@ -62,6 +69,51 @@ pub(super) struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// Id of the key, or its name if only one live key has it.
+    key: String,
+    /// New name; no other live key may have it.
+    #[arg(long)]
+    name: Option<String>,
+    /// New team; created if it does not exist, unless its name looks like that of one that does.
+    #[arg(long)]
+    team: Option<String>,
+    /// New owner.
+    #[arg(long)]
+    owner: Option<String>,
+    /// When the key expires, from now on: 90d, or 2027-01-31T00:00:00Z.
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
+    /// Globs of the models that the key may use, instead of the present ones.
+    #[arg(long, value_name = "GLOB,…", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// Auth routes that the key may use, instead of the present ones.
+    #[arg(long, value_name = "ROUTE,…", value_delimiter = ',')]
+    routes: Option<Vec<String>>,
+    #[command(flatten)]
+    limits: RateLimitArgs,
+    /// Remove these values: no team, no owner, no expiry, no rate limit, every model or auth route.
+    #[arg(long, value_enum, value_name = "FIELD,…", value_delimiter = ',')]
+    clear: Vec<Field>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a key may be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Field {
+    Team,
+    Owner,
+    Expires,
+    Models,
+    Routes,
+    Rpm,
+    Tpm,
+    Concurrency,
+}
+
+#[derive(Debug, Args)]
 struct BudgetArgs {
     /// An amount of USD and a window (day, week, month, total), such as 5.00/day. May be given
     /// several times.
@@ -96,9 +148,16 @@ pub(super) fn run(overrides: &Overrides, command: KeysCommand) -> ExitCode {
             let keys = with_existing_ledger(&settings, async |ledger| ledger.keys().await);
             print_answer(keys, args.json, |keys| table(keys, Clock::system().now()))
         }
+        KeysCommand::Show(args) => {
+            let shown = with_existing_ledger(&settings, async |ledger| {
+                keys::show_key(ledger, &args.key, Clock::system().now()).await
+            });
+            print_answer(shown, args.json, detail)
+        }
+        KeysCommand::Update(args) => update(&settings, *args),
         KeysCommand::Revoke(args) => {
             let revoked = with_existing_ledger(&settings, async |ledger| {
-                administration::revoke_key(ledger, &args.key, actor()).await
+                keys::revoke_key(ledger, &args.key, actor()).await
             });
             let revoked = revoked.map(|id| json!({ "id": id, "revoked": true }));
             print_answer(revoked, args.json, |_| {
@@ -108,7 +167,7 @@ pub(super) fn run(overrides: &Overrides, command: KeysCommand) -> ExitCode {
         }
         KeysCommand::Rotate(args) => {
             let rotated = with_existing_ledger(&settings, async |ledger| {
-                administration::rotate_key(ledger, &args.key, actor()).await
+                keys::rotate_key(ledger, &args.key, actor()).await
             });
             print_answer(rotated, args.json, secret)
         }
@@ -123,7 +182,7 @@ fn create(settings: &Settings, args: CreateArgs) -> ExitCode {
     } = args.budget;
     if budgets.is_empty() && (soft.is_some() || billing.is_some()) {
         print_error("error: --soft and --billing need a --budget");
-        return ExitCode::FAILURE;
+        return ExitCode::from(EXIT_USAGE);
     }
     let budget = |amount| BudgetSpec {
         amount,
@@ -143,9 +202,130 @@ fn create(settings: &Settings, args: CreateArgs) -> ExitCode {
         concurrency: args.limits.concurrency,
     };
     let created = with_ledger(settings, async |ledger| {
-        administration::create_key(ledger, &spec, Clock::system().now(), actor()).await
+        keys::create_key(ledger, &spec, Clock::system().now(), actor()).await
     });
     print_answer(created, args.json, secret)
+}
+
+fn update(settings: &Settings, args: UpdateArgs) -> ExitCode {
+    let clear = args.clear;
+    let limits = args.limits;
+    // A value and its removal at once: the removal would win without a word.
+    let named = [
+        (Field::Team, args.team.is_some()),
+        (Field::Owner, args.owner.is_some()),
+        (Field::Expires, args.expires.is_some()),
+        (Field::Models, args.models.is_some()),
+        (Field::Routes, args.routes.is_some()),
+        (Field::Rpm, limits.rpm.is_some()),
+        (Field::Tpm, limits.tpm.is_some()),
+        (Field::Concurrency, limits.concurrency.is_some()),
+    ];
+    if named
+        .iter()
+        .any(|(field, is_set)| *is_set && clear.contains(field))
+    {
+        print_error("error: a value is both set and in --clear; use one of the two");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let all =
+        |list: Option<Vec<String>>, field| list.or_else(|| clear.contains(&field).then(Vec::new));
+    let spec = KeyUpdateSpec {
+        name: args.name,
+        team: or_cleared(args.team, clear.contains(&Field::Team)),
+        owner: or_cleared(args.owner, clear.contains(&Field::Owner)),
+        expires: or_cleared(args.expires, clear.contains(&Field::Expires)),
+        models: all(args.models, Field::Models),
+        routes: all(args.routes, Field::Routes),
+        requests_per_minute: or_cleared(limits.rpm, clear.contains(&Field::Rpm)),
+        tokens_per_minute: or_cleared(limits.tpm, clear.contains(&Field::Tpm)),
+        concurrency: or_cleared(limits.concurrency, clear.contains(&Field::Concurrency)),
+    };
+    let updated = with_existing_ledger(settings, async |ledger| {
+        keys::update_key(ledger, &args.key, &spec, Clock::system().now(), actor()).await
+    });
+    print_answer(updated, args.json, |key| {
+        format!(
+            "{} is changed; running servers know within two seconds",
+            key.name
+        )
+    })
+}
+
+fn or_cleared<T>(value: Option<T>, is_cleared: bool) -> Edit<T> {
+    match value {
+        Some(value) => Edit::Set(value),
+        None if is_cleared => Edit::Remove,
+        None => Edit::Keep,
+    }
+}
+
+/// A key for a person, a line each.
+fn detail(detail: &KeyDetail) -> String {
+    let KeyDetail {
+        key,
+        state,
+        budgets,
+    } = detail;
+    let or_all = |list: String| {
+        if list.is_empty() {
+            "all".to_owned()
+        } else {
+            list
+        }
+    };
+    let routes: Vec<&str> = key.routes.iter().map(|route| route.as_str()).collect();
+    let expires = key.expires_at.map(|at| at.to_string());
+    let limits = rate_limits(key.limits);
+    let mut lines = vec![
+        (
+            "key",
+            format!("{} ({}, ends in {})", key.name, key.id, key.ending),
+        ),
+        ("state", state.as_str().to_owned()),
+        (
+            "team",
+            key.team.clone().unwrap_or_else(|| "none".to_owned()),
+        ),
+        (
+            "owner",
+            key.owner.clone().unwrap_or_else(|| "none".to_owned()),
+        ),
+        ("created", key.created_at.to_string()),
+        ("expires", expires.unwrap_or_else(|| "never".to_owned())),
+        ("models", or_all(key.models.join(", "))),
+        ("routes", or_all(routes.join(", "))),
+        (
+            "limits",
+            if limits.is_empty() {
+                "none".to_owned()
+            } else {
+                limits
+            },
+        ),
+    ];
+    if let Some(at) = key.revoked_at {
+        lines.push(("revoked", at.to_string()));
+    }
+    lines.extend(budgets.iter().map(|line| ("budget", budget(line))));
+    let lines = lines
+        .iter()
+        .map(|(label, value)| format!("{label:<8} {value}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `5.00 USD/day metered, 1.20 spent, 0 reserved`
+fn budget(line: &BudgetLine) -> String {
+    let resets = line.resets_at.map(|at| format!(", resets at {at}"));
+    format!(
+        "{} USD/{} {}: {} spent, {} reserved{}",
+        Usd::from_nanos(line.nanos),
+        line.window.as_str(),
+        line.billing.as_str(),
+        Usd::from_nanos(line.spent_nanos),
+        Usd::from_nanos(line.reserved_nanos),
+        resets.unwrap_or_default()
+    )
 }
 
 fn secret(shown: &ShownKey) -> String {
@@ -158,11 +338,9 @@ fn table(keys: &[KeyRecord], now: Timestamp) -> String {
         "id", "name", "team", "owner", "ends in", "state", "models", "routes", "limits",
     ]);
     for key in keys {
-        let state = match (key.revoked_at, key.expires_at) {
-            (Some(_), _) => "revoked".to_owned(),
-            (None, Some(at)) if at <= now => "expired".to_owned(),
-            (None, Some(at)) => format!("until {}", at.strftime("%Y-%m-%d")),
-            (None, None) => "live".to_owned(),
+        let state = match (KeyState::of(key, now), key.expires_at) {
+            (KeyState::Live, Some(at)) => format!("until {}", at.strftime("%Y-%m-%d")),
+            (state, _) => state.as_str().to_owned(),
         };
         let routes: Vec<&str> = key.routes.iter().map(|route| route.as_str()).collect();
         table.row(vec![

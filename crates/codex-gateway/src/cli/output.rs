@@ -8,8 +8,11 @@ use gateway_policy::money::Usd;
 
 use crate::config;
 
-/// Exit code when the configuration or a flag is not valid (`EX_USAGE` of `sysexits.h`).
+/// Exit code when the configuration is not valid.
 pub(super) const EXIT_CONFIG: u8 = 64;
+
+/// Exit code when a flag or its value is not valid: the one that the parser of the command line has.
+pub(super) const EXIT_USAGE: u8 = 2;
 
 /// The flag of commands whose answer is text or JSON.
 #[derive(Debug, Args)]

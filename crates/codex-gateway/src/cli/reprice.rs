@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gateway_ledger::{LedgerError, RepriceQuery, RepriceReport};
 
-use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
+use crate::cli::output::{EXIT_USAGE, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
 use crate::cli::store::{actor, with_existing_ledger};
 use crate::cli::table::{Side, Table};
@@ -39,7 +39,7 @@ fn answer(overrides: &Overrides, args: &RepriceArgs) -> Result<ExitCode, ExitCod
     let since = since.map(|text| when::parse(text, Clock::system().now(), zone));
     let since = since.transpose().map_err(|message| {
         print_error(&format!("error: {message}"));
-        ExitCode::from(EXIT_CONFIG)
+        ExitCode::from(EXIT_USAGE)
     })?;
     let query = RepriceQuery {
         since,

@@ -100,8 +100,9 @@ async fn serve(
     let sockets = Sockets::bind(&config.settings).await?;
     let app = Arc::new(App::open(config, &data_dir, Clock::system()).await?);
     let listeners = app.listeners(sockets);
-    print_out(&banner(&listeners, config_path, data_dir.path())?);
+    // Before the announcement: whoever reads it may send one at once.
     let signals = Signals::listen().context("cannot listen for signals")?;
+    print_out(&banner(&listeners, config_path, data_dir.path())?);
     app.tasks()
         .spawn_background("signals", signals.watch(Arc::clone(&app), overrides));
     app.run(listeners).await;

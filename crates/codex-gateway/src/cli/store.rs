@@ -10,7 +10,7 @@ use gateway_ledger::{Actor, InstanceId, Ledger, OpenOptions};
 
 use crate::administration::error::AdminError;
 use crate::cli::os_user;
-use crate::cli::output::print_error;
+use crate::cli::output::{EXIT_USAGE, print_error};
 use crate::clock;
 use crate::config::Settings;
 use crate::data_dir;
@@ -60,9 +60,15 @@ pub(super) fn with_existing_ledger<T, E: Into<AdminError>>(
     }
 }
 
+/// A value that is not valid is a mistake of the command line, like those that its parser finds.
 fn failed(error: &anyhow::Error) -> ExitCode {
     print_error(&format!("error: {error:#}"));
-    ExitCode::FAILURE
+    match error.downcast_ref::<AdminError>() {
+        Some(AdminError::Invalid(_)) => ExitCode::from(EXIT_USAGE),
+        Some(AdminError::NotFound(_) | AdminError::Conflict(_) | AdminError::Store(_)) | None => {
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run<T, E: Into<AdminError>>(

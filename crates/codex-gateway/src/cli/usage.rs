@@ -6,7 +6,7 @@ use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::output::{EXIT_CONFIG, print_error, print_json, print_out, usd_or_dash};
+use crate::cli::output::{EXIT_USAGE, print_error, print_json, print_out, usd_or_dash};
 use crate::cli::settings;
 use crate::cli::store::with_existing_ledger;
 use crate::cli::table::{Side, Table};
@@ -62,7 +62,7 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
 /// A flag whose value is not valid.
 fn refuse(message: &str) -> ExitCode {
     print_error(&format!("error: {message}"));
-    ExitCode::from(EXIT_CONFIG)
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn query(args: &UsageArgs, now: Timestamp, zone: &TimeZone) -> Result<UsageQuery, String> {

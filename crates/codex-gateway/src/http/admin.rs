@@ -49,7 +49,7 @@ fn endpoints() -> OpenApiRouter<HttpState> {
         .routes(routes!(usage::list_exchanges))
         .routes(routes!(plan::list_plan_limits))
         .routes(routes!(keys::list_keys, keys::create_key))
-        .routes(routes!(keys::revoke_key))
+        .routes(routes!(keys::show_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))
         .routes(routes!(teams::list_teams))
         .routes(routes!(teams::put_team, teams::delete_team))

@@ -6,6 +6,6 @@ mod key_report;
 mod query;
 
 pub use answer::{Explained, explain};
-pub use key_context::{FoundKey, KeyContext, KeyState, SpeedLine};
+pub use key_context::{FoundKey, KeyContext, SpeedLine};
 pub use key_report::explain_with_key;
 pub use query::ExplainQuery;

@@ -123,7 +123,7 @@ fn the_page_about_http_lists_every_endpoint_of_the_admin_api_and_no_other() {
     let served: BTreeMap<String, String> = paths
         .map(|(path, operations)| {
             let operations = operations.as_object().unwrap();
-            let methods = ["get", "post", "put", "delete"]
+            let methods = ["get", "post", "put", "patch", "delete"]
                 .into_iter()
                 .filter(|method| operations.contains_key(*method));
             let methods: Vec<String> = methods.map(str::to_uppercase).collect();

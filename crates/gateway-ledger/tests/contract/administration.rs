@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ledger::{KEY_PREFIX, KeyCheck, LedgerErrorKind, NewKey};
+use gateway_ledger::{Edit, KEY_PREFIX, KeyCheck, KeyUpdate, LedgerErrorKind, NewKey};
 use gateway_policy::limit::{Budget, Limits, Position, Scope, Window};
 use gateway_policy::{AuthRoute, Billing};
 
@@ -13,6 +13,8 @@ crate::on_every_store! {
     a_key_works_until_it_is_revoked_everywhere_within_two_seconds,
     a_rotated_key_has_a_new_secret_only,
     a_key_expires,
+    of_two_creations_at_once_one_gets_the_name,
+    a_key_is_changed_without_its_secret,
     what_limits_a_key_is_found_together,
     teams_and_budgets_go_when_nobody_needs_them,
     every_change_is_in_the_audit_log_without_secrets,
@@ -128,6 +130,120 @@ async fn a_key_expires(store: Arc<Store>) {
         .await
         .unwrap_err();
     assert_eq!(nameless.kind(), LedgerErrorKind::Invalid);
+    gateway.close().await;
+}
+
+async fn of_two_creations_at_once_one_gets_the_name(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let tool = gateway_ledger::Ledger::attach(store.options("tool"))
+        .await
+        .unwrap();
+    for round in 0..8 {
+        let new = named(&format!("twice-{round}"));
+        let (one, other) = tokio::join!(
+            gateway.ledger.create_key(&new, "admin"),
+            tool.create_key(&new, "cli")
+        );
+        let (made, refused) = match (one, other) {
+            (Ok(made), Err(refused)) | (Err(refused), Ok(made)) => (made, refused),
+            (one, other) => panic!("{one:?} {other:?}"),
+        };
+        assert_eq!(refused.kind(), LedgerErrorKind::Conflict);
+        assert!(refused.to_string().contains(&made.id), "{refused}");
+    }
+    // A name is free again once its key is revoked, and taken by renaming as well.
+    let keys = tool.keys().await.unwrap();
+    let [first, second, ..] = keys.as_slice() else {
+        panic!("{keys:?}")
+    };
+    let rename = KeyUpdate {
+        name: Some(first.name.clone()),
+        ..KeyUpdate::default()
+    };
+    let refused = tool.update_key(&second.id, &rename, "cli").await;
+    assert_eq!(refused.unwrap_err().kind(), LedgerErrorKind::Conflict);
+    tool.revoke_key(&first.id, "cli").await.unwrap();
+    tool.update_key(&second.id, &rename, "cli").await.unwrap();
+    tool.close().await;
+    gateway.close().await;
+}
+
+async fn a_key_is_changed_without_its_secret(store: Arc<Store>) {
+    let gateway = store.open("a").await;
+    let ledger = &gateway.ledger;
+    let new = NewKey {
+        owner: Some("ann".to_owned()),
+        models: vec!["gpt-5*".to_owned()],
+        limits: Limits {
+            requests_per_minute: Some(60),
+            concurrency: Some(2),
+            ..Limits::default()
+        },
+        ..named("ci")
+    };
+    let created = ledger.create_key(&new, "cli").await.unwrap();
+    let expires_at = store.now() + Duration::from_secs(60);
+    let update = KeyUpdate {
+        name: Some("ci-2".to_owned()),
+        owner: Edit::Remove,
+        team: Edit::Set("blue".to_owned()),
+        expires_at: Edit::Set(expires_at),
+        models: Some(Vec::new()),
+        routes: Some(vec![AuthRoute::Chatgpt]),
+        requests_per_minute: Edit::Set(5),
+        concurrency: Edit::Remove,
+        ..KeyUpdate::default()
+    };
+    let after = ledger
+        .update_key(&created.id, &update, "cli")
+        .await
+        .unwrap();
+    let directory = ledger.directory().await.unwrap();
+    let KeyCheck::Valid(stored) = directory.check(created.secret.reveal(), store.now()) else {
+        panic!("the secret stays")
+    };
+    assert_eq!(*stored, after);
+    assert_eq!(
+        (
+            &*after.name,
+            &after.owner,
+            after.team.as_deref(),
+            after.expires_at
+        ),
+        ("ci-2", &None, Some("blue"), Some(expires_at))
+    );
+    assert_eq!(
+        (&after.models, &*after.routes),
+        (&vec![], &[AuthRoute::Chatgpt][..])
+    );
+    let limits = Limits {
+        requests_per_minute: Some(5),
+        ..Limits::default()
+    };
+    assert_eq!(after.limits, limits);
+    assert!(directory.teams().iter().any(|team| team.name == "blue"));
+    let updates = || async {
+        let mut audit = ledger.audit(10).await.unwrap();
+        audit.retain(|record| record.action == "key.update");
+        audit
+    };
+    let audit = updates().await;
+    assert_eq!(audit.len(), 1);
+    assert_eq!(
+        audit[0].detail["owner"],
+        serde_json::json!({ "from": "ann", "to": null })
+    );
+    assert_eq!(audit[0].detail.get("created_at"), None, "only what changed");
+
+    // What is the same already is no change.
+    ledger
+        .update_key(&created.id, &update, "cli")
+        .await
+        .unwrap();
+    assert_eq!(updates().await, audit);
+    ledger.revoke_key(&created.id, "cli").await.unwrap();
+    let refused = ledger.update_key(&created.id, &update, "cli").await;
+    assert_eq!(refused.unwrap_err().kind(), LedgerErrorKind::NotFound);
     gateway.close().await;
 }
 

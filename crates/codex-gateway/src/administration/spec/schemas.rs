@@ -10,12 +10,12 @@ const NAME: &str = r"^[^\s\x00-\x1f\x7f-\x9f]+( [^\s\x00-\x1f\x7f-\x9f]+)*$";
 const GLOB: &str = "^[A-Za-z0-9._:/*?-]{1,100}$";
 
 /// The name of a key, an owner or a team.
-pub(super) fn name() -> Object {
+pub(crate) fn name() -> Object {
     named(Type::String.into())
 }
 
 /// The same, or null.
-pub(super) fn optional_name() -> Object {
+pub(crate) fn optional_name() -> Object {
     named([Type::String, Type::Null].into_iter().collect())
 }
 
@@ -28,7 +28,7 @@ fn named(schema_type: SchemaType) -> Object {
 }
 
 /// A list of globs.
-pub(super) fn globs() -> Schema {
+pub(crate) fn globs() -> Schema {
     let glob = ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(GLOB));

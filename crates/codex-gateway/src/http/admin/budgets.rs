@@ -8,8 +8,9 @@ use gateway_policy::Billing;
 use gateway_policy::limit::Window;
 
 use crate::admin_auth::AdminPrincipal;
+use crate::administration;
+use crate::administration::budget_lines::{self, BudgetLine};
 use crate::administration::spec::{self, BudgetSpec};
-use crate::administration::{self, BudgetLine};
 use crate::error::GatewayError;
 use crate::http::admin::json::{Done, Items, Json};
 use crate::http::admin::path::ScopeName;
@@ -19,7 +20,7 @@ use crate::http::admin::path::ScopeName;
 pub(super) async fn list_budgets(
     State(ledger): State<Ledger>,
 ) -> Result<Json<Items<BudgetLine>>, GatewayError> {
-    let items = administration::budgets(&ledger).await?;
+    let items = budget_lines::budgets(&ledger).await?;
     Ok(Json(Items { items }))
 }
 

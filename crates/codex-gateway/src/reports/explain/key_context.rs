@@ -4,7 +4,8 @@ use gateway_policy::limit::Limits;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::administration::BudgetLine;
+use crate::administration::budget_lines::BudgetLine;
+use crate::administration::keys::KeyState;
 
 /// What the store says of the key and the team that were named.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -27,17 +28,6 @@ pub struct FoundKey {
     pub name: String,
     pub team: Option<String>,
     pub state: KeyState,
-}
-
-/// Whether a key works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    Live,
-    Revoked,
-    Expired,
-    /// The store knows none of that name or id.
-    Unknown,
 }
 
 /// A refusal.

@@ -8,18 +8,20 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::administration;
+use crate::administration::budget_lines;
 use crate::administration::error::AdminError;
+use crate::administration::keys::KeyState;
 use crate::config::{Settings, SourceMap};
 use crate::error::ErrorCode;
 use crate::identity::grant::Grant;
 use crate::reports::explain::answer::{Explained, explain};
-use crate::reports::explain::key_context::{FoundKey, KeyContext, KeyState, Refused, SpeedLine};
+use crate::reports::explain::key_context::{FoundKey, KeyContext, Refused, SpeedLine};
 use crate::reports::explain::query::ExplainQuery;
 
 /// Explains, with what the store says of the key and the team that are named.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// [`AdminError::NotFound`] when there is no such team; when the store cannot be read.
 pub async fn explain_with_key(
     ledger: &Ledger,
     settings: &Settings,
@@ -28,6 +30,9 @@ pub async fn explain_with_key(
     (day, now): (Date, Timestamp),
 ) -> Result<Explained, AdminError> {
     let directory = ledger.directory().await?;
+    if let Some(team) = &query.team {
+        administration::existing_team(&directory, team)?;
+    }
     let record = query
         .key
         .as_deref()
@@ -50,11 +55,6 @@ pub async fn explain_with_key(
             "the store has no key `{named}`: the rules were evaluated as if it existed"
         ));
     }
-    if let Some(team) = &asked.team
-        && !directory.teams().iter().any(|known| known.name == *team)
-    {
-        notes.push(format!("the store has no team `{team}`"));
-    }
     let mut answer = explain(settings, places, &asked, day);
     answer.explanation.notes.extend(notes);
     let limits = directory.limits_of(record, asked.team.as_ref());
@@ -62,7 +62,7 @@ pub async fn explain_with_key(
     let mut context = KeyContext {
         key: query.key.as_ref().map(|named| found(named, record, now)),
         refused: None,
-        budgets: administration::budgets_of(ledger, &directory, &scopes).await?,
+        budgets: budget_lines::budgets_of(ledger, &directory, &scopes).await?,
         limits: limits
             .iter()
             .filter(|limits| limits.limits != Limits::default())
@@ -86,18 +86,8 @@ fn find<'d>(directory: &'d Directory, named: &str, now: Timestamp) -> Option<&'d
     };
     directory
         .key(named)
-        .or_else(|| of_that_name().find(|key| state(key, now) == KeyState::Live))
+        .or_else(|| of_that_name().find(|key| KeyState::of(key, now) == KeyState::Live))
         .or_else(|| of_that_name().next())
-}
-
-fn state(key: &KeyRecord, now: Timestamp) -> KeyState {
-    if key.revoked_at.is_some() {
-        KeyState::Revoked
-    } else if key.expires_at.is_some_and(|at| at <= now) {
-        KeyState::Expired
-    } else {
-        KeyState::Live
-    }
 }
 
 fn found(named: &str, record: Option<&KeyRecord>, now: Timestamp) -> FoundKey {
@@ -105,7 +95,7 @@ fn found(named: &str, record: Option<&KeyRecord>, now: Timestamp) -> FoundKey {
         id: record.map(|key| key.id.clone()),
         name: record.map_or(named, |key| &key.name).to_owned(),
         team: record.and_then(|key| key.team.clone()),
-        state: record.map_or(KeyState::Unknown, |key| state(key, now)),
+        state: record.map_or(KeyState::Unknown, |key| KeyState::of(key, now)),
     }
 }
 
