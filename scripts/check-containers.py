@@ -86,6 +86,15 @@ def check_kubernetes():
     example = (ROOT / "config/examples/team-postgres.toml").read_text()
     expect(config["data"]["gateway.toml"].strip() == example.strip(), "kubernetes: gateway.toml differs from the example")
     selector = workload["spec"]["selector"]["matchLabels"]
+    services = {part["metadata"]["name"]: part for part in parts if part["kind"] == "Service"}
+    headless = services.get(workload["spec"]["serviceName"], {"spec": {}})
+    expect(headless["spec"].get("clusterIP") == "None", "kubernetes: the replicas have no headless service")
+    hosts = tomllib.loads(config["data"]["gateway.toml"])["server"]["hosts"]
+    name, domain = workload["metadata"]["name"], "default.svc.cluster.local"
+    (front,) = services.keys() - {workload["spec"]["serviceName"]}
+    full = [f"{front}.{domain}"] + [f"{name}-{number}.{workload['spec']['serviceName']}.{domain}" for number in range(workload["spec"]["replicas"])]
+    for host in [front, f"{front}.default", f"{front}.default.svc", *full]:
+        expect(host in hosts, f"kubernetes: {host} is not in `hosts`")
     for part in parts:
         if part["kind"] == "Service":
             expect(part["spec"]["selector"] == selector, "kubernetes: the service selects other pods")

@@ -49,6 +49,7 @@ pub struct App {
     learned: Arc<Learned>,
     admin: Arc<AdminAuth>,
     traces: Arc<Traces>,
+    metrics: Arc<Metrics>,
     /// The certificate in force.
     tls: Option<Arc<Tls>>,
     tasks: Tasks,
@@ -154,7 +155,7 @@ impl App {
             keys: Arc::clone(&keys),
             learned: Arc::clone(&learned),
             plan_limits,
-            metrics,
+            metrics: Arc::clone(&metrics),
             admin: Arc::clone(&admin),
         });
         Ok(Self {
@@ -164,6 +165,7 @@ impl App {
             learned,
             admin,
             traces,
+            metrics,
             tls: tls.map(Arc::new),
             tasks,
             shutdown,

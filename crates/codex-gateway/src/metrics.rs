@@ -64,6 +64,8 @@ metrics! {
     /// Requests refused by a limit of this gateway
     limit_rejections: IntCounterVec = "limit_rejections_total" ["kind"],
         at_zero Refusal::KINDS.into_iter().chain(["max_concurrent", "unpriced"]);
+    /// What a budget allows in a window
+    budget_usd: GaugeVec = "budget_usd" ["budget"];
     /// What is left of a budget in its running window
     budget_remaining_usd: GaugeVec = "budget_remaining_usd" ["budget"];
     /// Budgets that reached their soft threshold, once a window
@@ -79,6 +81,8 @@ metrics! {
     translation_losses: IntCounterVec = "translation_losses_total" ["kind"];
     /// Streams that had to be repaired on the way, by defect
     mended_streams: IntCounterVec = "mended_streams_total" ["kind"];
+    /// When the certificate in use expires, in Unix seconds; absent without TLS
+    certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" [];
     /// Log lines that could not be written
     log_lines_dropped: IntCounter = "log_lines_dropped_total" [];
     /// Always 1; the label says which version runs
@@ -102,6 +106,7 @@ impl Metrics {
     /// no longer.
     pub fn observe_budgets(&self, standings: &[BudgetStatus]) {
         self.budget_remaining_usd.reset();
+        self.budget_usd.reset();
         for standing in standings {
             let BudgetStatus {
                 scope,
@@ -119,6 +124,20 @@ impl Metrics {
             self.budget_remaining_usd
                 .with_label_values(&[label.as_str()])
                 .set(nano_dollars(left.saturating_sub(position.reserved)));
+            self.budget_usd
+                .with_label_values(&[label.as_str()])
+                .set(nano_dollars(budget.nanos));
+        }
+    }
+
+    /// Takes over when the certificate in use expires, in Unix seconds; `None` if it does not say.
+    pub fn observe_certificate(&self, expires_at: Option<i64>) {
+        match expires_at {
+            Some(at) => self
+                .certificate_expiry
+                .with_label_values::<&str>(&[])
+                .set(at),
+            None => self.certificate_expiry.reset(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! TLS from certificate files: read, checked, and read again when they change. A pair that is not
 //! usable never replaces one that is. Knows nothing of connections beyond the handshake.
 
+mod expiry;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,9 +175,21 @@ impl Tls {
         }
     }
 
-    /// Follows the files for as long as the process runs. `files` says where they are at present.
-    pub async fn follow(&self, files: impl Fn() -> Option<TlsFiles>) {
+    /// When the certificate in force expires, in Unix seconds; `None` if it cannot be read from it.
+    pub fn expires_at(&self) -> Option<i64> {
+        let current = self.current.0.load();
+        expiry::of(current.cert.first()?)
+    }
+
+    /// Follows the files for as long as the process runs. `files` says where they are at present;
+    /// `observe` is told at the start and after each look when the certificate in force expires.
+    pub async fn follow(
+        &self,
+        files: impl Fn() -> Option<TlsFiles>,
+        observe: impl Fn(Option<i64>),
+    ) {
         loop {
+            observe(self.expires_at());
             tokio::time::sleep(POLL_INTERVAL).await;
             if let Some(files) = files() {
                 self.reload_if_changed(&files);

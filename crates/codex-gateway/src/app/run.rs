@@ -64,9 +64,10 @@ impl App {
             admin.follow(&config).await;
         });
         if let Some(tls) = self.tls.clone() {
-            let config = self.config.clone();
+            let (config, metrics) = (self.config.clone(), Arc::clone(&self.metrics));
             self.tasks.spawn_background("certificate", async move {
-                tls.follow(|| config.load().settings.server.tls.clone())
+                let files = || config.load().settings.server.tls.clone();
+                tls.follow(files, |expires_at| metrics.observe_certificate(expires_at))
                     .await;
             });
         }
