@@ -24,6 +24,7 @@ test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's 
 	@scripts/timed.sh scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
 	@scripts/timed.sh env CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
 	@scripts/timed.sh scripts/try-openapi.sh
+	@scripts/timed.sh scripts/try-shells.sh
 	@scripts/timed.sh scripts/check-deploy.sh
 
 check: ## Exactly what CI runs

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests need beyond the Rust toolchain, each only where it is missing.
-# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium]   (all of them without names)
+# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium] [zsh]   (all of them without names)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -110,12 +110,16 @@ install_chromium() {
   has chromium || has google-chrome || apt_install chromium
 }
 
+install_zsh() {
+  has zsh || apt_install zsh
+}
+
 if [ "$#" -eq 0 ]; then
-  set -- node codex sdk schemathesis postgres promtool yaml chromium
+  set -- node codex sdk schemathesis postgres promtool yaml chromium zsh
 fi
 for tool in "$@"; do
   case "$tool" in
-    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium) "install_$tool" ;;
-    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml and chromium" ;;
+    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium | zsh) "install_$tool" ;;
+    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml, chromium and zsh" ;;
   esac
 done
