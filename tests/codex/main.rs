@@ -2,6 +2,7 @@
 //! measured against, then through the gateway. Needs the CLIs (`scripts/install-codex.sh`); `make
 //! test-all` runs it and fails without them.
 
+mod attribution;
 mod direct;
 mod doctor;
 mod failures;

@@ -3,6 +3,7 @@
 mod admin_token;
 mod administration;
 mod admission;
+mod attribution;
 mod auth_routes;
 mod chat;
 mod config_errors;

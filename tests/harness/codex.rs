@@ -110,6 +110,7 @@ impl Codex {
             std::fs::create_dir(&directory).expect("a directory can be made");
         }
         set_up.write(&self.home(), base_url, NOWHERE);
+        set_up.write_work(&self.work());
     }
 
     fn command(&self, set_up: &SetUp) -> Command {

@@ -27,7 +27,6 @@ const WIRE: [Layer; 7] = [
     layer(
         "one thing of a wire each: the protocols, what upstreams do differently, a request, usage",
         &[
-            "adjust",
             "chat",
             "dialect",
             "failure",
@@ -42,7 +41,10 @@ const WIRE: [Layer; 7] = [
         "speak of requests and usage",
         &["codex", "hosted_tools", "stream_usage"],
     ),
-    layer("what an event of a stream says", &["stream"]),
+    layer(
+        "changes of a request, and what an event of a stream says",
+        &["adjust", "stream"],
+    ),
     layer(
         "read or write whole messages of one wire",
         &["reply", "sse", "synthesize"],

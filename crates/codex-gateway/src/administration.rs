@@ -60,20 +60,24 @@ pub fn existing_team(directory: &Directory, team: &str) -> Result<(), AdminError
     )))
 }
 
-/// Reads `gateway`, `team:NAME` or `key:ID` (or the key's name), and checks that it exists.
+/// Reads `gateway`, `team:NAME`, `repo:HOST/PATH` or `key:ID` (or the key's name), and checks that it
+/// exists.
 async fn existing_scope(ledger: &Ledger, text: &str) -> Result<Scope, AdminError> {
     let directory = ledger.directory().await?;
     match Scope::parse(text) {
         Some(Scope::Gateway) => Ok(Scope::Gateway),
         Some(Scope::Key(key)) => keys::live_key(&directory, &key).map(Scope::Key),
+        // A repository needs no record before it gets a budget.
+        Some(Scope::Repo(repo)) => spec::repository(&repo).map(Scope::Repo),
         Some(Scope::Team(team)) => existing_team(&directory, &team).map(|()| Scope::Team(team)),
         None => Err(AdminError::invalid(format!(
-            "`{text}` is not one of `gateway`, `team:NAME`, `key:ID`"
+            "`{text}` is not one of `gateway`, `team:NAME`, `key:ID`, `repo:HOST/PATH`"
         ))),
     }
 }
 
-/// Sets the budget of a scope (`gateway`, `team:NAME` or `key:ID`) for its window and billing.
+/// Sets the budget of a scope (`gateway`, `team:NAME`, `repo:HOST/PATH` or `key:ID`) for its window
+/// and billing.
 ///
 /// # Errors
 /// [`AdminError::Invalid`], [`AdminError::NotFound`] when the scope does not exist,

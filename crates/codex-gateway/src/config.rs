@@ -28,6 +28,7 @@ pub use network::ShareKeys;
 pub use sections::admin::{AdminToken, is_hard_to_guess};
 pub use sections::prices::Unpriced;
 pub use sections::server::OnDisconnect;
+pub use sections::storage::RecordedRepos;
 pub use settings::Settings;
 pub use source::{Overrides, SecretsRead, Source, environment};
 pub use source_map::SourceMap;

@@ -222,10 +222,16 @@ async fn toward_upstream(
     authenticate::check_route(&caller)?;
     let caller = Arc::new(caller);
     exchange.caller = Some(Arc::clone(&caller));
-    exchange.request = RequestFacts::of_headers(&parts.headers);
+    let repos = settings.storage.repositories;
+    exchange.request = RequestFacts::of_headers(&parts.headers, repos);
     // 3. Read.
     let content = read::read_body(config, endpoint, parts, body).await?;
-    let grant = proxy.limiter.grant(&caller);
+    if let Content::Json(body) = &content {
+        exchange.request.add_turn(&parts.headers, &body.head, repos);
+    }
+    let grant = proxy
+        .limiter
+        .grant(&caller, exchange.request.repo.as_deref());
     let request = Forwarding {
         parts,
         caller: &caller,
@@ -235,13 +241,11 @@ async fn toward_upstream(
     let attempts = Attempts::new(proxy, config, &grant, request, early);
     match content {
         Content::Json(body) => {
-            exchange.request.add_turn(&parts.headers, &body.head);
             exchange.request.add_body(&body);
             // 4. Decide.
             let plan = decide(proxy, config, exchange, &caller, &body)?;
             let is_limited = !grant.limits().is_empty();
-            let headers = &parts.headers;
-            let planned = PlannedRequest::new(plan, *body, endpoint, headers, is_limited).await?;
+            let planned = PlannedRequest::new(plan, *body, endpoint, request, is_limited).await?;
             exchange.request.add_body(&planned.body);
             exchange.attempt = Some(AttemptFacts::of(&planned.plan, &planned.attempt, &caller));
             limiter::check_background(&grant, &planned.body.head)?;
@@ -283,6 +287,7 @@ fn decide(
         client_wire: endpoint.wire(),
         effort: body.head.effort.as_deref(),
         kind: request.kind(),
+        repo: request.turn.repo.as_deref(),
         has_previous_response: body.head.previous_response_id.is_some(),
         ..caller.subject(request.client.as_deref()).request(&model)
     };

@@ -124,6 +124,21 @@ impl Directory {
         self.limits_of(key, key.and_then(|key| key.team.as_ref()))
     }
 
+    /// What limits each repository that has a budget, by its recorded name.
+    pub fn repo_limits(&self) -> HashMap<String, ScopeLimits> {
+        let mut repos: HashMap<String, ScopeLimits> = HashMap::new();
+        for (scope, budget) in &self.budgets {
+            let Scope::Repo(name) = scope else { continue };
+            let limits = repos.entry(name.clone()).or_insert_with(|| ScopeLimits {
+                scope: scope.clone(),
+                budgets: Vec::new(),
+                limits: Limits::default(),
+            });
+            limits.budgets.push(*budget);
+        }
+        repos
+    }
+
     /// The same for a key as if it belonged to a team, whatever its own is.
     pub fn limits_of(&self, key: Option<&KeyRecord>, team: Option<&String>) -> Vec<ScopeLimits> {
         let team_limits = team.and_then(|name| self.teams.iter().find(|team| team.name == *name));

@@ -90,6 +90,14 @@ pub struct TurnRecord {
     pub turn_id: Option<String>,
     /// Turn, subagent, review, compaction, memory.
     pub request_kind: Option<String>,
+    /// The repository that is worked on: host and path, or a digest of them.
+    pub repo: Option<String>,
+    /// The commit that its work tree is based on.
+    pub commit: Option<String>,
+    /// The user's turn that this one serves.
+    pub root_turn: Option<String>,
+    /// The thread that started this one.
+    pub parent: Option<String>,
 }
 
 /// Where a request goes, and why. Changes when it falls back to another model.

@@ -18,6 +18,10 @@ pub struct Filters {
     pub session: Option<String>,
     /// Codex's turn.
     pub turn: Option<String>,
+    /// The user's turn that a turn serves.
+    pub root_turn: Option<String>,
+    /// The repository, as recorded.
+    pub repo: Option<String>,
     /// Turn, subagent, review, compaction, memory.
     pub kind: Option<String>,
     /// The endpoint.
@@ -62,7 +66,10 @@ pub(crate) fn append_times(
 impl Filters {
     /// Whether the roll-up has every column that is filtered by.
     pub(crate) const fn fits_rollup(&self) -> bool {
-        self.session.is_none() && self.turn.is_none() && self.status.is_none()
+        self.session.is_none()
+            && self.turn.is_none()
+            && self.root_turn.is_none()
+            && self.status.is_none()
     }
 
     /// Appends `AND column = $n` for each filter and binds its value.
@@ -77,6 +84,8 @@ impl Filters {
             ("team", &self.team),
             ("session_id", &self.session),
             ("turn_id", &self.turn),
+            ("root_turn", &self.root_turn),
+            ("repo", &self.repo),
             ("request_kind", &self.kind),
             ("endpoint", &self.endpoint),
             ("decision", &self.decision),

@@ -117,11 +117,14 @@ const fn column(by: GroupBy, queried: Queried) -> Option<&'static str> {
         (GroupBy::Team, _) => Some("team"),
         (GroupBy::Session, Queried::Entries) => Some("session_id"),
         (GroupBy::Turn, Queried::Entries) => Some("turn_id"),
+        (GroupBy::RootTurn, Queried::Entries) => Some("root_turn"),
         (GroupBy::Kind, _) => Some("request_kind"),
+        (GroupBy::Repo, _) => Some("repo"),
         (GroupBy::Endpoint, _) => Some("endpoint"),
         (GroupBy::Decision, _) => Some("decision"),
         (GroupBy::Upstream, _) => Some("upstream"),
-        (GroupBy::Session | GroupBy::Turn, Queried::Rollup) | (GroupBy::Day, _) => None,
+        (GroupBy::Session | GroupBy::Turn | GroupBy::RootTurn, Queried::Rollup)
+        | (GroupBy::Day, _) => None,
     }
 }
 

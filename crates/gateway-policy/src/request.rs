@@ -49,6 +49,7 @@ impl<'a> Subject<'a> {
             client_wire: WireApi::Responses,
             effort: None,
             kind: RequestKind::Turn,
+            repo: None,
             has_previous_response: false,
         }
     }
@@ -80,6 +81,8 @@ pub struct PolicyRequest<'a> {
     pub effort: Option<&'a str>,
     /// What the request is for.
     pub kind: RequestKind,
+    /// Host and path of the repository that the client says it works on. Unverified, like `plan`.
+    pub repo: Option<&'a str>,
     /// Whether the request continues a response that an upstream keeps. Such a request never hops.
     pub has_previous_response: bool,
 }
@@ -106,6 +109,8 @@ gateway_wire::words! {
         Kind = "kind",
         /// The client's `originator`. Unverified, like `plan`.
         Client = "client",
+        /// The repository that the client says it works on. Unverified, like `plan`.
+        Repo = "repo",
     }
 }
 
@@ -133,7 +138,7 @@ impl Attribute {
             Self::Effort => Syntax::Word(&EFFORTS),
             Self::Plan => Syntax::Word(&[]),
             Self::Team | Self::Key => Syntax::Name,
-            Self::Model | Self::Client => Syntax::Glob,
+            Self::Model | Self::Client | Self::Repo => Syntax::Glob,
         }
     }
 
@@ -156,6 +161,7 @@ impl<'a> PolicyRequest<'a> {
             Attribute::Key => self.subject.key,
             Attribute::Kind => Some(self.kind.as_str()),
             Attribute::Client => self.subject.client,
+            Attribute::Repo => self.repo,
         }
     }
 }

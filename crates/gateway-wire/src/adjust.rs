@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::codex::{TURN_METADATA, without_workspaces};
 use crate::json::raw::Str;
 
 /// What to change.
@@ -24,6 +25,8 @@ pub struct Adjustments {
     pub lift_lite_tools: bool,
     /// Encrypted reasoning goes: items that hold nothing else are removed, others lose the member.
     pub strip_encrypted_reasoning: bool,
+    /// The names of local paths go from Codex's turn metadata.
+    pub cut_workspaces: bool,
 }
 
 /// The body is not what it must be.
@@ -53,6 +56,9 @@ pub fn adjust(body: &[u8], wanted: &Adjustments) -> Result<Vec<u8>, AdjustError>
     }
     if wanted.lift_lite_tools {
         lift_lite_tools(&mut object)?;
+    }
+    if wanted.cut_workspaces {
+        cut_workspaces(&mut object)?;
     }
     if wanted.strip_encrypted_reasoning {
         strip_encrypted_reasoning(&mut object)?;
@@ -220,6 +226,27 @@ fn lift_lite_tools(object: &mut Object<'_>) -> Result<(), AdjustError> {
     Ok(())
 }
 
+/// Codex says the same in a header, which the caller leaves out.
+fn cut_workspaces(object: &mut Object<'_>) -> Result<(), AdjustError> {
+    let Some(slot) = object.slot("client_metadata") else {
+        return Ok(());
+    };
+    let changed = {
+        let Ok(mut metadata) = serde_json::from_str::<Object<'_>>(slot.get()) else {
+            return Ok(());
+        };
+        let text = metadata.get(TURN_METADATA);
+        let text = text.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
+        let Some(cut) = text.as_deref().and_then(without_workspaces) else {
+            return Ok(());
+        };
+        metadata.set_text(TURN_METADATA, &cut)?;
+        raw(&metadata)?
+    };
+    *slot = changed;
+    Ok(())
+}
+
 fn strip_encrypted_reasoning(object: &mut Object<'_>) -> Result<(), AdjustError> {
     object.change_items(|item| {
         let keep = || Ok(Some(Cow::Owned(item.to_owned())));
@@ -286,6 +313,27 @@ mod tests {
             &wanted,
             r#"{"input":[{"type":"message","role":"user"}],"reasoning":{},"tools":[{"type":"function","name":"f"}]}"#,
         );
+    }
+
+    #[test]
+    fn local_paths_are_cut_from_the_turn_metadata_and_all_else_keeps_its_bytes() {
+        let wanted = Adjustments {
+            cut_workspaces: true,
+            ..Adjustments::default()
+        };
+        check(
+            r#"{"z":1.0e3,"client_metadata":{"a":"b","x-codex-turn-metadata":"{\"session_id\":\"s\",\"workspaces\":{\"/home/me\":{}}}"}}"#,
+            &wanted,
+            r#"{"z":1.0e3,"client_metadata":{"a":"b","x-codex-turn-metadata":"{\"session_id\":\"s\"}"}}"#,
+        );
+        for same in [
+            r#"{"client_metadata":{"x-codex-turn-metadata":"{}"}}"#,
+            r#"{"client_metadata":{"x-codex-turn-metadata":7}}"#,
+            r#"{"client_metadata":7}"#,
+            r#"{"model":"m"}"#,
+        ] {
+            check(same, &wanted, same);
+        }
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 mod claims;
 mod plan;
+mod repository;
 mod turn;
 
 pub use claims::ChatgptClaims;
 pub use plan::{PlanCredits, PlanLimit, PlanLimits, PlanWindow, WindowSlot};
-pub use turn::{RequestKind, TurnMetadata};
+pub use repository::{repository, without_workspaces};
+pub use turn::{METADATA as TURN_METADATA, RequestKind, TurnMetadata};
 
 #[cfg(test)]
 mod tests;

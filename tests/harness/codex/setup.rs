@@ -22,6 +22,8 @@ pub struct SetUp {
     /// Lines of the provider's table.
     provider_lines: Vec<String>,
     catalogue: bool,
+    /// Where the working directory was cloned from; `None`: it is no repository.
+    remote: Option<String>,
     /// Further environment variables.
     variables: Vec<(String, String)>,
 }
@@ -93,6 +95,34 @@ impl SetUp {
     pub fn model(mut self, model: Option<&str>) -> Self {
         self.model = model.map(str::to_owned);
         self
+    }
+
+    /// Codex works in a repository that was cloned from there.
+    #[must_use]
+    pub fn clone_of(mut self, remote: &str) -> Self {
+        self.remote = Some(remote.to_owned());
+        self
+    }
+
+    /// Makes the working directory what was asked for.
+    pub(super) fn write_work(&self, work: &Path) {
+        let Some(remote) = &self.remote else { return };
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["remote", "add", "origin", remote],
+            &["commit", "--quiet", "--allow-empty", "--message", "first"],
+        ] {
+            let status = std::process::Command::new("git")
+                .args(identity)
+                .args(arguments)
+                .current_dir(work)
+                .status();
+            assert!(
+                status.is_ok_and(|status| status.success()),
+                "git {arguments:?}"
+            );
+        }
     }
 
     /// A line of `config.toml` before any table.

@@ -62,12 +62,12 @@ async fn lines(
         scope: standing.scope.as_text(),
         name: match &standing.scope {
             Scope::Key(id) => directory.key(id).map(|key| key.name.clone()),
-            Scope::Team(name) => Some(name.clone()),
+            Scope::Team(name) | Scope::Repo(name) => Some(name.clone()),
             Scope::Gateway => None,
         },
         owner: match &standing.scope {
             Scope::Key(id) => directory.key(id).and_then(|key| key.owner.clone()),
-            Scope::Team(_) | Scope::Gateway => None,
+            Scope::Team(_) | Scope::Repo(_) | Scope::Gateway => None,
         },
         window: standing.budget.window,
         billing: standing.budget.billing,

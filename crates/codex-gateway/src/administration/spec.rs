@@ -7,6 +7,7 @@ use gateway_ledger::NewKey;
 use gateway_policy::limit::{Budget, Limits, Window};
 use gateway_policy::units::parse_duration;
 use gateway_policy::{AuthRoute, Billing, ModelPattern};
+use gateway_wire::codex;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -206,6 +207,23 @@ pub(super) fn name(what: &str, text: &str) -> Result<String, AdminError> {
         )));
     }
     Ok(text.to_owned())
+}
+
+/// A repository by a remote of it, by its host and path, or by the digest that is recorded instead.
+pub(super) fn repository(text: &str) -> Result<String, AdminError> {
+    let text = text.trim();
+    if text.len() == 16 && text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let named = codex::repository(text);
+    named
+        .or_else(|| codex::repository(&format!("https://{text}")))
+        .ok_or_else(|| {
+            AdminError::invalid(format!(
+                "`{text}` is not a repository; write its host and path, such as \
+                 `github.com/acme/shop`"
+            ))
+        })
 }
 
 fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {

@@ -19,9 +19,15 @@ use crate::config::Overrides;
 #[derive(Debug, Subcommand)]
 pub(super) enum BudgetsCommand {
     /// Set the budget of a scope for a window and a kind of cost.
+    #[command(allow_missing_positional = true)]
     Set {
-        /// gateway, team:NAME or key:ID.
-        scope: String,
+        /// gateway, team:NAME, repo:HOST/PATH or key:ID.
+        #[arg(required_unless_present = "repo")]
+        scope: Option<String>,
+        /// A repository, such as github.com/acme/shop, instead of a scope. What clients say decides
+        /// which requests it counts.
+        #[arg(long, value_name = "REPO", conflicts_with = "scope")]
+        repo: Option<String>,
         /// An amount of USD and a window, such as 5.00/day.
         amount: String,
         /// Share of the budget from which the log and the metrics warn, such as 80%.
@@ -34,9 +40,14 @@ pub(super) enum BudgetsCommand {
     /// List all budgets with what is spent of them.
     List(JsonArgs),
     /// Delete a budget.
+    #[command(allow_missing_positional = true)]
     Delete {
-        /// gateway, team:NAME or key:ID.
-        scope: String,
+        /// gateway, team:NAME, repo:HOST/PATH or key:ID.
+        #[arg(required_unless_present = "repo")]
+        scope: Option<String>,
+        /// A repository, instead of a scope.
+        #[arg(long, value_name = "REPO", conflicts_with = "scope")]
+        repo: Option<String>,
         /// day, week, month or total.
         window: String,
         /// metered or plan.
@@ -54,10 +65,12 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
     match command {
         BudgetsCommand::Set {
             scope,
+            repo,
             amount,
             soft,
             billing,
         } => {
+            let scope = of(scope, repo);
             let spec = BudgetSpec {
                 amount,
                 soft,
@@ -75,9 +88,11 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
         }
         BudgetsCommand::Delete {
             scope,
+            repo,
             window,
             billing,
         } => {
+            let scope = of(scope, repo);
             let deleted = with_existing_ledger(&settings, async |ledger| {
                 let window = spec::window(&window)?;
                 let billing = spec::billing(billing.as_deref())?;
@@ -88,6 +103,12 @@ pub(super) fn run(overrides: &Overrides, command: BudgetsCommand) -> ExitCode {
             })
         }
     }
+}
+
+/// The scope that was named, in either way.
+fn of(scope: Option<String>, repo: Option<String>) -> String {
+    let repo = repo.map(|repo| format!("repo:{repo}"));
+    scope.or(repo).unwrap_or_default()
 }
 
 fn table(budgets: &[BudgetLine]) -> String {

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use gateway_ledger::{GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
+use gateway_ledger::{Filters, GroupBy, UsageQuery, UsageReport, UsageRow, UsageSums};
+use gateway_policy::money::Usd;
+use gateway_wire::codex::repository;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -11,7 +13,7 @@ use crate::cli::settings;
 use crate::cli::store::with_existing_ledger;
 use crate::cli::table::{Side, Table};
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{Overrides, Settings};
 use crate::reports::usage::{DEFAULT_BY, group_by};
 use crate::reports::when;
 
@@ -19,7 +21,7 @@ use crate::reports::when;
 #[derive(Debug, clap::Args)]
 pub(super) struct UsageArgs {
     /// Group by these, comma-separated: model (the served one), route, key, team, session, turn,
-    /// kind, endpoint, decision, upstream, day.
+    /// root_turn, repo, kind, endpoint, decision, upstream, day.
     #[arg(long, default_value = DEFAULT_BY.as_str(), value_name = "KEY,…")]
     by: String,
     /// Requests since then: a duration back from now (7d), a date, or an RFC 3339 time.
@@ -28,9 +30,58 @@ pub(super) struct UsageArgs {
     /// Requests before then, in the same forms.
     #[arg(long, value_name = "T")]
     until: Option<String>,
+    #[command(flatten)]
+    only: FilterArgs,
+    /// Print one line for a comment on a pull request: cost, sessions, share of the cache.
+    #[arg(long, conflicts_with_all = ["by", "format"])]
+    branch_summary: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+}
+
+/// Only requests that match every flag given.
+#[derive(Debug, clap::Args)]
+struct FilterArgs {
+    /// Only this repository, as recorded: host and path, such as github.com/acme/shop.
+    #[arg(long)]
+    repo: Option<String>,
+    /// Only this session of Codex.
+    #[arg(long)]
+    session: Option<String>,
+    /// Only the tree of this turn of a user: it and all its subagents.
+    #[arg(long, value_name = "TURN")]
+    root_turn: Option<String>,
+    /// Only the gateway key with this id.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only this team.
+    #[arg(long)]
+    team: Option<String>,
+    /// Only this served model.
+    #[arg(long)]
+    model: Option<String>,
+    /// Only this upstream.
+    #[arg(long)]
+    upstream: Option<String>,
+}
+
+impl FilterArgs {
+    fn filters(&self) -> Filters {
+        // A remote works too: it names the same repository.
+        let repo = self.repo.as_deref();
+        let repo = repo.map(|repo| repository(repo).unwrap_or_else(|| repo.to_owned()));
+        Filters {
+            repo,
+            session: self.session.clone(),
+            root_turn: self.root_turn.clone(),
+            key: self.key.clone(),
+            team: self.team.clone(),
+            model: self.model.clone(),
+            upstream: self.upstream.clone(),
+            ..Filters::default()
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -49,6 +100,9 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     let settings = settings::load_for_store(overrides)?;
     let query = query(args, Clock::system().now(), &settings.storage.time_zone)
         .map_err(|message| refuse(&message))?;
+    if args.branch_summary {
+        return branch_summary(&settings, args, query);
+    }
     let report = with_existing_ledger(&settings, async |ledger| ledger.usage(&query).await)?;
     let by = group_by(&args.by).map_err(|message| refuse(&message))?;
     match args.format {
@@ -57,6 +111,50 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
         Format::Table => print_out(&table(&by, &report)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One line for a comment on a pull request.
+fn branch_summary(
+    settings: &Settings,
+    args: &UsageArgs,
+    mut query: UsageQuery,
+) -> Result<ExitCode, ExitCode> {
+    query.by = vec![GroupBy::Session];
+    let report = with_existing_ledger(settings, async |ledger| ledger.usage(&query).await)?;
+    let sessions = report.rows.iter().filter(|row| has_session(row)).count();
+    let of = query.filters.repo.as_deref().unwrap_or("all repositories");
+    let since = args.since.as_deref();
+    let since = since.map_or_else(String::new, |since| format!(" since {since}"));
+    print_out(&summary_line(of, &since, sessions, &report.total));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn has_session(row: &UsageRow) -> bool {
+    row.keys.iter().any(|(_, session)| session.is_some())
+}
+
+fn summary_line(of: &str, since: &str, sessions: usize, total: &UsageSums) -> String {
+    let many =
+        |count: i64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let sessions = many(i64::try_from(sessions).unwrap_or(i64::MAX), "session");
+    let requests = many(total.requests, "request");
+    let plan = match total.cost_nanos_plan {
+        0 => String::new(),
+        nanos => format!(" (+ ${} of plan usage at API prices)", usd_or_dash(nanos)),
+    };
+    let unknown = total
+        .unpriced_requests
+        .saturating_add(total.unknown_requests);
+    let unknown = match unknown {
+        0 => String::new(),
+        count => format!("; {} without a known cost", many(count, "request")),
+    };
+    format!(
+        "Codex on {of}{since}: ${}{plan}, {sessions}, {requests}, {} of the input from the \
+         cache{unknown}",
+        Usd::from_nanos(total.cost_nanos_metered),
+        hit_share(total)
+    )
 }
 
 /// A flag whose value is not valid.
@@ -75,7 +173,7 @@ fn query(args: &UsageArgs, now: Timestamp, zone: &TimeZone) -> Result<UsageQuery
         by: group_by(&args.by)?,
         since: moment(&args.since)?,
         until: moment(&args.until)?,
-        ..UsageQuery::default()
+        filters: args.only.filters(),
     })
 }
 

@@ -47,8 +47,7 @@ impl Forwarding<'_> {
         }
         let credential = self.credential(upstream);
         apply_credential(&mut headers, &credential);
-        let is_first_party = matches!(credential, AttemptCredential::Caller);
-        if !upstream.forward_client_headers.unwrap_or(is_first_party) {
+        if self.hides_client(upstream) {
             remove_client_identity(&mut headers);
         }
         if body == BodyWire::Other {
@@ -67,6 +66,13 @@ impl Forwarding<'_> {
             }
         }
         headers
+    }
+
+    /// Whether this upstream is another party than the one that the client speaks to: what the
+    /// client says about itself and its machine is not for it.
+    pub fn hides_client(self, upstream: &Upstream) -> bool {
+        let is_first_party = matches!(self.credential(upstream), AttemptCredential::Caller);
+        !upstream.forward_client_headers.unwrap_or(is_first_party)
     }
 
     fn credential(&self, upstream: &Upstream) -> AttemptCredential<'_> {

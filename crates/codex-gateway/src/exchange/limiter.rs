@@ -69,10 +69,15 @@ impl Limiter {
         }
     }
 
-    /// What a caller may use: pinned for a whole request.
-    pub fn grant(&self, caller: &Caller) -> Arc<Grant> {
+    /// What a caller may use: pinned for a whole request. A repository is the caller's own word:
+    /// its budgets come on top of all others and take none away.
+    pub fn grant(&self, caller: &Caller, repo: Option<&str>) -> Arc<Grant> {
         let key = caller.key.as_ref();
-        key.map_or_else(|| self.keys.keyless(), |key| Arc::clone(&key.grant))
+        let grant = key.map_or_else(|| self.keys.keyless(), |key| Arc::clone(&key.grant));
+        match repo.and_then(|repo| self.keys.repo_limits(repo)) {
+            Some(limits) => Arc::new(grant.limited_too(limits)),
+            None => grant,
+        }
     }
 
     /// Reserves what an exchange will probably cost. Returns the tokens that a budget counts on;
@@ -310,6 +315,7 @@ const fn scope_kind(scope: &Scope) -> &'static str {
     match scope {
         Scope::Key(_) => "key",
         Scope::Team(_) => "team",
+        Scope::Repo(_) => "repo",
         Scope::Gateway => "gateway",
     }
 }
@@ -390,7 +396,7 @@ mod tests {
         changed.unwrap();
         proxy.keys.replace(ledger.directory().await.unwrap());
         let caller = chatgpt_caller();
-        let grant = proxy.limiter.grant(&caller);
+        let grant = proxy.limiter.grant(&caller, None);
         let pinned = proxy.config.load_full();
         let upstream = pinned.settings.policy.route_upstream(caller.route).unwrap();
         let mut exchange = exchange(&clock);

@@ -6,7 +6,7 @@ use gateway_policy::limit::ScopeLimits;
 use gateway_policy::{AuthRoute, ModelId, ModelPattern};
 
 /// What a caller may do and what limits it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Grant {
     /// Globs over models; `None` for one that cannot be compiled, which covers nothing. Empty: all
     /// models.
@@ -29,6 +29,14 @@ impl Grant {
             routes: key.map(|key| key.routes.clone()).unwrap_or_default(),
             limits: directory.limits(key),
         }
+    }
+
+    /// The same with one more scope that limits.
+    #[must_use]
+    pub fn limited_too(&self, limits: ScopeLimits) -> Self {
+        let mut grant = self.clone();
+        grant.limits.push(limits);
+        grant
     }
 
     /// Whether a model may be used.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway_ledger::{Directory, KeyCheck, Ledger, LedgerError};
-use gateway_policy::limit::{Budget, Scope};
+use gateway_policy::limit::{Budget, Scope, ScopeLimits};
 
 use crate::clock::Clock;
 use crate::error::{ErrorCode, GatewayError};
@@ -36,6 +36,8 @@ struct LoadedKeys {
     directory: Directory,
     grants: HashMap<String, Arc<Grant>>,
     gateway: Arc<Grant>,
+    /// What limits each repository that has a budget.
+    repos: HashMap<String, ScopeLimits>,
 }
 
 impl Keys {
@@ -170,6 +172,11 @@ impl Keys {
         Arc::clone(&self.known.load().gateway)
     }
 
+    /// What limits a repository; `None` where nothing does.
+    pub fn repo_limits(&self, repo: &str) -> Option<ScopeLimits> {
+        self.known.load().repos.get(repo).cloned()
+    }
+
     /// What a person calls a scope.
     pub fn describe(&self, scope: &Scope) -> String {
         match scope {
@@ -179,6 +186,7 @@ impl Keys {
                 format!("key `{name}`")
             }
             Scope::Team(name) => format!("team `{name}`"),
+            Scope::Repo(name) => format!("repository `{name}`"),
             Scope::Gateway => "the whole gateway".to_owned(),
         }
     }
@@ -189,7 +197,7 @@ impl Keys {
         let budgets = known.directory.budgets().iter();
         budgets
             .filter(|(scope, _)| match scope {
-                Scope::Key(_) => false,
+                Scope::Key(_) | Scope::Repo(_) => false,
                 Scope::Team(_) | Scope::Gateway => true,
             })
             .cloned()
@@ -238,6 +246,7 @@ impl LoadedKeys {
                 .map(|key| (key.id.clone(), Arc::new(Grant::new(&directory, Some(key)))))
                 .collect(),
             gateway: Arc::new(Grant::new(&directory, None)),
+            repos: directory.repo_limits(),
             directory,
         }
     }

@@ -5,6 +5,7 @@ use gateway_wire::codex::{RequestKind, TurnMetadata};
 use gateway_wire::request::RequestHead;
 use http::HeaderMap;
 
+use crate::config::RecordedRepos;
 use crate::identity::client;
 use crate::request_body::{RequestBody, Tail};
 
@@ -15,6 +16,8 @@ pub struct RequestFacts {
     /// What the client calls itself.
     pub client: Option<String>,
     pub turn: TurnMetadata,
+    /// The repository as it is recorded: what the turn names, or a digest of it.
+    pub repo: Option<String>,
     pub model: Option<ModelId>,
     /// Whether the client asked for a stream.
     pub is_stream: bool,
@@ -27,17 +30,20 @@ pub struct RequestFacts {
 
 impl RequestFacts {
     /// What the headers say.
-    pub fn of_headers(headers: &HeaderMap) -> Self {
+    pub fn of_headers(headers: &HeaderMap, repos: RecordedRepos) -> Self {
+        let turn = TurnMetadata::read(headers, None);
         Self {
             client: client::originator(headers).map(str::to_owned),
-            turn: TurnMetadata::read(headers, None),
+            repo: repos.recorded(turn.repo.as_deref()),
+            turn,
             ..Self::default()
         }
     }
 
     /// Adds what a body says about the turn beside the headers.
-    pub fn add_turn(&mut self, headers: &HeaderMap, head: &RequestHead) {
+    pub fn add_turn(&mut self, headers: &HeaderMap, head: &RequestHead, repos: RecordedRepos) {
         self.turn = TurnMetadata::read(headers, head.client_metadata.as_ref());
+        self.repo = repos.recorded(self.turn.repo.as_deref());
     }
 
     /// Adds what is known of a body: again once more of it was read.

@@ -34,6 +34,7 @@ const SQLITE: &[Script] = &[
     script!(3, "audit_address", "sqlite/0003_audit_address"),
     script!(4, "unknown_usage", "sqlite/0004_unknown_usage"),
     script!(5, "free_entries", "shared/free_entries"),
+    script!(6, "attribution", "sqlite/0006_attribution"),
 ];
 
 /// The file of what is in flight.
@@ -50,6 +51,7 @@ const POSTGRES: &[Script] = &[
     script!(5, "unknown_usage", "postgres/0005_unknown_usage"),
     script!(6, "free_entries", "shared/free_entries"),
     script!(7, "free_intents", "shared/free_intents"),
+    script!(8, "attribution", "postgres/0008_attribution"),
 ];
 
 impl Storage {

@@ -30,6 +30,7 @@ struct Dimensions {
     key: String,
     team: String,
     request_kind: String,
+    repo: String,
     endpoint: String,
     decision: String,
     outcome: String,
@@ -50,6 +51,7 @@ impl Dimensions {
             key: text(&intent.attribution.key),
             team: text(&intent.attribution.team),
             request_kind: text(&intent.turn.request_kind),
+            repo: text(&intent.turn.repo),
             endpoint: intent.endpoint.clone(),
             decision: dispatch.decision.as_str().to_owned(),
             outcome: result.outcome.as_str().to_owned(),
@@ -84,6 +86,7 @@ const ROLLUP: Table<RollupRow> = Table {
         key(text("request_kind", |row| {
             Some(row.dimensions.request_kind.clone())
         })),
+        key(text("repo", |row| Some(row.dimensions.repo.clone()))),
         key(text("endpoint", |row| {
             Some(row.dimensions.endpoint.clone())
         })),
@@ -159,6 +162,7 @@ impl SumChanges {
             Some(Scope::Gateway),
             intent.attribution.key.clone().map(Scope::Key),
             intent.attribution.team.clone().map(Scope::Team),
+            intent.turn.repo.clone().map(Scope::Repo),
         ];
         for scope in scopes.into_iter().flatten().map(|scope| scope.as_text()) {
             for day in [0, day] {

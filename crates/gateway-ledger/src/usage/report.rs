@@ -23,6 +23,10 @@ gateway_wire::words! {
         Session = "session",
         /// Codex's turn.
         Turn = "turn",
+        /// The user's turn that a turn serves, with all its subagents.
+        RootTurn = "root_turn",
+        /// The repository that the client says it works on.
+        Repo = "repo",
         /// The kind of request.
         Kind = "kind",
         /// The endpoint.

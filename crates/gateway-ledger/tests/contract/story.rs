@@ -59,9 +59,9 @@ async fn an_entry_reads_back_as_it_was_written(store: Arc<Store>) {
 
     let json = serde_json::to_value(&entry).unwrap();
     let names: Vec<&String> = json.as_object().unwrap().keys().collect();
-    let contract = "attempts billing cache_write_tokens cached_input_tokens caller cost_nanos cost_source decision duration_ms \
-         endpoint finished_at id input_tokens instance key model_requested model_served outcome output_tokens price_version \
-         reasoning_tokens request_kind route rule service_tier service_tier_requested session_id started_at status team \
+    let contract = "attempts billing cache_write_tokens cached_input_tokens caller commit cost_nanos cost_source decision duration_ms \
+         endpoint finished_at id input_tokens instance key model_requested model_served outcome output_tokens parent \
+         price_version reasoning_tokens repo request_kind root_turn route rule service_tier service_tier_requested session_id started_at status team \
          thread_id ttft_ms turn_id upstream upstream_response_id usage_source";
     let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
     names.sort_unstable();
@@ -326,6 +326,7 @@ async fn usage_is_exact_on_every_edge(store: Arc<Store>) {
             Billing::Metered
         };
         entry.intent.dispatch.model_served = (index % 4 != 0).then(|| format!("m{}", index % 2));
+        entry.intent.turn.repo = (index % 5 != 0).then(|| format!("git.example/r{}", index % 2));
         entry.result.cost.nanos = (index % 7 != 0).then_some(index + 1);
         if index % 10 == 0 {
             entry.result.usage_source = UsageSource::Estimated;

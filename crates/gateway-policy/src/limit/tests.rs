@@ -374,6 +374,7 @@ fn scopes_read_back() {
     for scope in [
         Scope::Key("a:b".to_owned()),
         Scope::Team("red".to_owned()),
+        Scope::Repo("git.example:8/a/b".to_owned()),
         Scope::Gateway,
     ] {
         assert_eq!(Scope::parse(&scope.as_text()), Some(scope));

@@ -107,6 +107,7 @@ pub(super) fn with_request<R>(text: &str, run: impl FnOnce(&PolicyRequest<'_>) -
             Some(("plan", value)) => request.subject.plan = Some(value),
             Some(("team", value)) => request.subject.team = Some(value),
             Some(("key", value)) => request.subject.key = Some(value),
+            Some(("repo", value)) => request.repo = Some(value),
             Some(("client", value)) => request.subject.client = Some(value),
             None if word == "prev" => request.has_previous_response = true,
             Some(_) | None => panic!("`{word}` in `{text}`"),

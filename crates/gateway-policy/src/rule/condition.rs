@@ -175,6 +175,17 @@ struct Condition {
     values: Values,
 }
 
+impl Condition {
+    /// A repository is named with its host or without: `acme/*` holds for `github.com/acme/shop`.
+    fn holds(&self, said: Option<&str>) -> bool {
+        let path = said
+            .filter(|_| self.attribute == Attribute::Repo)
+            .and_then(|repo| repo.split_once('/'))
+            .map(|(_, path)| path);
+        self.values.has(said) || path.is_some() && self.values.has(path)
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Values {
     Exact(Vec<String>),
@@ -191,7 +202,7 @@ impl Conditions {
     ) -> bool {
         self.others
             .iter()
-            .all(|condition| condition.values.has(said(condition.attribute)))
+            .all(|condition| condition.holds(said(condition.attribute)))
     }
 
     /// Whether the condition on the model holds.

@@ -21,13 +21,16 @@ fn kind(pairs: &[(&str, &str)]) -> Option<RequestKind> {
 
 #[test]
 fn a_turn_is_read_from_headers_and_body() {
-    let metadata = r#"{"session_id":"s","thread_id":"t","agent_name":"/root","turn_id":"u","request_kind":"turn","root_turn_id":"r","thread_source":"user","parent_thread_id":7}"#;
+    let metadata = r#"{"session_id":"s","thread_id":"t","agent_name":"/root","turn_id":"u","request_kind":"turn","root_turn_id":"r","thread_source":"user","parent_thread_id":7,"workspaces":{"/home/me/shop":{"associated_remote_urls":{"mirror":"git@gitlab.example:acme/shop.git","origin":"https://github.com/acme/shop.git"},"latest_git_commit_hash":"b9602482787b4e76328c47df8fd69e383667ce64","has_changes":true}}}"#;
     let expected = TurnMetadata {
         session_id: Some("s".to_owned()),
         thread_id: Some("t".to_owned()),
         turn_id: Some("u".to_owned()),
         root_turn_id: Some("r".to_owned()),
         parent_thread_id: None,
+        repo: Some("github.com/acme/shop".to_owned()),
+        commit: Some("b9602482787b4e76328c47df8fd69e383667ce64".to_owned()),
+        has_workspaces: true,
         request_kind: Some(RequestKind::Turn),
     };
     assert_eq!(TurnMetadata::parse(metadata), Some(expected.clone()));
@@ -266,5 +269,79 @@ fn claims_are_read_from_a_token() {
     );
     for token in ["", "sk-abc", "a.b.c", "é.é.é"] {
         assert_eq!(ChatgptClaims::from_jwt(token), None, "{token}");
+    }
+}
+
+#[test]
+fn a_remote_becomes_host_and_path_and_nothing_else() {
+    let shop = Some("github.com/acme/shop");
+    for (remote, expected) in [
+        ("https://github.com/acme/shop.git", shop),
+        ("https://github.com/acme/shop", shop),
+        ("https://github.com/acme/shop.git/", shop),
+        (
+            "HTTPS://user:s3cret@GitHub.com:443/acme/shop.git?token=x#y",
+            shop,
+        ),
+        ("ssh://git@github.com:22/acme/shop.git", shop),
+        ("git@github.com:acme/shop.git", shop),
+        ("github.com:/acme/shop.git", shop),
+        ("git://github.com/acme/shop", shop),
+        ("https://git.example/a/b/c.git", Some("git.example/a/b/c")),
+        ("ssh://[::1]:2222/acme/shop", Some("[::1]/acme/shop")),
+        // Local paths, and what could hide a credential.
+        ("/home/me/shop", None),
+        ("../shop", None),
+        ("./a:b", None),
+        ("C:\\work\\shop", None),
+        ("C:/work/shop", None),
+        ("file:///home/me/shop", None),
+        ("ext::ssh x", None),
+        ("https://user:pa/ss@github.com/acme/shop", None),
+        ("https://github.com/../etc", None),
+        ("https://github.com/", None),
+        ("https://github.com", None),
+        ("https:///acme/shop", None),
+        ("", None),
+    ] {
+        assert_eq!(repository(remote).as_deref(), expected, "{remote}");
+    }
+    assert_eq!(repository(&format!("https://h/{}", "x".repeat(300))), None);
+}
+
+#[test]
+fn the_workspace_with_a_remote_names_the_repository() {
+    let read = |json: &str| {
+        let turn = TurnMetadata::parse(json).unwrap();
+        (turn.repo, turn.commit, turn.has_workspaces)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        read(
+            r#"{"workspaces":{"/a":{"latest_git_commit_hash":"ABCDEF0"},"/b":{"associated_remote_urls":{"origin":"/srv/git","zeta":"https://h/z"},"latest_git_commit_hash":"1234567"}}}"#
+        ),
+        (text("h/z"), text("1234567"), true)
+    );
+    assert_eq!(
+        read(r#"{"workspaces":{"/a":{"latest_git_commit_hash":"ABCDEF0"}}}"#),
+        (None, text("abcdef0"), true)
+    );
+    assert_eq!(
+        read(
+            r#"{"workspaces":{"/a":{"latest_git_commit_hash":"not a hash","associated_remote_urls":7}}}"#
+        ),
+        (None, None, true)
+    );
+    assert_eq!(read(r#"{"workspaces":7}"#), (None, None, false));
+}
+
+#[test]
+fn metadata_without_its_workspaces_says_the_rest() {
+    assert_eq!(
+        without_workspaces(r#"{"session_id":"s","workspaces":{"/home/me":{}}}"#).as_deref(),
+        Some(r#"{"session_id":"s"}"#)
+    );
+    for nothing in [r#"{"session_id":"s"}"#, "[", "7"] {
+        assert_eq!(without_workspaces(nothing), None, "{nothing}");
     }
 }

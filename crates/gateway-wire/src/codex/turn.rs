@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::repository::{WORKSPACES, Workspace};
 use crate::request::ClientMetadata;
 
 crate::words! {
@@ -41,6 +42,12 @@ pub struct TurnMetadata {
     pub root_turn_id: Option<String>,
     /// The thread that started this one.
     pub parent_thread_id: Option<String>,
+    /// Host and path of the repository that is worked on, such as `github.com/acme/shop`.
+    pub repo: Option<String>,
+    /// The commit that its work tree is based on, in hexadecimal.
+    pub commit: Option<String>,
+    /// Whether the metadata names workspaces, by their paths on the user's machine.
+    pub has_workspaces: bool,
     /// `None` when nothing says that Codex sent it.
     pub request_kind: Option<RequestKind>,
 }
@@ -64,7 +71,8 @@ const THREAD: [&str; 3] = ["thread-id", "thread_id", "x-codex-thread-id"];
 const PARENT: [&str; 1] = ["x-codex-parent-thread-id"];
 const SUBAGENT: [&str; 1] = ["x-openai-subagent"];
 const MEMORY: [&str; 1] = ["x-openai-memgen-request"];
-const METADATA: &str = "x-codex-turn-metadata";
+/// The header with the turn metadata, and the member of `client_metadata` with the same.
+pub const METADATA: &str = "x-codex-turn-metadata";
 
 /// The words a kind is made from.
 #[derive(Debug, Default)]
@@ -151,6 +159,14 @@ impl TurnMetadata {
         fill(&mut self.parent_thread_id, || {
             metadata.text("parent_thread_id")
         });
+        if let Some(workspaces) = metadata.0.get(WORKSPACES).and_then(Value::as_object) {
+            self.has_workspaces = true;
+            if self.repo.is_none() {
+                let workspace = Workspace::read(workspaces);
+                self.repo = workspace.repo;
+                fill(&mut self.commit, || workspace.commit);
+            }
+        }
         fill(&mut labels.request_kind, || metadata.text("request_kind"));
         fill(&mut labels.subagent, || metadata.text("subagent"));
         fill(&mut labels.thread_source, || metadata.text("thread_source"));

@@ -82,9 +82,20 @@ fn flags_become_a_query() {
         since: since.map(str::to_owned),
         until: None,
         format: Format::Table,
+        branch_summary: false,
+        only: FilterArgs {
+            repo: Some("git@GitHub.com:acme/shop.git".to_owned()),
+            session: None,
+            root_turn: None,
+            key: None,
+            team: None,
+            model: None,
+            upstream: None,
+        },
     };
     let read = query(&args("model, day,model", Some("7d")), now, &TimeZone::UTC).unwrap();
     assert_eq!(read.by, BY);
+    assert_eq!(read.filters.repo.as_deref(), Some("github.com/acme/shop"));
     assert_eq!(read.since, Some("2026-11-13T12:00:00Z".parse().unwrap()));
     let wrong = query(&args("modle", None), now, &TimeZone::UTC).unwrap_err();
     assert!(
@@ -92,6 +103,33 @@ fn flags_become_a_query() {
         "{wrong}"
     );
     assert!(query(&args("", Some("soon")), now, &TimeZone::UTC).is_err());
+}
+
+#[test]
+fn a_branch_is_summed_up_in_one_line() {
+    let total = UsageSums {
+        requests: 42,
+        input_tokens: 1_000,
+        cached_input_tokens: 810,
+        cost_nanos_metered: 1_234_500_000,
+        ..UsageSums::default()
+    };
+    assert_eq!(
+        summary_line("github.com/acme/shop", " since 7d", 1, &total),
+        "Codex on github.com/acme/shop since 7d: $1.2345, 1 session, 42 requests, 81% of the input \
+         from the cache"
+    );
+    let total = UsageSums {
+        requests: 1,
+        cost_nanos_plan: 500_000_000,
+        unknown_requests: 1,
+        ..UsageSums::default()
+    };
+    assert_eq!(
+        summary_line("all repositories", "", 2, &total),
+        "Codex on all repositories: $0.0000 (+ $0.5000 of plan usage at API prices), 2 sessions, \
+         1 request, - of the input from the cache; 1 request without a known cost"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_spanned::Spanned;
 
 use crate::config::key::{Key, next_start};
 use crate::config::values;
+use crate::secret::digest;
 
 /// Default of `url`: a file in the data directory.
 pub const URL: &str = "sqlite";
@@ -25,6 +26,7 @@ pub const KEYS: &[Key<StorageSettings>] = &[
     next_start!(durability),
     next_start!(retention),
     next_start!(time_zone),
+    next_start!(repositories),
 ];
 
 /// The table as written.
@@ -35,6 +37,32 @@ pub struct StorageSpec {
     pub durability: Option<Spanned<String>>,
     pub retention: Option<Spanned<String>>,
     pub time_zone: Option<Spanned<String>>,
+    pub repositories: Option<Spanned<String>>,
+}
+
+gateway_wire::words! {
+    /// How the repository that a client says it works on is recorded.
+    #[derive(Default)]
+    pub enum RecordedRepos {
+        /// Host and path, such as `github.com/acme/shop`.
+        #[default]
+        Name = "name",
+        /// A digest of them: alike for the same repository.
+        Digest = "digest",
+        /// Not at all.
+        None = "none",
+    }
+}
+
+impl RecordedRepos {
+    /// What is recorded of a repository.
+    pub fn recorded(self, repo: Option<&str>) -> Option<String> {
+        match self {
+            Self::Name => repo.map(str::to_owned),
+            Self::Digest => repo.map(|repo| digest(repo.as_bytes())),
+            Self::None => None,
+        }
+    }
 }
 
 /// The checked values.
@@ -45,6 +73,7 @@ pub struct StorageSettings {
     pub retention: Option<Duration>,
     /// Where a day begins, for reports and budgets; the machine's zone by default.
     pub time_zone: TimeZone,
+    pub repositories: RecordedRepos,
 }
 
 /// Checks the table and fills in the defaults.
@@ -58,6 +87,7 @@ pub fn compile(spec: &StorageSpec, problems: &mut Vec<Problem>) -> StorageSettin
             problems,
         )),
         time_zone: time_zone(spec.time_zone.as_ref(), problems),
+        repositories: repositories(spec.repositories.as_ref(), problems),
     }
 }
 
@@ -163,5 +193,17 @@ fn time_zone(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Tim
             .with_hint("use an IANA time zone name, such as `Europe/Berlin` or `UTC`".to_owned()),
         );
         TimeZone::UTC
+    })
+}
+
+fn repositories(spec: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> RecordedRepos {
+    let Some(spec) = spec else {
+        return RecordedRepos::default();
+    };
+    RecordedRepos::parse(spec.get_ref()).unwrap_or_else(|| {
+        let message = format!("unknown value `{}`", spec.get_ref());
+        let hint = "`name`, `digest` or `none`".to_owned();
+        problems.push(Problem::error(spec.span(), message).with_hint(hint));
+        RecordedRepos::default()
     })
 }

@@ -123,7 +123,8 @@ impl Attempts<'_> {
                 translated.losses,
             )
         } else {
-            let body = outgoing::body(planned, &mut headers)?;
+            let is_foreign = self.request.hides_client(&upstream);
+            let body = outgoing::body(planned, is_foreign, &mut headers)?;
             (body, self.request.url(&upstream), None, Vec::new())
         };
         if let Some(facts) = &mut exchange.attempt {

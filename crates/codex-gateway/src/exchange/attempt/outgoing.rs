@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use gateway_policy::{Adjustment, Upstream};
 use gateway_wire::adjust::{self, Adjustments};
+use gateway_wire::codex::{TURN_METADATA, TurnMetadata};
 use gateway_wire::splice::{Edit, splice};
 use gateway_wire::stream_usage;
 use http::{HeaderMap, HeaderValue, header};
@@ -35,8 +36,10 @@ impl OutgoingBody {
 }
 
 /// Makes the body of one attempt. A streamed tail is used up; a whole one stays for the next.
+/// `is_foreign`: the upstream is not to learn where the client's workspaces lie.
 pub(super) fn body(
     request: &mut PlannedRequest,
+    is_foreign: bool,
     headers: &mut HeaderMap,
 ) -> Result<OutgoingBody, GatewayError> {
     if let Some(streamed) = request.body.take_streamed() {
@@ -45,8 +48,10 @@ pub(super) fn body(
     let Tail::Replayable { raw, plain } = &request.body.tail else {
         return Err(internal());
     };
-    if request.has_another_model() || !request.changes.is_empty() || request.asks_usage() {
-        return edited(plain, request);
+    let cut_workspaces = is_foreign && names_workspaces(request);
+    let is_changed = request.has_another_model() || !request.changes.is_empty() || cut_workspaces;
+    if is_changed || request.asks_usage() {
+        return edited(plain, request, cut_workspaces);
     }
     let codings = &request.body.codings;
     if codings.is_empty() || !accepts(&request.attempt.upstream, codings) {
@@ -66,17 +71,31 @@ fn sent_on(streamed: Streamed) -> OutgoingBody {
     }
 }
 
+/// Whether the body says where workspaces lie.
+fn names_workspaces(request: &PlannedRequest) -> bool {
+    let metadata = request.body.head.client_metadata.as_ref();
+    let metadata = metadata.and_then(|members| members.get(TURN_METADATA));
+    metadata.is_some_and(|text| TurnMetadata::parse(text).is_some_and(|turn| turn.has_workspaces))
+}
+
 /// The plain body with another model, other values, or the question for token counts.
-fn edited(plain: &Bytes, request: &PlannedRequest) -> Result<OutgoingBody, GatewayError> {
+fn edited(
+    plain: &Bytes,
+    request: &PlannedRequest,
+    cut_workspaces: bool,
+) -> Result<OutgoingBody, GatewayError> {
     let model = request.attempt.model.as_str();
     let model = request.has_another_model().then_some(model);
     // A body that is rebuilt gets its model there: the position of the old one is no longer valid.
-    let (plain, model) = if request.changes.is_empty() {
+    let (plain, model) = if request.changes.is_empty() && !cut_workspaces {
         let found = request.body.head.model.as_ref().zip(model);
         let edit = found.map(|(found, model)| Edit::string(found.span.clone(), model));
         (plain.clone(), edit)
     } else {
-        (adjusted(plain, model, &request.changes)?, None)
+        (
+            adjusted(plain, model, &request.changes, cut_workspaces)?,
+            None,
+        )
     };
     let usage = request
         .asks_usage()
@@ -93,9 +112,11 @@ pub(super) fn adjusted(
     plain: &Bytes,
     model: Option<&str>,
     changes: &[Adjustment],
+    cut_workspaces: bool,
 ) -> Result<Bytes, GatewayError> {
     let mut wanted = Adjustments {
         model: model.map(str::to_owned),
+        cut_workspaces,
         ..Adjustments::default()
     };
     for change in changes {

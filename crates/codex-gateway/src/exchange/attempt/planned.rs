@@ -2,12 +2,13 @@
 //! when all of the body has to be here; sends nothing.
 
 use gateway_policy::{Adjustment, Attempt, AttemptPlan, AttemptReason, NextStep, RequestNeeds};
+use gateway_wire::codex::TurnMetadata;
 use gateway_wire::request::{RequestFeatures, RequestHead};
 use gateway_wire::{Failure, WireApi};
-use http::HeaderMap;
 
 use crate::endpoint::Endpoint;
 use crate::error::GatewayError;
+use crate::exchange::forwarding::Forwarding;
 use crate::exchange::reply::UpstreamReply;
 use crate::request_body::{RequestBody, Tail};
 use crate::upstream::headers::LITE_HEADER;
@@ -24,6 +25,8 @@ pub struct PlannedRequest {
     endpoint: Endpoint,
     /// Whether a limit counts what the caller uses.
     is_limited: bool,
+    /// Whether the client says where its workspaces lie, which the first upstream is not to learn.
+    hides_workspaces: bool,
     /// Whether the client sent the header that marks a Responses-Lite request.
     has_lite_header: bool,
     /// Read at most once, and only where another model or upstream may come in.
@@ -50,15 +53,19 @@ impl PlannedRequest {
         plan: AttemptPlan,
         body: RequestBody,
         endpoint: Endpoint,
-        headers: &HeaderMap,
+        request: Forwarding<'_>,
         is_limited: bool,
     ) -> Result<Self, GatewayError> {
+        let headers = &request.parts.headers;
+        let hides_workspaces = request.hides_client(&plan.first.upstream)
+            && TurnMetadata::read(headers, None).has_workspaces;
         let mut planned = Self {
             attempt: plan.first.clone(),
             changes: Vec::new(),
             concessions: Concessions::default(),
             endpoint,
             is_limited,
+            hides_workspaces,
             has_lite_header: headers.contains_key(LITE_HEADER),
             features: None,
             plan,
@@ -85,6 +92,7 @@ impl PlannedRequest {
         let is_counted_or_repeated = self.is_limited || !self.plan.rest.is_empty();
         // A model that refuses the lite header is asked again without it.
         is_counted_or_repeated
+            || self.hides_workspaces
             || self.is_first_chosen()
             || self.is_translated()
             || self.has_lite_header

@@ -49,7 +49,7 @@ pub(super) fn body(
     let (attempt, changes) = (&request.attempt, &request.changes);
     let upstream = &attempt.upstream;
     let adjusted = (!changes.is_empty())
-        .then(|| outgoing::adjusted(plain, None, changes))
+        .then(|| outgoing::adjusted(plain, None, changes, false))
         .transpose()?;
     let context = TranslationContext {
         model: attempt.model.as_str(),

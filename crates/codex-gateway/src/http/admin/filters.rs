@@ -46,6 +46,10 @@ pub(super) struct FilterParams {
     session: Option<String>,
     /// Codex's turn.
     turn: Option<String>,
+    /// The user's turn that a turn serves.
+    root_turn: Option<String>,
+    /// The repository, as recorded.
+    repo: Option<String>,
     /// What the request was for.
     #[param(inline)]
     kind: Option<RequestKind>,
@@ -124,6 +128,8 @@ impl FilterParams {
             team: self.team,
             session: self.session,
             turn: self.turn,
+            root_turn: self.root_turn,
+            repo: self.repo,
             kind: self.kind.map(|kind| kind.to_string()),
             endpoint: self.endpoint.map(|endpoint| endpoint.to_string()),
             decision: self.decision.map(|decision| decision.to_string()),

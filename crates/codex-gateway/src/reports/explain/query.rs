@@ -50,6 +50,9 @@ pub struct ExplainQuery {
     #[serde(default, deserialize_with = "from_text")]
     #[param(inline)]
     pub kind: RequestKind,
+    /// The repository that the client works on, such as github.com/acme/shop.
+    #[arg(long)]
+    pub repo: Option<String>,
 }
 
 impl ExplainQuery {
@@ -64,6 +67,7 @@ impl ExplainQuery {
             key: None,
             team: None,
             kind: RequestKind::Turn,
+            repo: None,
         }
     }
 
@@ -79,6 +83,7 @@ impl ExplainQuery {
             client_wire: self.endpoint,
             effort: self.effort.as_deref(),
             kind: self.kind,
+            repo: self.repo.as_deref(),
             ..subject.request(&self.model)
         }
     }

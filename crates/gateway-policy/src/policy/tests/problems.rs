@@ -113,7 +113,7 @@ fn an_unknown_condition_is_reported_at_its_key() {
     assert_eq!(
         error.message(),
         "unknown field `rote`, expected one of `route`, `model`, `endpoint`, `effort`, `plan`, \
-         `team`, `key`, `kind`, `client`"
+         `team`, `key`, `kind`, `client`, `repo`"
     );
     assert_eq!(error.span().and_then(|span| text.get(span)), Some("rote"));
 }

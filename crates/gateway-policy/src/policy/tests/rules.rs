@@ -125,6 +125,10 @@ name = "client"
 when = { client = "codex_*", model = "m-client" }
 then = { rewrite = "gpt-5.4" }
 [[rules]]
+name = "repo"
+when = { repo = ["acme/?*", "git.example/?*"], model = "m-repo" }
+then = { rewrite = "gpt-5.4" }
+[[rules]]
 name = "all of them"
 when = { route = "api_key", endpoint = "responses", effort = "high", team = "ci", key = "k", kind = "turn", client = "*exec*", model = "m-all" }
 then = { rewrite = "gpt-5.4" }
@@ -202,6 +206,23 @@ then = { rewrite = "gpt-5.4" }
             ),
             ("api_key m-client client=curl", "passed m-client@openai"),
             ("api_key m-client", "passed m-client@openai"),
+            (
+                "api_key m-repo repo=github.com/acme/shop",
+                "rewritten gpt-5.4@openai by repo",
+            ),
+            (
+                "api_key m-repo repo=github.com/ACME/tools/cli",
+                "rewritten gpt-5.4@openai by repo",
+            ),
+            (
+                "api_key m-repo repo=git.example/other/shop",
+                "rewritten gpt-5.4@openai by repo",
+            ),
+            (
+                "api_key m-repo repo=github.com/other/acme/shop",
+                "passed m-repo@openai",
+            ),
+            ("api_key m-repo", "passed m-repo@openai"),
             (
                 "api_key m-all effort=high team=ci key=k client=codex_exec",
                 "rewritten gpt-5.4@openai by all of them",
