@@ -200,7 +200,7 @@ const GATEWAY: [Layer; 14] = [
     layer("the handlers", &["http"]),
     layer("composes the process", &["app"]),
     layer("runs it inside a command", &["sandbox"]),
-    layer("tries it out", &["doctor"]),
+    layer("tries it out, or shows it", &["demo", "doctor"]),
     layer("the command line, which starts it", &["cli"]),
     layer("the list of modules", &["lib"]),
 ];

@@ -6,6 +6,7 @@ mod audit;
 mod budgets;
 mod check;
 mod dashboard;
+mod demo;
 mod doctor;
 mod explain;
 mod facts;
@@ -20,6 +21,7 @@ mod reprice;
 pub(crate) mod serve;
 mod settings;
 mod setup;
+mod stop_signal;
 mod store;
 mod table;
 mod teams;
@@ -61,6 +63,8 @@ enum Command {
     Setup(setup::SetupArgs),
     /// Find out what does not work between Codex, the gateway and the upstreams, and how to mend it.
     Doctor(doctor::DoctorArgs),
+    /// Serve days of made-up traffic from a scripted upstream, to look at; nothing leaves this machine.
+    Demo(demo::DemoArgs),
     /// Check the configuration: exit 0, or 64 with every error.
     Check(check::CheckArgs),
     /// Say what would happen to a request and which rule decides; sends nothing.
@@ -109,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(overrides, args),
         Command::Setup(args) => setup::run(&overrides, &args),
         Command::Doctor(args) => doctor::run(&overrides, &args),
+        Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&overrides, &args),
         Command::Explain(args) => explain::run(&overrides, args),
         Command::Models(args) => models::run(&overrides, &args),

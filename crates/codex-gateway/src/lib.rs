@@ -32,6 +32,7 @@ pub mod codex_home;
 pub mod concurrency;
 pub mod config;
 pub mod data_dir;
+pub mod demo;
 pub mod doctor;
 pub mod endpoint;
 pub mod error;
