@@ -3,13 +3,16 @@
 SHELL := /usr/bin/env bash
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
+.PHONY: help run demo build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build the gateway and serve on 127.0.0.1:8787 with the built-in defaults
 	cargo run --locked --release -p codex-gateway --bin codex-gateway -- serve
+
+demo: ## Build the gateway and serve days of made-up traffic to look at; nothing leaves this machine
+	cargo run --locked --release -p codex-gateway --bin codex-gateway -- demo
 
 build: ## Build the release binary, target/release/codex-gateway
 	cargo build --locked --release -p codex-gateway

@@ -9,6 +9,7 @@ mod failures;
 mod fallback;
 mod gateway;
 mod keys;
+mod run;
 mod setup;
 mod tool_servers;
 mod translate;

@@ -29,6 +29,7 @@ mod raw_sockets;
 mod repair;
 mod requests;
 mod rewrite;
+mod run_and_demo;
 mod shutdown;
 mod slow_answers;
 mod stream_end;

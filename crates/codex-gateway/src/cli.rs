@@ -3,6 +3,7 @@
 mod address;
 mod admin;
 mod audit;
+mod banner;
 mod budgets;
 mod check;
 mod dashboard;
@@ -18,6 +19,7 @@ mod output;
 mod probe;
 mod rate_limits;
 mod reprice;
+mod run;
 pub(crate) mod serve;
 mod settings;
 mod setup;
@@ -65,6 +67,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Serve days of made-up traffic from a scripted upstream, to look at; nothing leaves this machine.
     Demo(demo::DemoArgs),
+    /// Run a client through a gateway that ends with it; nothing is written in the client's files.
+    Run(run::RunArgs),
     /// Check the configuration: exit 0, or 64 with every error.
     Check(check::CheckArgs),
     /// Say what would happen to a request and which rule decides; sends nothing.
@@ -114,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Setup(args) => setup::run(&overrides, &args),
         Command::Doctor(args) => doctor::run(&overrides, &args),
         Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&overrides, &args),
         Command::Check(args) => check::run(&overrides, &args),
         Command::Explain(args) => explain::run(&overrides, args),
         Command::Models(args) => models::run(&overrides, &args),

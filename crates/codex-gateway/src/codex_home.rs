@@ -1,4 +1,4 @@
-//! Finds the user's Codex: its home, its configuration and which kind of sign-in it has. Never
+//! Finds the user's Codex: its program, its home, its configuration and which kind of sign-in it has. Never
 //! reads a credential's value.
 
 use std::path::{Path, PathBuf};
@@ -82,6 +82,31 @@ impl CodexHome {
             Err(_) => SignIn::NotFound,
         }
     }
+}
+
+/// Where a program is, by the `PATH` of the environment.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = config::environment("PATH")?;
+    let names = [
+        name.to_owned(),
+        format!("{name}.exe"),
+        format!("{name}.cmd"),
+    ];
+    std::env::split_paths(&path)
+        .flat_map(|dir| names.clone().map(|name| dir.join(name)))
+        .find(|candidate| is_program(candidate))
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.extension().is_some() && path.is_file()
 }
 
 /// What tells the kinds apart; values are skipped, not kept.

@@ -10,7 +10,7 @@ use crate::cli::{address, settings};
 use crate::config::Overrides;
 
 /// How long a link can be used.
-const LIFETIME: Duration = Duration::from_secs(600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
 /// Arguments of `dashboard`.
 #[derive(Debug, clap::Args)]

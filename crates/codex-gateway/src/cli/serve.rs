@@ -1,16 +1,21 @@
 //! `codex-gateway serve`: reads the configuration, opens the process and passes signals on to it.
 
-use std::net::SocketAddr;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::FromRef as _;
+use gateway_ledger::Ledger;
 use gateway_policy::problem::Severity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Sockets};
+use crate::cli::banner::Served;
+use crate::cli::dashboard;
 use crate::cli::output::{EXIT_CONFIG, is_error_coloured, print_error, print_out};
+use crate::cli::store::actor;
 use crate::clock::Clock;
 use crate::config::active::ActiveConfig;
 use crate::config::{self, Overrides, SourceMap};
@@ -102,62 +107,33 @@ async fn serve(
     let listeners = app.listeners(sockets);
     // Before the announcement: whoever reads it may send one at once.
     let signals = Signals::listen().context("cannot listen for signals")?;
-    print_out(&banner(&listeners, config_path, data_dir.path())?);
+    announce(&app, &listeners, config_path, data_dir.path()).await?;
     app.tasks()
         .spawn_background("signals", signals.watch(Arc::clone(&app), overrides));
     app.run(listeners).await;
     Ok(())
 }
 
-/// What to put into Codex's configuration, both ways.
-fn banner(
+/// Says that it serves: to a terminal with what to do next, and a link into the dashboard.
+async fn announce(
+    app: &App,
     listeners: &[Listener],
     config: &str,
     data_dir: &std::path::Path,
-) -> std::io::Result<String> {
-    let mut host = String::new();
-    let mut lines = Vec::new();
-    for listener in listeners {
-        let address = listener.socket.local_addr()?;
-        let scheme = if listener.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        if lines.is_empty() {
-            let named = if address.ip().is_unspecified() {
-                SocketAddr::from(([127, 0, 0, 1], address.port()))
-            } else {
-                address
-            };
-            host = format!("{scheme}://{named}");
-            lines.push(format!("serves on {scheme}://{address}\n"));
-        } else {
-            lines.push(format!("administration: {scheme}://{address}\n"));
-        }
+) -> anyhow::Result<()> {
+    let served = Served::by(listeners)?;
+    if !std::io::stdout().is_terminal() {
+        print_out(&served.line(config, data_dir));
+        return Ok(());
     }
-    Ok(format!(
-        "codex-gateway {version} {lines}\
-         configuration: {config}\n\
-         data directory: {data_dir}\n\
-         \n\
-         Point Codex at it with one line at the top of ~/.codex/config.toml (keeps your ChatGPT or API-key sign-in):\n\
-         \n\
-         \x20   openai_base_url = \"{host}/v1\"\n\
-         \n\
-         or as a provider of its own:\n\
-         \n\
-         \x20   model_provider = \"gateway\"\n\
-         \n\
-         \x20   [model_providers.gateway]\n\
-         \x20   name = \"codex-gateway\"\n\
-         \x20   base_url = \"{host}/v1\"\n\
-         \x20   wire_api = \"responses\"\n\
-         \x20   env_key = \"OPENAI_API_KEY\"          # or: requires_openai_auth = true\n",
-        version = env!("CARGO_PKG_VERSION"),
-        lines = lines.concat(),
-        data_dir = data_dir.display(),
-    ))
+    let ledger = Ledger::from_ref(app.state());
+    let link = ledger
+        .create_sign_in(dashboard::LIFETIME, actor())
+        .await
+        .ok();
+    let secret = link.as_ref().map(gateway_ledger::IssuedSecret::reveal);
+    print_out(&served.page(config, data_dir, secret));
+    Ok(())
 }
 
 /// The signals of the process.

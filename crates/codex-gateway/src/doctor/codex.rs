@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::report::{Check, Report};
-use crate::codex_home::{BUILT_IN_PROVIDER, CodexHome};
+use crate::codex_home::{BUILT_IN_PROVIDER, CodexHome, find_program};
 use crate::config::{self, Settings};
 use crate::setup::document;
 use crate::tasks;
@@ -15,7 +15,7 @@ const FIX_SETUP: &str = "`codex-gateway setup codex` shows and writes what is ne
 
 /// Finds the program, and says whether its version is known.
 pub(super) async fn program(report: &mut Report) -> Option<PathBuf> {
-    let Some(program) = find("codex") else {
+    let Some(program) = find_program("codex") else {
         report.add(Check::warning(
             "codex",
             "not found on the PATH",
@@ -62,30 +62,6 @@ pub(super) async fn program(report: &mut Report) -> Option<PathBuf> {
         )
     });
     Some(program)
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    let path = config::environment("PATH")?;
-    let names = [
-        name.to_owned(),
-        format!("{name}.exe"),
-        format!("{name}.cmd"),
-    ];
-    std::env::split_paths(&path)
-        .flat_map(|dir| names.clone().map(|name| dir.join(name)))
-        .find(|candidate| is_program(candidate))
-}
-
-#[cfg(unix)]
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path)
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(path: &Path) -> bool {
-    path.extension().is_some() && path.is_file()
 }
 
 /// Reads the configuration; answers where Codex sends its requests, where that is known.
