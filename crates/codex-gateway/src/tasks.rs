@@ -1,7 +1,14 @@
 //! The only place that spawns tasks. A task has a name, an owner (the tracker) and an end.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tasks are spawned here, so that they are spawned nowhere else"
+)]
+
 use std::future::Future;
 
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -85,6 +92,16 @@ impl Tasks {
         self.background.close();
         self.background.wait().await;
     }
+}
+
+/// Runs a call on the runtime for a caller that may be on a thread of its own. The caller owns it:
+/// it ends with its answer.
+pub fn spawn_call<T, F>(runtime: &Handle, call: F) -> JoinHandle<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    runtime.spawn(call)
 }
 
 /// Most heavy work that runs at once: each can hold a whole decoded body.

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::config;
 use crate::record::{Exchange, ExchangeRecord};
+use crate::tasks;
 
 /// Longest wait for a collector, at each batch and at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -290,9 +291,7 @@ impl HttpClient for Collector {
         Self: 'async_trait,
     {
         let client = self.client.clone();
-        let asking = self
-            .runtime
-            .spawn(async move { ask(client, request).await });
+        let asking = tasks::spawn_call(&self.runtime, ask(client, request));
         Box::pin(async move {
             let answer = asking.await.unwrap_or_else(|error| Err(error.into()));
             self.note(answer.as_ref().err());

@@ -88,6 +88,9 @@ pub struct ClientGone;
 
 impl BodySender {
     /// Passes a piece on; waits while the client is slow.
+    ///
+    /// # Errors
+    /// When the client is gone.
     pub async fn send(&self, piece: Bytes) -> Result<(), ClientGone> {
         if piece.is_empty() {
             return Ok(());

@@ -19,6 +19,9 @@ pub enum StreamProcessor {
 
 impl StreamProcessor {
     /// Takes what the upstream sent and appends what the client gets.
+    ///
+    /// # Errors
+    /// When an event is larger than the limit.
     pub fn push(&mut self, piece: Bytes, steps: &mut Vec<Step>) -> Result<(), EventTooLarge> {
         match self {
             Self::Relay(relay) => relay.push(piece, steps),

@@ -50,6 +50,9 @@ impl Coding {
 
 /// The codings of a body in the order they were applied. At most two, so that nesting is no
 /// amplifier.
+///
+/// # Errors
+/// When a coding is unknown, or there are more than two.
 pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, GatewayError> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -86,6 +89,9 @@ pub fn too_large(limit: usize) -> GatewayError {
 }
 
 /// Decodes a whole body. Memory stays below `limit` plus one block, whatever comes in.
+///
+/// # Errors
+/// When the body is not what its coding says, or becomes larger than `limit`.
 pub fn decode(body: &Bytes, codings: &[Coding], limit: usize) -> Result<Bytes, GatewayError> {
     let mut current = body.clone();
     for coding in codings.iter().rev() {
