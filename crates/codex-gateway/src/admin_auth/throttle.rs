@@ -4,19 +4,24 @@
 //! Only failures count, so a check must not consume anything: a program that polls `/api` with the
 //! right token every second is never slowed down.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::access::guess_rate::{GuessRate, source_network};
 use crate::bounded_map::BoundedMap;
 
-/// Wrong secrets of one kind that an address may send in a burst; one more is allowed every
-/// [`REFILL`]. Secrets have 192 random bits, so this only keeps guessing from costing anything.
-const BURST: u32 = 10;
-const REFILL: Duration = Duration::from_secs(6);
+/// Wrong secrets of one kind that an address may send. Secrets have 192 random bits, so this only
+/// keeps guessing from costing anything.
+const PER_ADDRESS: GuessRate = GuessRate {
+    burst: 10,
+    refill: Duration::from_secs(6),
+};
 /// The same for all addresses together, for the kinds whose check queries the store.
-const BURST_OVERALL: u32 = 300;
-const REFILL_OVERALL: Duration = Duration::from_millis(200);
+const OVERALL: GuessRate = GuessRate {
+    burst: 300,
+    refill: Duration::from_millis(200),
+};
 /// Most addresses that are remembered. The next one replaces the address that failed longest ago.
 const MAX_ADDRESSES: usize = 4096;
 
@@ -68,10 +73,10 @@ impl Throttle {
         from: Option<IpAddr>,
         now: Instant,
     ) -> Result<(), u32> {
-        let known = from.and_then(|from| self.by_address.get(&(network(from), kind)));
-        wait(known, now, BURST, REFILL)?;
+        let known = from.and_then(|from| self.by_address.get(&(source_network(from), kind)));
+        PER_ADDRESS.check(known, now).map_err(seconds)?;
         if kind.queries_store() {
-            wait(*self.overall(), now, BURST_OVERALL, REFILL_OVERALL)?;
+            OVERALL.check(*self.overall(), now).map_err(seconds)?;
         }
         Ok(())
     }
@@ -79,12 +84,12 @@ impl Throttle {
     /// Counts a wrong secret.
     pub(super) fn record_failure(&self, kind: SecretKind, from: Option<IpAddr>, now: Instant) {
         if kind.queries_store() {
-            let mut overall = self.overall();
-            *overall = Some(later(*overall, now, REFILL_OVERALL));
+            OVERALL.count(&mut self.overall(), now);
         }
         let Some(from) = from else { return };
-        self.by_address.update((network(from), kind), |expires_at| {
-            *expires_at = Some(later(*expires_at, now, REFILL));
+        let source = (source_network(from), kind);
+        self.by_address.update(source, |expires_at| {
+            PER_ADDRESS.count(expires_at, now);
         });
     }
 
@@ -93,38 +98,11 @@ impl Throttle {
     }
 }
 
-fn later(expires_at: Option<Instant>, now: Instant, refill: Duration) -> Instant {
-    expires_at.map_or(now, |at| at.max(now)) + refill
-}
-
-fn wait(
-    expires_at: Option<Instant>,
-    now: Instant,
-    burst: u32,
-    refill: Duration,
-) -> Result<(), u32> {
-    let Some(expires_at) = expires_at else {
-        return Ok(());
-    };
-    // A guess that fails adds one refill; it fits when that stays within the burst.
-    let over = (expires_at.saturating_duration_since(now) + refill).saturating_sub(refill * burst);
-    if over.is_zero() {
-        return Ok(());
-    }
-    Err(u32::try_from(over.as_secs())
+/// What a client is told to wait, in whole seconds and not too few.
+fn seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_secs())
         .unwrap_or(u32::MAX)
-        .saturating_add(1))
-}
-
-/// A client with IPv6 has a whole network of addresses, so the network is counted.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        other @ (IpAddr::V4(_) | IpAddr::V6(_)) => other,
-    }
+        .saturating_add(1)
 }
 
 #[cfg(test)]
@@ -141,14 +119,14 @@ mod tests {
         let throttle = Throttle::default();
         let now = Clock::system().instant();
         let (guesser, other) = (Some(from("192.0.2.1")), Some(from("192.0.2.2")));
-        for _ in 0..BURST {
+        for _ in 0..PER_ADDRESS.burst {
             assert_eq!(throttle.check(SecretKind::Token, guesser, now), Ok(()));
             throttle.record_failure(SecretKind::Token, guesser, now);
         }
         assert_eq!(throttle.check(SecretKind::Token, guesser, now), Err(7));
         assert_eq!(throttle.check(SecretKind::SignInLink, guesser, now), Ok(()));
         assert_eq!(throttle.check(SecretKind::Token, other, now), Ok(()));
-        let soon = now + REFILL;
+        let soon = now + PER_ADDRESS.refill;
         assert_eq!(throttle.check(SecretKind::Token, guesser, soon), Ok(()));
         throttle.record_failure(SecretKind::Token, guesser, soon);
         assert!(throttle.check(SecretKind::Token, guesser, soon).is_err());
@@ -158,7 +136,7 @@ mod tests {
     fn many_addresses_together_cannot_keep_the_store_busy_nor_lock_the_token_out() {
         let throttle = Throttle::default();
         let now = Clock::system().instant();
-        for index in 0..BURST_OVERALL {
+        for index in 0..OVERALL.burst {
             let from = Some(IpAddr::from(index.to_be_bytes()));
             assert_eq!(
                 throttle.check(SecretKind::SignInLink, from, now),
@@ -184,7 +162,7 @@ mod tests {
         }
         let known = throttle.by_address.len();
         assert_eq!(known, MAX_ADDRESSES);
-        for index in 0..BURST {
+        for index in 0..PER_ADDRESS.burst {
             let one = format!("2001:db8::{index:x}");
             throttle.record_failure(SecretKind::Token, Some(from(&one)), now);
         }

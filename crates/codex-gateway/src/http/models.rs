@@ -25,30 +25,24 @@ use crate::http::conditional::{json_response, with_etag};
 use crate::identity::caller::Caller;
 use crate::identity::client::{originator, wants_codex_catalog};
 use crate::ids::RequestId;
+use crate::learned::LearnedView;
 use crate::model_visibility::{self, Viewer};
 use upstream_list::{UpstreamList, ask};
 
 /// `GET /models`.
 pub async fn list(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let config = proxy.config.load_full();
-    let caller = match caller(&proxy, &config, &parts).await {
-        Ok(caller) => caller,
+    let question = match ModelsQuestion::read(&proxy, request).await {
+        Ok(question) => question,
         Err(error) => return error.into_response(),
     };
-    let memory = proxy.learned.view(&caller, None);
-    let viewer = Viewer {
-        config: &config,
-        caller: &caller,
-        client: originator(&parts.headers),
-        memory: &memory,
-    };
+    let memory = proxy.learned.view(&question.caller, None);
+    let (viewer, parts) = (question.viewer(&memory), &question.parts);
     let response = if wants_codex_catalog(&parts.uri) {
-        catalog(&proxy, &viewer, &parts).await
+        catalog(&proxy, &viewer, parts).await
     } else {
-        openai_list(&proxy, &viewer, &parts).await
+        openai_list(&proxy, &viewer, parts).await
     };
-    described(response, &parts, caller.route)
+    described(response, parts, question.caller.route)
 }
 
 /// `GET /models/{id}`.
@@ -57,38 +51,45 @@ pub async fn one(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    let (parts, _) = request.into_parts();
-    let config = proxy.config.load_full();
-    let caller = match caller(&proxy, &config, &parts).await {
-        Ok(caller) => caller,
+    let question = match ModelsQuestion::read(&proxy, request).await {
+        Ok(question) => question,
         Err(error) => return error.into_response(),
     };
-    let memory = proxy.learned.view(&caller, None);
-    let viewer = Viewer {
-        config: &config,
-        caller: &caller,
-        client: originator(&parts.headers),
-        memory: &memory,
-    };
-    let response = openai_model(&proxy, &viewer, &parts, &id).await;
-    described(response, &parts, caller.route)
+    let memory = proxy.learned.view(&question.caller, None);
+    let (viewer, parts) = (question.viewer(&memory), &question.parts);
+    let response = openai_model(&proxy, &viewer, parts, &id).await;
+    described(response, parts, question.caller.route)
 }
 
-/// The caller. Without a credential only this machine's own programs are answered.
-async fn caller(
-    proxy: &Proxy,
-    config: &ActiveConfig,
-    parts: &Parts,
-) -> Result<Caller, GatewayError> {
-    let settings = &config.settings;
-    authenticate(
-        &proxy.keys,
-        settings,
-        &proxy.instance,
-        parts,
-        Keyless::Local,
-    )
-    .await
+/// Who asks for models, and what is in force for the answer.
+struct ModelsQuestion {
+    parts: Parts,
+    config: Arc<ActiveConfig>,
+    caller: Caller,
+}
+
+impl ModelsQuestion {
+    /// Reads the caller. Without a credential only this machine's own programs are answered.
+    async fn read(proxy: &Proxy, request: Request) -> Result<Self, GatewayError> {
+        let (parts, _) = request.into_parts();
+        let config = proxy.config.load_full();
+        let (keys, instance) = (&proxy.keys, &proxy.instance);
+        let caller = authenticate(keys, &config.settings, instance, &parts, Keyless::Local).await?;
+        Ok(Self {
+            parts,
+            config,
+            caller,
+        })
+    }
+
+    fn viewer<'a>(&'a self, memory: &'a LearnedView<'a>) -> Viewer<'a> {
+        Viewer {
+            config: &self.config,
+            caller: &self.caller,
+            client: originator(&self.parts.headers),
+            memory,
+        }
+    }
 }
 
 /// What the contract promises of every proxied answer, as far as a list has it.

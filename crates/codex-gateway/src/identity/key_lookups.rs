@@ -1,34 +1,29 @@
 //! Limits lookups of unknown gateway keys in the store: each key once, so many per minute for one
 //! address, and so many for all addresses together. Memory is bounded. Reads no store.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::access::guess_rate::{GuessRate, source_network};
 use crate::bounded_map::BoundedMap;
 
 /// Different unknown keys that one address may present in a burst, and the pause after which it may
 /// present one more. A guess of 192 random bits does not succeed; this keeps it from costing
 /// anything.
-const PER_ADDRESS: LookupRate = LookupRate {
+const PER_ADDRESS: GuessRate = GuessRate {
     burst: 20,
     refill: Duration::from_secs(3),
 };
 /// The same for all addresses together.
-const IN_TOTAL: LookupRate = LookupRate {
+const IN_TOTAL: GuessRate = GuessRate {
     burst: 300,
     refill: Duration::from_millis(200),
 };
 /// Most addresses, and most keys, that are remembered. The next one replaces the oldest.
 const MAX_ENTRIES: usize = 4096;
-
-/// So many at once, and one more after each pause.
-struct LookupRate {
-    burst: u32,
-    refill: Duration,
-}
 
 /// What was looked up lately.
 pub(super) struct Lookups {
@@ -59,7 +54,7 @@ impl Lookups {
             return false;
         }
         let is_allowed = from.is_none_or(|from| {
-            self.by_address.update(network(from), |expires_at| {
+            self.by_address.update(source_network(from), |expires_at| {
                 PER_ADDRESS.take(expires_at, now)
             })
         });
@@ -81,30 +76,8 @@ impl Lookups {
     }
 }
 
-impl LookupRate {
-    fn take(&self, expires_at: &mut Option<Instant>, now: Instant) -> bool {
-        let next = expires_at.map_or(now, |at| at.max(now)) + self.refill;
-        if next.saturating_duration_since(now) > self.refill * self.burst {
-            return false;
-        }
-        *expires_at = Some(next);
-        true
-    }
-}
-
 fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-/// A client with IPv6 has a whole network of addresses, so the network is counted.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        other @ (IpAddr::V4(_) | IpAddr::V6(_)) => other,
-    }
 }
 
 #[cfg(test)]

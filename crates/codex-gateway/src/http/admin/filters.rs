@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use gateway_ledger::{Filters, Outcome};
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::codex::RequestKind;
@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use crate::clock::Clock;
+use crate::config::active::SharedConfig;
 use crate::endpoint::Endpoint;
 use crate::error::GatewayError;
 use crate::http::admin::query::{not_valid, pairs, read};
@@ -77,20 +79,29 @@ pub(super) struct FilterParams {
 /// The parameters of an endpoint that takes the filters beside its own. `T` denies unknown fields.
 pub(super) struct FilteredQuery<T> {
     pub(super) params: T,
-    pub(super) filters: FilterParams,
+    pub(super) narrowed: Narrowed,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for FilteredQuery<T> {
+impl<S, T> FromRequestParts<S> for FilteredQuery<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + IntoParams,
+    Clock: FromRef<S>,
+    SharedConfig: FromRef<S>,
+{
     type Rejection = GatewayError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, GatewayError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, GatewayError> {
         let own = T::into_params(|| None);
         let (params, filters) = pairs(&parts.uri)?
             .into_iter()
             .partition(|(name, _)| own.iter().any(|parameter| parameter.name == *name));
+        let (params, filters) = (read(params)?, read::<FilterParams>(filters)?);
+        let config = SharedConfig::from_ref(state).load_full();
+        let now = Clock::from_ref(state).now();
         Ok(Self {
-            params: read(params)?,
-            filters: read(filters)?,
+            params,
+            narrowed: filters.read(now, &config.settings.storage.time_zone)?,
         })
     }
 }
@@ -108,7 +119,7 @@ impl FilterParams {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidRequest`](crate::error::ErrorCode) for the first that is not valid.
-    pub(super) fn read(self, now: Timestamp, zone: &TimeZone) -> Result<Narrowed, GatewayError> {
+    fn read(self, now: Timestamp, zone: &TimeZone) -> Result<Narrowed, GatewayError> {
         let time = |name, text: Option<When>| {
             let time = text.map(|When(text)| when::parse(&text, now, zone));
             time.transpose()

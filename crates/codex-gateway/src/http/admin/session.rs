@@ -20,7 +20,7 @@ use crate::http::admin::json::Json;
 /// The secret of a one-time sign-in link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SignIn {
+pub(super) struct LinkSignIn {
     #[schema(min_length = 1)]
     link: String,
 }
@@ -56,7 +56,7 @@ pub(super) struct EndedSession {
 pub(super) async fn sign_in(
     State(auth): State<Arc<AdminAuth>>,
     Extension(client): Extension<ClientAddr>,
-    Json(SignIn { link }): Json<SignIn>,
+    Json(LinkSignIn { link }): Json<LinkSignIn>,
 ) -> Result<Response, GatewayError> {
     let session = auth.sign_in(&link, client).await?;
     let expires_at = session.expires_at;

@@ -9,10 +9,8 @@ use serde::Deserialize;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::clock::Clock;
-use crate::config::active::SharedConfig;
 use crate::error::GatewayError;
-use crate::http::admin::filters::{FilterParams, FilteredQuery, Narrowed};
+use crate::http::admin::filters::{FilterParams, FilteredQuery};
 use crate::http::admin::json::Json;
 use crate::http::admin::page_size::PageSize;
 use crate::reports::usage::{DEFAULT_BY, group_by};
@@ -73,22 +71,13 @@ pub(super) struct UsageParams {
 )]
 pub(super) async fn sum_usage(
     State(ledger): State<Ledger>,
-    State(clock): State<Clock>,
-    State(config): State<SharedConfig>,
-    FilteredQuery { params, filters }: FilteredQuery<UsageParams>,
+    FilteredQuery { params, narrowed }: FilteredQuery<UsageParams>,
 ) -> Result<Json<UsageReport>, GatewayError> {
-    let config = config.load();
-    let zone = &config.settings.storage.time_zone;
-    let Narrowed {
-        since,
-        until,
-        filters,
-    } = filters.read(clock.now(), zone)?;
     let query = UsageQuery {
         by: params.by.0,
-        since,
-        until,
-        filters,
+        since: narrowed.since,
+        until: narrowed.until,
+        filters: narrowed.filters,
     };
     Ok(Json(ledger.usage(&query).await?))
 }
@@ -115,23 +104,14 @@ pub(super) struct PageParams {
 )]
 pub(super) async fn list_exchanges(
     State(ledger): State<Ledger>,
-    State(clock): State<Clock>,
-    State(config): State<SharedConfig>,
-    FilteredQuery { params, filters }: FilteredQuery<PageParams>,
+    FilteredQuery { params, narrowed }: FilteredQuery<PageParams>,
 ) -> Result<Json<Page>, GatewayError> {
-    let config = config.load();
-    let zone = &config.settings.storage.time_zone;
-    let Narrowed {
-        since,
-        until,
-        filters,
-    } = filters.read(clock.now(), zone)?;
     let query = ExchangeQuery {
         limit: params.limit.get(),
         cursor: params.cursor,
-        since,
-        until,
-        filters,
+        since: narrowed.since,
+        until: narrowed.until,
+        filters: narrowed.filters,
     };
     Ok(Json(ledger.exchanges(&query).await?))
 }
