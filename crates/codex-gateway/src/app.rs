@@ -112,63 +112,43 @@ impl App {
         let plan_limits = open_plan_limits(&ledger, &tasks).await?;
         let metrics = Arc::new(Metrics::new()?);
         let traces = Arc::new(Traces::from_environment(instance.as_str())?);
-        let config = SharedConfig::new(config);
-        let shutdown = CancellationToken::new();
-        let limiter = Limiter::new(
-            ledger.clone(),
-            Arc::clone(&keys),
-            Arc::clone(&metrics),
-            tasks.clone(),
-            clock.clone(),
-        );
-        let recorder = Recorder {
-            ledger: ledger.clone(),
-            instance: instance.clone(),
-            metrics: Arc::clone(&metrics),
-            traces: Arc::clone(&traces),
-            plan_limits: Arc::clone(&plan_limits),
-            clock: clock.clone(),
-        };
-        let proxy = Proxy {
-            config: config.clone(),
-            keys: Arc::clone(&keys),
-            limiter,
-            learned: Arc::clone(&learned),
-            reasoning: ReasoningMemory::new(clock.clone()),
-            catalogs: SeenCatalogs::default(),
-            upstream: UpstreamClient::new(CallTimes::default())
-                .context("cannot set up TLS for upstreams")?,
-            recorder,
-            metrics: Arc::clone(&metrics),
-            concurrency: Concurrency::default(),
-            tasks: tasks.clone(),
-            clock: clock.clone(),
-            shutdown: shutdown.clone(),
-            instance,
-        };
-        let state = HttpState::new(Parts {
-            proxy: Arc::new(proxy),
-            config: config.clone(),
-            clock,
-            tasks: tasks.clone(),
-            ledger: ledger.clone(),
-            keys: Arc::clone(&keys),
-            learned: Arc::clone(&learned),
-            plan_limits,
-            metrics: Arc::clone(&metrics),
-            admin: Arc::clone(&admin),
-        });
-        Ok(Self {
-            config,
+        let shared = Shared {
+            config: SharedConfig::new(config),
             ledger,
             keys,
             learned,
-            admin,
-            traces,
+            plan_limits,
             metrics,
-            tls: tls.map(Arc::new),
+            traces,
             tasks,
-            shutdown,
+            clock,
+            shutdown: CancellationToken::new(),
+            instance,
+        };
+        let proxy = open_proxy(&shared)?;
+        let state = HttpState::new(Parts {
+            proxy: Arc::new(proxy),
+            config: shared.config.clone(),
+            clock: shared.clock,
+            tasks: shared.tasks.clone(),
+            ledger: shared.ledger.clone(),
+            keys: Arc::clone(&shared.keys),
+            learned: Arc::clone(&shared.learned),
+            plan_limits: shared.plan_limits,
+            metrics: Arc::clone(&shared.metrics),
+            admin: Arc::clone(&admin),
+        });
+        Ok(Self {
+            config: shared.config,
+            ledger: shared.ledger,
+            keys: shared.keys,
+            learned: shared.learned,
+            admin,
+            traces: shared.traces,
+            metrics: shared.metrics,
+            tls: tls.map(Arc::new),
+            tasks: shared.tasks,
+            shutdown: shared.shutdown,
             state,
         })
     }
@@ -258,6 +238,56 @@ fn report(loaded: &Loaded, kept: &str) -> Result<(), String> {
     }
     tracing::warn!("reload: {path}\n{report}");
     Ok(())
+}
+
+/// What the parts of a process have in common.
+struct Shared {
+    config: SharedConfig,
+    ledger: Ledger,
+    keys: Arc<Keys>,
+    learned: Arc<Learned>,
+    plan_limits: Arc<PlanWatch>,
+    metrics: Arc<Metrics>,
+    traces: Arc<Traces>,
+    tasks: Tasks,
+    clock: Clock,
+    shutdown: CancellationToken,
+    instance: InstanceId,
+}
+
+fn open_proxy(shared: &Shared) -> anyhow::Result<Proxy> {
+    let limiter = Limiter::new(
+        shared.ledger.clone(),
+        Arc::clone(&shared.keys),
+        Arc::clone(&shared.metrics),
+        shared.tasks.clone(),
+        shared.clock.clone(),
+    );
+    let recorder = Recorder {
+        ledger: shared.ledger.clone(),
+        instance: shared.instance.clone(),
+        metrics: Arc::clone(&shared.metrics),
+        traces: Arc::clone(&shared.traces),
+        plan_limits: Arc::clone(&shared.plan_limits),
+        clock: shared.clock.clone(),
+    };
+    Ok(Proxy {
+        config: shared.config.clone(),
+        keys: Arc::clone(&shared.keys),
+        limiter,
+        learned: Arc::clone(&shared.learned),
+        reasoning: ReasoningMemory::new(shared.clock.clone()),
+        catalogs: SeenCatalogs::default(),
+        upstream: UpstreamClient::new(CallTimes::default())
+            .context("cannot set up TLS for upstreams")?,
+        recorder,
+        metrics: Arc::clone(&shared.metrics),
+        concurrency: Concurrency::default(),
+        tasks: shared.tasks.clone(),
+        clock: shared.clock.clone(),
+        shutdown: shared.shutdown.clone(),
+        instance: shared.instance.clone(),
+    })
 }
 
 async fn open_ledger(

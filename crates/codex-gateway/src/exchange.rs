@@ -211,14 +211,8 @@ async fn toward_upstream(
     let endpoint = exchange.arrival.endpoint;
     // 2. Authenticate.
     let settings = &config.settings;
-    let caller = authenticate(
-        &proxy.keys,
-        settings,
-        &proxy.instance,
-        parts,
-        Keyless::Refused,
-    )
-    .await?;
+    let (keys, instance) = (&proxy.keys, &proxy.instance);
+    let caller = authenticate(keys, settings, instance, parts, Keyless::Refused).await?;
     authenticate::check_route(&caller)?;
     let caller = Arc::new(caller);
     exchange.caller = Some(Arc::clone(&caller));
@@ -236,7 +230,7 @@ async fn toward_upstream(
         parts,
         caller: &caller,
         settings,
-        instance: &proxy.instance,
+        instance,
     };
     let attempts = Attempts::new(proxy, config, &grant, request, early);
     match content {

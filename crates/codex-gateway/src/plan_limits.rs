@@ -30,7 +30,7 @@ const CHANGES_WAITING: usize = 256;
 pub struct AccountPlan {
     pub plan: Option<String>,
     pub limits: Vec<AccountLimit>,
-    pub credits: Option<PlanCredits>,
+    pub credits: Option<CreditsReport>,
 }
 
 /// One limit.
@@ -54,7 +54,7 @@ pub struct LimitWindow {
 
 /// Credits bought on top of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PlanCredits {
+pub struct CreditsReport {
     pub has_credits: bool,
     pub unlimited: bool,
     pub balance: Option<String>,
@@ -204,7 +204,7 @@ impl AccountPlan {
             self.plan.clone_from(&news.plan);
         }
         if let Some(credits) = &news.credits {
-            self.credits = Some(PlanCredits {
+            self.credits = Some(CreditsReport {
                 has_credits: credits.has_credits,
                 unlimited: credits.unlimited,
                 balance: credits.balance.clone(),

@@ -26,7 +26,7 @@ const MAX_BYTES_OVERALL: usize = 32 << 20;
 #[derive(Debug)]
 pub struct ReasoningMemory {
     clock: Clock,
-    buckets: BoundedMap<Owner, Bucket>,
+    buckets: BoundedMap<Owner, CallerCalls>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ struct Owner {
 
 /// What is kept for one caller at one upstream, the oldest call first. Never empty.
 #[derive(Debug, Default)]
-struct Bucket {
+struct CallerCalls {
     calls: VecDeque<Call>,
     bytes: usize,
 }
@@ -59,7 +59,7 @@ impl Call {
 impl ReasoningMemory {
     /// An empty memory.
     pub fn new(clock: Clock) -> Self {
-        let buckets = BoundedMap::weighted(MAX_BYTES_OVERALL, |bucket: &Bucket| bucket.bytes);
+        let buckets = BoundedMap::weighted(MAX_BYTES_OVERALL, |bucket: &CallerCalls| bucket.bytes);
         Self {
             buckets: buckets.with_ttl(TTL, clock.clone()),
             clock,
@@ -108,7 +108,7 @@ impl Owner {
     }
 }
 
-impl Bucket {
+impl CallerCalls {
     fn find(&self, id: &str, now: Instant) -> Option<Arc<ReasoningBlob>> {
         let call = self.calls.iter().rev().find(|call| call.id == id)?;
         let age = now.saturating_duration_since(call.since);
@@ -145,7 +145,7 @@ pub struct ReasoningView<'a> {
 impl ReasoningLookup for ReasoningView<'_> {
     fn find(&self, call_id: &str) -> Option<Arc<ReasoningBlob>> {
         let now = self.memory.clock.instant();
-        let find = |bucket: &Bucket| bucket.find(call_id, now);
+        let find = |bucket: &CallerCalls| bucket.find(call_id, now);
         self.memory.buckets.read(&self.owner, find).flatten()
     }
 }

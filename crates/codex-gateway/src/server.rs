@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::client_address::Peer;
-use crate::server::connection::Connection;
+use crate::server::connection::ClientConnection;
 use crate::tasks::Tasks;
 
 /// Most connections at a time; more wait to be accepted.
@@ -70,7 +70,7 @@ pub async fn serve(listener: Listener, tasks: &Tasks, stop: CancellationToken) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let connection = Connection {
+        let connection = ClientConnection {
             peer: Peer {
                 address,
                 is_tls: tls.is_some(),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::db::{Row, Statement, Table, int, key, replaced, text};
+use crate::db::{Row, Statement, TableSchema, int, key, replaced, text};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::time::stored_time;
@@ -20,7 +20,7 @@ pub struct AccountLimits {
     pub limits: serde_json::Value,
 }
 
-const ACCOUNT_LIMITS: Table<AccountLimits> = Table {
+const ACCOUNT_LIMITS: TableSchema<AccountLimits> = TableSchema {
     name: "plan_limits",
     columns: &[
         key(text("account", |limits| Some(limits.account.clone()))),

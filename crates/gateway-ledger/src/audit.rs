@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::db::{Link, Row, Statement, Table, int, text};
+use crate::db::{Link, Row, Statement, TableSchema, int, text};
 use crate::error::LedgerError;
 use crate::ids::EntryId;
 use crate::ledger::Ledger;
@@ -76,7 +76,7 @@ pub(crate) fn record(
     }
 }
 
-const AUDIT: Table<AuditRecord> = Table {
+const AUDIT: TableSchema<AuditRecord> = TableSchema {
     name: "audit",
     columns: &[
         text("id", |record| Some(record.id.to_string())),

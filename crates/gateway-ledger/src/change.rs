@@ -20,10 +20,10 @@ impl Ledger {
 
     /// Begins a change. It waits for the one that is being made, so what it reads stays true until
     /// it is committed.
-    pub(crate) async fn change(&self) -> Result<Change, LedgerError> {
+    pub(crate) async fn change(&self) -> Result<OpenChange, LedgerError> {
         let mut connection = self.pool().begin().await?;
         revision::lock(&mut connection.link()).await?;
-        Ok(Change {
+        Ok(OpenChange {
             connection,
             at: self.timestamp(),
         })
@@ -31,12 +31,12 @@ impl Ledger {
 }
 
 /// An open change. Dropping it takes it back.
-pub(crate) struct Change {
+pub(crate) struct OpenChange {
     connection: PooledConnection,
     at: jiff::Timestamp,
 }
 
-impl Change {
+impl OpenChange {
     pub(crate) fn link(&mut self) -> Link<'_> {
         self.connection.link()
     }

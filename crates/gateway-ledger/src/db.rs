@@ -17,6 +17,6 @@ pub(crate) use lane::Lane;
 pub(crate) use pool::{Pool, PooledConnection};
 pub(crate) use statement::Statement;
 pub(crate) use storage::Storage;
-pub(crate) use table::{Table, added, int, key, replaced, text};
-pub(crate) use target::Target;
+pub(crate) use table::{TableSchema, added, int, key, replaced, text};
+pub(crate) use target::DatabaseTarget;
 pub(crate) use value::{Cell, SqlDialect, without_nul};

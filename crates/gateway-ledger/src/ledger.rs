@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::db::{Pool, Target};
+use crate::db::{DatabaseTarget, Pool};
 use crate::entry::{Intent, LedgerEntry};
 use crate::error::LedgerError;
 #[cfg(doc)]
@@ -38,7 +38,7 @@ pub struct Ledger {
 
 struct Inner {
     pool: Pool,
-    in_flight_target: Target,
+    in_flight_target: DatabaseTarget,
     shared: Arc<Shared>,
     /// What running servers watch, see [`Ledger::changes`].
     revision: watch::Sender<i64>,
@@ -275,7 +275,7 @@ impl Ledger {
         &self.inner.shared.instance
     }
 
-    pub(crate) fn in_flight_target(&self) -> &Target {
+    pub(crate) fn in_flight_target(&self) -> &DatabaseTarget {
         &self.inner.in_flight_target
     }
 

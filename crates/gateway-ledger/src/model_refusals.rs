@@ -8,7 +8,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::audit::Actor;
-use crate::db::{Row, Statement, Table, int, key, replaced, text};
+use crate::db::{Row, Statement, TableSchema, int, key, replaced, text};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::time::stored_time;
@@ -36,7 +36,7 @@ pub struct ModelRefusal {
 }
 
 /// The commands and the table have called these facts since the first version.
-const MODEL_REFUSALS: Table<ModelRefusal> = Table {
+const MODEL_REFUSALS: TableSchema<ModelRefusal> = TableSchema {
     name: "facts",
     columns: &[
         key(text("upstream", |refusal| Some(refusal.upstream.clone()))),

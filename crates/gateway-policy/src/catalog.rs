@@ -21,7 +21,7 @@ use crate::model_pattern::ModelPattern;
 use crate::rule::RuleSpec;
 
 pub use entry::{
-    LifecycleStatus, ModelEntry, Picker, PrintedPrice, SourceDocument, Sourced, Statement,
+    DatedValue, LifecycleStatus, ModelEntry, Picker, PrintedPrice, SourceDocument, Sourced,
     StatementSpec,
 };
 

@@ -35,7 +35,7 @@ pub mod upstream;
 pub use attempt::{Attempt, AttemptReason};
 pub use attempt_plan::{Adjustment, AttemptPlan, DecisionKind, EncryptedReasoning, NextStep};
 pub use auth_route::AuthRoute;
-pub use catalog::{Catalog, ModelEntry, Sourced, Statement};
+pub use catalog::{Catalog, DatedValue, ModelEntry, Sourced};
 pub use decision::{Decision, Rejection};
 pub use error_pattern::ErrorPatternSpec;
 pub use explain::Explanation;

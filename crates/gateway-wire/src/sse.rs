@@ -212,9 +212,7 @@ impl Splitter {
         mut each: impl FnMut(SplitEvent<'_>) -> Go,
     ) -> Result<usize, EventTooLarge> {
         if self.is_broken {
-            return Err(EventTooLarge {
-                limit: self.max_event,
-            });
+            return Err(self.fail());
         }
         let bytes: &[u8] = chunk;
         let mut from = self.skip_start(bytes);
@@ -229,11 +227,7 @@ impl Splitter {
             };
             let part = bytes.get(from..to).unwrap_or_default();
             if self.held.len() + part.len() > self.max_event {
-                self.is_broken = true;
-                self.held = BytesMut::new();
-                return Err(EventTooLarge {
-                    limit: self.max_event,
-                });
+                return Err(self.fail());
             }
             if matches!(end, EventEnd::Open) {
                 self.held.extend_from_slice(part);
@@ -269,6 +263,15 @@ impl Splitter {
             if go == Go::Stop {
                 return Ok(from);
             }
+        }
+    }
+
+    /// Gives up the stream, and what is held of it.
+    fn fail(&mut self) -> EventTooLarge {
+        self.is_broken = true;
+        self.held = BytesMut::new();
+        EventTooLarge {
+            limit: self.max_event,
         }
     }
 

@@ -114,10 +114,10 @@ pub fn etag_of(text: &[u8]) -> HeaderValue {
 
 /// The entries of a catalogue that show themselves in pickers.
 #[derive(Debug, Clone, Default)]
-pub struct Listed(Vec<Entry>);
+pub struct Listed(Vec<ListedEntry>);
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct ListedEntry {
     model: ModelId,
     /// The value of `visibility`, in bytes of the catalogue's text.
     visibility: Range<usize>,
@@ -133,7 +133,7 @@ impl Listed {
             models: Vec<&'a RawValue>,
         }
         #[derive(Deserialize)]
-        struct Shown<'a> {
+        struct EntryFields<'a> {
             #[serde(borrow)]
             slug: Cow<'a, str>,
             #[serde(borrow)]
@@ -142,11 +142,11 @@ impl Listed {
         let text = std::str::from_utf8(text).ok()?;
         let catalogue: Catalogue<'_> = serde_json::from_str(text).ok()?;
         let listed = catalogue.models.into_iter().filter_map(|entry| {
-            let shown: Shown<'_> = serde_json::from_str(entry.get()).ok()?;
+            let shown: EntryFields<'_> = serde_json::from_str(entry.get()).ok()?;
             let word: Cow<'_, str> = serde_json::from_str(shown.visibility.get()).ok()?;
             let value = shown.visibility.get();
             let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
-            (word == "list").then_some(Entry {
+            (word == "list").then_some(ListedEntry {
                 model: ModelId::new(&shown.slug).ok()?,
                 visibility: start..start + value.len(),
             })

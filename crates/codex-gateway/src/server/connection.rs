@@ -33,14 +33,14 @@ const MAX_HEAD_BYTES: u32 = 256 * 1024;
 const MAX_HEAD_FIELDS: usize = 512;
 
 /// An accepted connection and what it is served with.
-pub(super) struct Connection {
+pub(super) struct ClientConnection {
     pub(super) peer: Peer,
     pub(super) router: Router,
     pub(super) watcher: Watcher,
     pub(super) tasks: Tasks,
 }
 
-impl Connection {
+impl ClientConnection {
     pub(super) async fn serve_plain(self, stream: TcpStream, stop: CancellationToken) {
         let protocol = tokio::select! {
             protocol = protocol::detect(&stream, FIRST_BYTES_TIMEOUT) => protocol,

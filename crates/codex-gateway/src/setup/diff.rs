@@ -26,13 +26,13 @@ pub fn changed_lines(old: &str, new: &str) -> String {
     let mut line = head;
     for step in steps(&old, &new) {
         let (sign, content) = match &step {
-            Step::Same => {
+            LineStep::Same => {
                 is_open = false;
                 line += 1;
                 continue;
             }
-            Step::Removed(content) => ('-', content),
-            Step::Added(content) => ('+', content),
+            LineStep::Removed(content) => ('-', content),
+            LineStep::Added(content) => ('+', content),
         };
         if !is_open {
             text.extend(["@@ line ", &(line + 1).to_string(), " @@\n"]);
@@ -46,16 +46,16 @@ pub fn changed_lines(old: &str, new: &str) -> String {
     text
 }
 
-enum Step<'l> {
+enum LineStep<'l> {
     Same,
     Removed(&'l str),
     Added(&'l str),
 }
 
 /// From one text to the other by the longest common subsequence of lines.
-fn steps<'l>(old: &'l [String], new: &'l [String]) -> Vec<Step<'l>> {
-    let removed = |line: &'l String| Step::Removed(line);
-    let added = |line: &'l String| Step::Added(line);
+fn steps<'l>(old: &'l [String], new: &'l [String]) -> Vec<LineStep<'l>> {
+    let removed = |line: &'l String| LineStep::Removed(line);
+    let added = |line: &'l String| LineStep::Added(line);
     if old.len().saturating_mul(new.len()) > MOST_PAIRS {
         return old
             .iter()
@@ -82,7 +82,7 @@ fn steps<'l>(old: &'l [String], new: &'l [String]) -> Vec<Step<'l>> {
     loop {
         match (old.get(i), new.get(j)) {
             (Some(left), Some(right)) if left == right => {
-                found.push(Step::Same);
+                found.push(LineStep::Same);
                 (i, j) = (i + 1, j + 1);
             }
             (Some(left), right)

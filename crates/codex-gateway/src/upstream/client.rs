@@ -111,11 +111,11 @@ impl ReplyBody {
 ///
 /// The library knows one time to connect per pool, so upstreams with the same time share one.
 pub struct UpstreamClient {
-    pools: BoundedMap<CallTimes, Pool>,
+    pools: BoundedMap<CallTimes, ClientPair>,
 }
 
 #[derive(Clone)]
-struct Pool {
+struct ClientPair {
     outside: reqwest::Client,
     loopback: reqwest::Client,
 }
@@ -149,18 +149,18 @@ impl UpstreamClient {
     /// When the TLS roots of the system cannot be loaded.
     pub fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
         let pools = BoundedMap::new(MAX_POOLS);
-        pools.insert(times, Pool::new(times)?);
+        pools.insert(times, ClientPair::new(times)?);
         Ok(Self { pools })
     }
 
     /// The pool for these times, built when it is first needed.
-    fn pool(&self, times: CallTimes) -> Result<Pool, reqwest::Error> {
+    fn pool(&self, times: CallTimes) -> Result<ClientPair, reqwest::Error> {
         if let Some(pool) = self.pools.get(&times) {
             return Ok(pool);
         }
         self.pools.update(times, |slot| match slot {
             Some(pool) => Ok(pool.clone()),
-            None => Ok(slot.insert(Pool::new(times)?).clone()),
+            None => Ok(slot.insert(ClientPair::new(times)?).clone()),
         })
     }
 
@@ -275,7 +275,7 @@ impl UpstreamClient {
     }
 }
 
-impl Pool {
+impl ClientPair {
     fn new(times: CallTimes) -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()

@@ -17,12 +17,12 @@ pub(crate) enum Row {
 }
 
 /// A column of a row: its name, or its place from 0 on.
-pub(crate) trait Column: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> {}
+pub(crate) trait RowIndex: ColumnIndex<SqliteRow> + ColumnIndex<PgRow> {}
 
-impl<C: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>> Column for C {}
+impl<C: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>> RowIndex for C {}
 
 impl Row {
-    pub(crate) fn text(&self, column: impl Column) -> Result<Option<String>, LedgerError> {
+    pub(crate) fn text(&self, column: impl RowIndex) -> Result<Option<String>, LedgerError> {
         let text = match self {
             Self::Sqlite(row) => row.try_get(column),
             Self::Postgres(row) => row.try_get(column),
@@ -30,7 +30,7 @@ impl Row {
         text.map_err(|error| LedgerError::sql("a stored text cannot be read", error))
     }
 
-    pub(crate) fn int(&self, column: impl Column) -> Result<Option<i64>, LedgerError> {
+    pub(crate) fn int(&self, column: impl RowIndex) -> Result<Option<i64>, LedgerError> {
         let number = match self {
             Self::Sqlite(row) => row.try_get(column),
             Self::Postgres(row) => row.try_get(column),
@@ -38,12 +38,12 @@ impl Row {
         number.map_err(|error| LedgerError::sql("a stored number cannot be read", error))
     }
 
-    pub(crate) fn some_text(&self, column: impl Column) -> Result<String, LedgerError> {
+    pub(crate) fn some_text(&self, column: impl RowIndex) -> Result<String, LedgerError> {
         let text = self.text(column)?;
         text.ok_or_else(|| LedgerError::corrupt("a stored text is missing"))
     }
 
-    pub(crate) fn some_int(&self, column: impl Column) -> Result<i64, LedgerError> {
+    pub(crate) fn some_int(&self, column: impl RowIndex) -> Result<i64, LedgerError> {
         let number = self.int(column)?;
         number.ok_or_else(|| LedgerError::corrupt("a stored number is missing"))
     }
@@ -51,7 +51,7 @@ impl Row {
     /// A word of a fixed vocabulary, read by `parse`.
     pub(crate) fn word<T>(
         &self,
-        column: impl Column,
+        column: impl RowIndex,
         parse: fn(&str) -> Option<T>,
     ) -> Result<T, LedgerError> {
         let word = self.some_text(column)?;
@@ -64,7 +64,7 @@ impl Row {
     /// JSON that was stored as text.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(
         &self,
-        column: impl Column,
+        column: impl RowIndex,
     ) -> Result<T, LedgerError> {
         serde_json::from_str(&self.some_text(column)?).map_err(|error| {
             LedgerError::caused(

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::connection::{Connection, Link};
-use super::target::Target;
+use super::target::DatabaseTarget;
 use crate::error::LedgerError;
 
 pub(crate) struct Lane {
-    target: Target,
+    target: DatabaseTarget,
     connection: Option<Connection>,
 }
 
 impl Lane {
-    pub(crate) async fn connect(target: Target) -> Result<Self, LedgerError> {
+    pub(crate) async fn connect(target: DatabaseTarget) -> Result<Self, LedgerError> {
         let connection = Some(target.connect().await?);
         Ok(Self { target, connection })
     }
@@ -44,8 +44,8 @@ impl Lane {
     /// lose an answer in, and giving up there would only leave its worker behind.
     pub(crate) const fn deadline(&self) -> Option<Duration> {
         match self.target {
-            Target::Sqlite { .. } => None,
-            Target::Postgres { .. } => Some(Duration::from_secs(5)),
+            DatabaseTarget::Sqlite { .. } => None,
+            DatabaseTarget::Postgres { .. } => Some(Duration::from_secs(5)),
         }
     }
 }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
 
 use super::pool::Pool;
-use super::target::{Target, sqlite_options};
+use super::target::{DatabaseTarget, sqlite_options};
 use crate::error::LedgerError;
 
 /// How long a call may wait for a free connection of the pool.
@@ -68,13 +68,13 @@ impl Storage {
     }
 
     /// Where settled entries go: every commit reaches the disk.
-    pub(crate) fn writer(&self) -> Target {
+    pub(crate) fn writer(&self) -> DatabaseTarget {
         match self {
-            Self::Sqlite { file } => Target::Sqlite {
+            Self::Sqlite { file } => DatabaseTarget::Sqlite {
                 options: Box::new(sqlite_options(file, SqliteSynchronous::Full)),
                 attach: None,
             },
-            Self::Postgres { options } => Target::Postgres {
+            Self::Postgres { options } => DatabaseTarget::Postgres {
                 options: options.clone(),
                 is_durable: true,
             },
@@ -84,16 +84,16 @@ impl Storage {
     /// Where intents, leases and reservations go: commits survive the end of the process, not of
     /// the power. On SQLite this is a file of its own, so that an intent never waits for the fsync
     /// of a settled entry.
-    pub(crate) fn in_flight(&self) -> Target {
+    pub(crate) fn in_flight(&self) -> DatabaseTarget {
         match self {
-            Self::Sqlite { file } => Target::Sqlite {
+            Self::Sqlite { file } => DatabaseTarget::Sqlite {
                 options: Box::new(sqlite_options(
                     &Self::in_flight_file(file),
                     SqliteSynchronous::Off,
                 )),
                 attach: Some(file.clone()),
             },
-            Self::Postgres { options } => Target::Postgres {
+            Self::Postgres { options } => DatabaseTarget::Postgres {
                 options: options.clone(),
                 is_durable: false,
             },
@@ -108,8 +108,8 @@ impl Storage {
     }
 
     /// That file alone, without the ledger attached.
-    pub(crate) fn in_flight_file_target(in_flight: &Path) -> Target {
-        Target::Sqlite {
+    pub(crate) fn in_flight_file_target(in_flight: &Path) -> DatabaseTarget {
+        DatabaseTarget::Sqlite {
             options: Box::new(sqlite_options(in_flight, SqliteSynchronous::Off)),
             attach: None,
         }

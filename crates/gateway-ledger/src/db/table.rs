@@ -6,7 +6,7 @@ use super::value::{Cell, without_nul};
 use crate::error::LedgerError;
 
 /// A table to write rows of `R` to.
-pub(crate) struct Table<R: 'static> {
+pub(crate) struct TableSchema<R: 'static> {
     pub(crate) name: &'static str,
     /// The first column identifies the row in [`Link::insert`]'s answer.
     pub(crate) columns: &'static [Column<R>],
@@ -80,7 +80,7 @@ impl<R> Column<R> {
     }
 }
 
-impl<R> Table<R> {
+impl<R> TableSchema<R> {
     /// The names of the columns, as `SELECT` takes them.
     pub(crate) fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
@@ -142,7 +142,7 @@ impl Link<'_> {
     /// SQLite, whole columns for PostgreSQL.
     pub(crate) async fn insert<R: Sync>(
         &mut self,
-        table: &Table<R>,
+        table: &TableSchema<R>,
         rows: &[&R],
     ) -> Result<Vec<String>, LedgerError> {
         if rows.is_empty() {
@@ -174,7 +174,7 @@ impl Link<'_> {
 
     async fn insert_values<R: Sync>(
         &mut self,
-        table: &Table<R>,
+        table: &TableSchema<R>,
         mut rows: &[&R],
     ) -> Result<Vec<String>, LedgerError> {
         let mut written = Vec::new();
@@ -212,7 +212,7 @@ fn placeholders(rows: usize, columns: usize) -> String {
 mod tests {
     use super::*;
 
-    const PAIRS: Table<(String, i64, i64)> = Table {
+    const PAIRS: TableSchema<(String, i64, i64)> = TableSchema {
         name: "pairs",
         columns: &[
             key(text("name", |row| Some(row.0.clone()))),

@@ -18,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const WAL_PAGES: &str = "4096";
 
 #[derive(Debug, Clone)]
-pub(crate) enum Target {
+pub(crate) enum DatabaseTarget {
     Sqlite {
         options: Box<SqliteConnectOptions>,
         attach: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub(crate) enum Target {
     },
 }
 
-impl Target {
+impl DatabaseTarget {
     pub(crate) async fn connect(&self) -> Result<Connection, LedgerError> {
         match self {
             Self::Sqlite { options, attach } => {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gateway_policy::limit::Scope;
 use jiff::tz::TimeZone;
 
-use crate::db::{Link, Table, added, int, key, text, without_nul};
+use crate::db::{Link, TableSchema, added, int, key, text, without_nul};
 use crate::entries::row::EntryRow;
 use crate::entries::sums::Sums;
 use crate::error::LedgerError;
@@ -68,7 +68,7 @@ struct RollupRow {
     sums: Sums,
 }
 
-const ROLLUP: Table<RollupRow> = Table {
+const ROLLUP: TableSchema<RollupRow> = TableSchema {
     name: "rollup",
     columns: &[
         key(text("instance", |row| {
@@ -114,7 +114,7 @@ const ROLLUP: Table<RollupRow> = Table {
 /// Whose money, of which kind, on which local day (0: all days together), recorded by whom.
 type SpendKey = (String, &'static str, i64, String);
 
-const SPEND: Table<(SpendKey, i64)> = Table {
+const SPEND: TableSchema<(SpendKey, i64)> = TableSchema {
     name: "spend",
     columns: &[
         key(text("scope", |(key, _)| Some(key.0.clone()))),

@@ -3,7 +3,7 @@
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::Usage;
 
-use crate::db::{Row, Table, int, text};
+use crate::db::{Row, TableSchema, int, text};
 use crate::entries::sums::{Sums, count};
 use crate::entry::{
     Attribution, Cost, CostSource, DispatchRecord, EntryResult, Intent, LedgerEntry, Outcome,
@@ -77,7 +77,7 @@ impl EntryRow {
     }
 }
 
-pub(crate) const ENTRIES: Table<EntryRow> = Table {
+pub(crate) const ENTRIES: TableSchema<EntryRow> = TableSchema {
     name: "entries",
     columns: &[
         text("id", |row| Some(row.intent().id.as_str().to_owned())),

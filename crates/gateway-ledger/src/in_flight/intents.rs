@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::db::{Link, SqlDialect, Table, int, text};
+use crate::db::{Link, SqlDialect, TableSchema, int, text};
 use crate::entry::Intent;
 use crate::error::LedgerError;
 use crate::ids::{EntryId, InstanceId};
@@ -29,7 +29,7 @@ impl IntentRow {
     }
 }
 
-pub(super) const INTENTS: Table<IntentRow> = Table {
+pub(super) const INTENTS: TableSchema<IntentRow> = TableSchema {
     name: "intents",
     columns: &[
         text("id", |row| Some(row.id.to_string())),

@@ -1,6 +1,6 @@
 //! How fast scopes go: exchanges in flight, and the buckets of their rate limits.
 
-use crate::db::{Link, Statement, Table, int, key, replaced, text};
+use crate::db::{Link, Statement, TableSchema, int, key, replaced, text};
 use crate::error::LedgerError;
 
 use super::positions::MAX_SUBQUERIES;
@@ -25,7 +25,7 @@ pub(super) struct Bucket {
     pub(super) empty_at: i64,
 }
 
-pub(super) const BUCKETS: Table<Bucket> = Table {
+pub(super) const BUCKETS: TableSchema<Bucket> = TableSchema {
     name: "buckets",
     columns: &[
         key(text("scope", |bucket| Some(bucket.scope.clone()))),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use gateway_policy::limit::RateLimit;
 
-use crate::db::{Link, Row, SqlDialect, Table, int, key, replaced, text};
+use crate::db::{Link, Row, SqlDialect, TableSchema, int, key, replaced, text};
 use crate::error::LedgerError;
 use crate::ids::{EntryId, InstanceId};
 
@@ -22,7 +22,7 @@ pub(super) struct Reservation {
     pub(super) instance: String,
 }
 
-pub(super) const RESERVATIONS: Table<Reservation> = Table {
+pub(super) const RESERVATIONS: TableSchema<Reservation> = TableSchema {
     name: "reservations",
     columns: &[
         key(text("id", |row| Some(row.id.clone()))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{Inner, Lanes, Ledger};
-use crate::db::{Lane, Pool, Storage, Target};
+use crate::db::{DatabaseTarget, Lane, Pool, Storage};
 use crate::driver::Driver;
 use crate::entry::LedgerEntry;
 use crate::error::LedgerError;
@@ -134,7 +134,7 @@ impl Ledger {
 struct Opening {
     options: OpenOptions,
     pool: Pool,
-    in_flight_target: Target,
+    in_flight_target: DatabaseTarget,
     shared: Arc<Shared>,
     spool: Spool,
 }

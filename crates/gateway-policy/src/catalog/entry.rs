@@ -26,7 +26,7 @@ pub struct SourceDocument {
 
 /// One thing that one source says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Statement<T> {
+pub struct DatedValue<T> {
     /// What it says.
     pub value: T,
     /// The short name of the source.
@@ -38,7 +38,7 @@ pub struct Statement<T> {
 /// Everything said about one thing, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Sourced<T>(Vec<Statement<T>>);
+pub struct Sourced<T>(Vec<DatedValue<T>>);
 
 impl<T> Default for Sourced<T> {
     fn default() -> Self {
@@ -53,12 +53,12 @@ impl<T> Sourced<T> {
     }
 
     /// The statement that holds at present.
-    pub fn latest(&self) -> Option<&Statement<T>> {
+    pub fn latest(&self) -> Option<&DatedValue<T>> {
         self.0.first()
     }
 
     /// All statements, the newest first.
-    pub fn statements(&self) -> &[Statement<T>] {
+    pub fn statements(&self) -> &[DatedValue<T>] {
         &self.0
     }
 
@@ -73,7 +73,7 @@ impl<T> Sourced<T> {
         T: Clone,
     {
         if let Some(value) = value {
-            let statement = Statement {
+            let statement = DatedValue {
                 value: value.clone(),
                 source: Arc::clone(&source.id),
                 date: Arc::clone(&source.date),

@@ -31,7 +31,7 @@ pub struct SessionKey {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct SeenSession {
     sticky: Sticky,
     seen_at: Timestamp,
 }
@@ -39,7 +39,7 @@ struct Entry {
 /// All sessions of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions {
-    entries: HashMap<SessionKey, Entry>,
+    entries: HashMap<SessionKey, SeenSession>,
 }
 
 impl Sessions {
@@ -57,7 +57,7 @@ impl Sessions {
         }
         self.entries.insert(
             key,
-            Entry {
+            SeenSession {
                 sticky: by,
                 seen_at: now,
             },

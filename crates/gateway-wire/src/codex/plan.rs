@@ -51,7 +51,7 @@ crate::words! {
     }
 }
 
-/// PlanCredits bought on top of a plan.
+/// Credits bought on top of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanCredits {
     /// Whether there are any.

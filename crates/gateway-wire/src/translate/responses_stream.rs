@@ -22,7 +22,7 @@ use crate::json::tolerant;
 use crate::responses::Event;
 use crate::sse::is_done_marker;
 use crate::stream::{ReplySummary, Step, StepKind, StreamFailure};
-use progress::{ItemProgress, Items};
+use progress::{AnswerItems, ItemProgress};
 
 /// The machine.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct ResponsesToChat {
     chunks: ChunkWriter,
     pub(crate) summary: ReplySummary,
     pub(crate) losses: Losses,
-    items: Items,
+    items: AnswerItems,
     calls: usize,
     last_summary_part: Option<(Option<u64>, u64)>,
     reasoning_items: Vec<String>,
@@ -60,7 +60,7 @@ impl ResponsesToChat {
             chunks: ChunkWriter::new(settings),
             summary: ReplySummary::default(),
             losses: Losses::default(),
-            items: Items::default(),
+            items: AnswerItems::default(),
             calls: 0,
             last_summary_part: None,
             reasoning_items: Vec::new(),

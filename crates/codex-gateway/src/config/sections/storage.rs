@@ -134,6 +134,11 @@ fn check_url(url: &str) -> Result<(), (&'static str, String)> {
         };
         return Err(("this is not a valid storage URL", hint));
     };
+    check_postgres(rest)
+}
+
+/// Checks what follows the scheme of a PostgreSQL URL.
+fn check_postgres(rest: &str) -> Result<(), (&'static str, String)> {
     // A password may hold any of `/?@`, so the last `@` ends it.
     let (user, server) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (place, query) = server.split_once('?').unwrap_or((server, ""));

@@ -40,13 +40,7 @@ pub(super) async fn open(
         body,
     } = reply;
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-        return Err(UnusableReply {
-            code: ErrorCode::UpstreamRedirected,
-            detail: format!(
-                "responded with a redirect ({}); correct its base_url",
-                status.as_u16()
-            ),
-        });
+        return Err(UnusableReply::redirected(status));
     }
     let (body, unknown_coding) = match decoded(&headers, body) {
         Encoding::Plain(body) => (body, None),

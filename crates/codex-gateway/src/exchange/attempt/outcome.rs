@@ -6,6 +6,7 @@ use gateway_policy::Upstream;
 use gateway_wire::failure::{Evidence, Verdict, classify};
 use gateway_wire::stream::StreamFailure;
 use gateway_wire::translate::ReplySettings;
+use http::StatusCode;
 
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::reply::UpstreamReply;
@@ -101,6 +102,15 @@ impl UnusableReply {
         Self {
             code: ErrorCode::UpstreamTruncated,
             detail: format!("closed the connection before its response was complete: {detail}"),
+        }
+    }
+
+    /// The answer sends the client elsewhere, where its credential must not follow.
+    pub(super) fn redirected(status: StatusCode) -> Self {
+        let status = status.as_u16();
+        Self {
+            code: ErrorCode::UpstreamRedirected,
+            detail: format!("responded with a redirect ({status}); correct its base_url"),
         }
     }
 

@@ -21,7 +21,7 @@ impl Policy {
                 continue;
             };
             let before = self.rules.get(..at).unwrap_or_default();
-            let place = Place { rule, span };
+            let place = RulePlace { rule, span };
             problems.extend(place.unreachable(before));
             problems.extend(self.unrouted(place));
             problems.extend(place.splits_compaction());
@@ -32,7 +32,7 @@ impl Policy {
         }
     }
 
-    fn unrouted(&self, Place { rule, span }: Place<'_>) -> Option<Problem> {
+    fn unrouted(&self, RulePlace { rule, span }: RulePlace<'_>) -> Option<Problem> {
         let is_served = routes(rule).any(|route| self.route_upstream(route).is_some());
         (rule.action == Action::Allow && !is_served).then(|| {
             Problem::warning(
@@ -47,7 +47,7 @@ impl Policy {
 
     /// A ChatGPT sign-in is meant for one party; a rule that hands it to another is hardly ever
     /// intended.
-    fn hands_credentials_over(&self, Place { rule, .. }: Place<'_>) -> Option<Problem> {
+    fn hands_credentials_over(&self, RulePlace { rule, .. }: RulePlace<'_>) -> Option<Problem> {
         let Action::Send(name) = &rule.action else {
             return None;
         };
@@ -146,12 +146,12 @@ fn routes(rule: &Rule) -> impl Iterator<Item = AuthRoute> {
 
 /// A rule of the operator's and where it is written.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct RulePlace<'a> {
     rule: &'a Rule,
     span: &'a Range<usize>,
 }
 
-impl Place<'_> {
+impl RulePlace<'_> {
     fn warning(self, message: &str, hint: impl Into<Option<String>>) -> Problem {
         let message = format!("rule `{}` {message}", self.rule.reference.name);
         Problem::warning(self.span.clone(), message).with_hint(hint)

@@ -159,29 +159,13 @@ fn message_parts(
             .and_then(Literal::of)
             .unwrap_or_else(|| Literal::plain(""));
         let logprobs = part.logprobs.map_or("[]", RawValue::get);
-        let write_part =
-            |json: &mut JsonWriter, text: &Literal<'_>, annotations: &str, logprobs: &str| {
-                json.key("part").begin_object();
-                if kind == "refusal" {
-                    json.field_str("type", "refusal")
-                        .key("refusal")
-                        .literal(text);
-                } else {
-                    json.field_str("type", "output_text")
-                        .key("text")
-                        .literal(text);
-                    json.field_raw("annotations", annotations)
-                        .field_raw("logprobs", logprobs);
-                }
-                json.end_object();
-            };
         let place = |json: &mut JsonWriter| {
             refer(json);
             json.field_number("content_index", n as u64);
         };
         emit.event(StepKind::Output, "response.content_part.added", |json| {
             place(json);
-            write_part(json, &Literal::plain(""), "[]", "[]");
+            write_part(json, kind, &Literal::plain(""), ["[]", "[]"]);
         });
         let base = if kind == "refusal" {
             "response.refusal"
@@ -199,15 +183,33 @@ fn message_parts(
         }
         emit.event(StepKind::Output, "response.content_part.done", |json| {
             place(json);
-            write_part(
-                json,
-                &text,
-                part.annotations.map_or("[]", RawValue::get),
-                logprobs,
-            );
+            let annotations = part.annotations.map_or("[]", RawValue::get);
+            write_part(json, kind, &text, [annotations, logprobs]);
         });
     }
     Some(())
+}
+
+/// A part of a message. Only text has annotations and logprobs.
+fn write_part(
+    json: &mut JsonWriter,
+    kind: &str,
+    text: &Literal<'_>,
+    [annotations, logprobs]: [&str; 2],
+) {
+    json.key("part").begin_object();
+    if kind == "refusal" {
+        json.field_str("type", "refusal")
+            .key("refusal")
+            .literal(text);
+    } else {
+        json.field_str("type", "output_text")
+            .key("text")
+            .literal(text);
+        json.field_raw("annotations", annotations)
+            .field_raw("logprobs", logprobs);
+    }
+    json.end_object();
 }
 
 fn summary_parts(

@@ -32,11 +32,11 @@ pub(super) struct CallProgress {
 
 /// The items of one answer.
 #[derive(Debug, Default)]
-pub(super) struct Items {
+pub(super) struct AnswerItems {
     items: BTreeMap<u64, ItemProgress>,
 }
 
-impl Items {
+impl AnswerItems {
     /// The item that an event means: by its place in the output, or by its id where no place is
     /// given.
     pub(super) fn get(&mut self, index: Option<u64>, id: Option<&str>) -> &mut ItemProgress {
