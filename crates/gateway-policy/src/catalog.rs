@@ -8,6 +8,7 @@
 mod entry;
 mod read;
 mod spec;
+mod statement_schema;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model_id::ModelId;
 use crate::model_pattern::ModelPattern;
@@ -52,15 +54,17 @@ pub struct BuiltInChain {
 }
 
 /// A statement about no model in particular.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct GeneralStatement {
     /// What is said.
     pub text: String,
     /// What the gateway does about it.
     pub consequence: String,
     /// The short name of the source.
+    #[schema(value_type = String)]
     pub source: Arc<str>,
     /// When it said so.
+    #[schema(value_type = String)]
     pub date: Arc<str>,
 }
 

@@ -1,6 +1,7 @@
 //! The answer of policy to one request.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attempt_plan::AttemptPlan;
 use crate::auth_route::AuthRoute;
@@ -19,7 +20,7 @@ pub enum Decision {
 }
 
 /// A rule's refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rejection {
     /// The rule that refuses.
     pub rule: RuleRef,

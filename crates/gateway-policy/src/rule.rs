@@ -12,6 +12,8 @@ use serde_spanned::Spanned;
 
 use crate::model_id::ModelId;
 use condition::Conditions;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 pub use action::{Action, ActionSpec};
 pub use condition::ConditionsSpec;
@@ -30,27 +32,46 @@ pub struct RuleSpec {
 }
 
 /// Where a rule comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "origin")]
 pub enum RuleOrigin {
     /// The configuration file.
     Operator {
         /// Byte range of the rule in that file.
+        #[schema(schema_with = byte_range)]
         span: Range<usize>,
     },
     /// The catalogue.
     BuiltIn {
         /// The short name of the source.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// When that source said so.
+        #[schema(value_type = String)]
         date: Arc<str>,
     },
 }
 
+/// Bytes from `start` up to `end`, in a description of an API.
+pub(crate) fn byte_range() -> Object {
+    let byte = || {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+    };
+    ObjectBuilder::new()
+        .property("start", byte())
+        .required("start")
+        .property("end", byte())
+        .required("end")
+        .build()
+}
+
 /// A rule as messages and reports name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleRef {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Arc<str>,
     /// Where it comes from.
     #[serde(flatten)]

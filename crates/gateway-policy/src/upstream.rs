@@ -37,6 +37,14 @@ impl UpstreamName {
     }
 }
 
+impl utoipa::PartialSchema for UpstreamName {
+    fn schema() -> gateway_wire::words::Schema {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for UpstreamName {}
+
 impl std::fmt::Display for UpstreamName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)

@@ -18,10 +18,8 @@ pub struct ModelsReport<'a> {
     pub models: Vec<ModelLine<'a>>,
     /// The routes that were looked at: the one asked for, or all that have an upstream.
     pub routes: Vec<AuthRoute>,
-    #[schema(value_type = Vec<Object>)]
     pub sources: &'a [SourceDocument],
     /// Statements about no model in particular.
-    #[schema(value_type = Vec<Object>)]
     pub facts: &'a [GeneralStatement],
     pub price_version: String,
 }
@@ -30,7 +28,6 @@ pub struct ModelsReport<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelLine<'a> {
     pub model: ModelId,
-    #[schema(value_type = Option<String>)]
     pub standing: Option<LifecycleStatus>,
     /// Where Codex offers it: `cli`, `app`, `cloud`.
     pub surfaces: Vec<&'static str>,
@@ -38,7 +35,6 @@ pub struct ModelLine<'a> {
     pub routes: BTreeMap<AuthRoute, RouteLine>,
     pub price: PriceTag,
     /// Every statement with its source and date, the newest first.
-    #[schema(value_type = Option<Object>)]
     pub card: Option<&'a ModelEntry>,
 }
 
@@ -46,7 +42,6 @@ pub struct ModelLine<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RouteLine {
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     pub access: Access,
     /// What would follow on a refusal, in order.
     pub fallback: Vec<ModelId>,

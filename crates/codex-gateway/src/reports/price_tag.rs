@@ -11,11 +11,9 @@ use utoipa::ToSchema;
 pub struct PriceTag {
     /// USD per million tokens in the standard tier, below the long-context threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub usd_per_million_tokens: Option<Rates>,
     /// The whole row: tiers, long context, dates, source, remarks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub row: Option<PriceRow>,
     /// Why the usage of this model is counted as unpriced.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,20 +7,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_wire::WireApi;
+use gateway_wire::words::Schema;
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::{PartialSchema, ToSchema};
 
+use super::statement_schema;
 use crate::auth_route::AuthRoute;
 use crate::model_id::ModelId;
 
 /// A document or file that says something about models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceDocument {
     /// The short name used in the data file.
+    #[schema(value_type = String)]
     pub id: Arc<str>,
     /// What it is.
     pub title: String,
     /// When it said so: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+    #[schema(value_type = String)]
     pub date: Arc<str>,
 }
 
@@ -123,7 +129,7 @@ gateway_wire::words! {
 
 /// A price that a document prints, in USD per million tokens, as printed. Never used for counting;
 /// see the price table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrintedPrice {
     /// Input.
@@ -135,9 +141,11 @@ pub struct PrintedPrice {
     pub output: String,
 }
 
+statement_schema::plain! { LifecycleStatus, Picker, PrintedPrice }
+
 /// The kinds of statement, each with the key of the data file where it has another name there.
 macro_rules! statements {
-    ($( $(#[$doc:meta])* $name:ident $(($key:literal))?: $value:ty, )+) => {
+    ($( $(#[doc = $doc:literal])* $name:ident $(($key:literal))?: $value:ty, )+) => {
         /// `[[model.says]]`: what one source says about one model. Everything but the source may
         /// be left out.
         #[derive(Debug, Clone, Deserialize)]
@@ -148,7 +156,7 @@ macro_rules! statements {
             /// What the source says about one auth route.
             #[serde(default)]
             pub routes: BTreeMap<AuthRoute, bool>,
-            $( $(#[$doc])* $(#[serde(rename = $key)])? pub $name: Option<$value>, )+
+            $( $(#[doc = $doc])* $(#[serde(rename = $key)])? pub $name: Option<$value>, )+
         }
 
         /// What is said about one model.
@@ -158,8 +166,29 @@ macro_rules! statements {
             pub id: ModelId,
             /// What is said about each auth route.
             pub routes: BTreeMap<AuthRoute, Sourced<bool>>,
-            $( $(#[$doc])* pub $name: Sourced<$value>, )+
+            $( $(#[doc = $doc])* pub $name: Sourced<$value>, )+
         }
+
+        impl PartialSchema for ModelEntry {
+            fn schema() -> Schema {
+                ObjectBuilder::new()
+                    .description(Some("What is said about one model."))
+                    .property("id", ModelId::schema())
+                    .required("id")
+                    .property("routes", statement_schema::by_route())
+                    .required("routes")
+                    $(
+                        .property(
+                            stringify!($name),
+                            statement_schema::sourced::<$value>(concat!($($doc),*).trim()),
+                        )
+                        .required(stringify!($name))
+                    )+
+                    .into()
+            }
+        }
+
+        impl ToSchema for ModelEntry {}
 
         impl ModelEntry {
             /// A model about which nothing is said yet.

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use gateway_wire::WireApi;
 use gateway_wire::codex::RequestKind;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attempt::AttemptReason;
 use crate::attempt_plan::DecisionKind;
 use crate::auth_route::AuthRoute;
 use crate::decision::Rejection;
 use crate::model_id::ModelId;
-use crate::rule::{RuleOrigin, RuleRef};
+use crate::rule::{RuleOrigin, RuleRef, byte_range};
 use crate::upstream::UpstreamName;
 
 /// A rule that took part in a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExplainedRule {
     /// The rule.
     #[serde(flatten)]
@@ -28,7 +29,7 @@ pub struct ExplainedRule {
 }
 
 /// A fallback that would follow, or why it would not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExplainedFallback {
     /// The model.
     pub model: ModelId,
@@ -41,12 +42,13 @@ pub struct ExplainedFallback {
 }
 
 /// Where a chain comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "origin")]
 pub enum ExplainedChain {
     /// The configuration file.
     Operator {
         /// Byte range of the chain's key in that file.
+        #[schema(schema_with = byte_range)]
         span: std::ops::Range<usize>,
         /// Where it is written; filled in by [`Explanation::locate`].
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,31 +57,35 @@ pub enum ExplainedChain {
     /// The catalogue.
     BuiltIn {
         /// The short name of the source.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// When that source said so.
+        #[schema(value_type = String)]
         date: Arc<str>,
     },
 }
 
 /// One statement of the catalogue that concerns the decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExplainedStatement {
     /// The model it is about.
     pub model: ModelId,
     /// What is said.
     pub text: String,
     /// The short name of the source.
+    #[schema(value_type = String)]
     pub source: Arc<str>,
     /// What that source is.
     pub title: String,
     /// When it said so.
+    #[schema(value_type = String)]
     pub date: Arc<str>,
     /// Whether a later statement says otherwise.
     pub is_superseded: bool,
 }
 
 /// A decision with everything that led to it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
     /// The route.
     pub route: AuthRoute,

@@ -1,6 +1,7 @@
 //! What a caller may use, for the `models` command and the client's picker.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Policy;
 use super::order::ProbeMode;
@@ -13,7 +14,7 @@ use crate::rule::RuleRef;
 use crate::upstream::UpstreamName;
 
 /// What happens to an ordinary turn for a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "access")]
 pub enum Access {
     /// It is served.

@@ -2,6 +2,8 @@
 
 use gateway_wire::Usage;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 /// Pico-dollars per token: a price per million tokens with at most six decimals, exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -92,8 +94,19 @@ impl Serialize for Rate {
     }
 }
 
+impl utoipa::PartialSchema for Rate {
+    fn schema() -> gateway_wire::words::Schema {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[0-9]+(\.[0-9]{1,6})?$"))
+            .into()
+    }
+}
+
+impl ToSchema for Rate {}
+
 /// What each kind of token costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rates {
     /// Input tokens that are neither read from nor written to the cache.
     pub input: Rate,

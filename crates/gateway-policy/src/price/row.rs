@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::rate::Rates;
 use crate::model_pattern::ModelPattern;
@@ -41,7 +42,7 @@ impl Tier {
 }
 
 /// The rates of one tier on both sides of the long-context threshold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TierRates {
     /// Up to and including the threshold.
     pub base: Rates,
@@ -51,7 +52,7 @@ pub struct TierRates {
 }
 
 /// One row of the table: what a model costs, since when, and who says so.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PriceRow {
     /// The id or glob, as written.
     pub model: String,

@@ -16,7 +16,6 @@ use crate::reports::price_tag::PriceTag;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Explained {
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     pub explanation: Explanation,
     /// What the served model costs; absent when none would serve.
     pub price: Option<PriceTag>,
