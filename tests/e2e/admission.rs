@@ -153,7 +153,7 @@ async fn a_large_body_without_a_length_is_set_aside_for_in_full() {
 #[tokio::test]
 async fn a_budget_of_nothing_admits_nothing_and_less_than_nothing_is_no_budget() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "[prices]\nunpriced = \"allow\"\n").await;
     let (_, key) = gateway
         .new_key(&["--name", "none", "--budget", "0/month"])
         .await;
@@ -183,7 +183,7 @@ async fn a_budget_of_nothing_admits_nothing_and_less_than_nothing_is_no_budget()
 async fn a_model_without_a_price_is_told_of_once_or_refused_as_the_operator_wishes() {
     let mut body = responses_body("hi");
     body["model"] = json!("a-model-without-a-price");
-    for (table, expected) in [("", 200), ("[prices]\nunpriced = \"refuse\"\n", 400)] {
+    for (table, expected) in [("[prices]\nunpriced = \"allow\"\n", 200), ("", 400)] {
         let upstream = Upstream::start().await;
         let gateway = Gateway::of_a_team(&upstream, table).await;
         let (_, counted) = gateway

@@ -203,7 +203,7 @@ async fn reload_with(gateway: &Gateway, more: &str) {
 #[tokio::test]
 async fn a_request_is_admitted_by_the_configuration_that_it_began_with() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let gateway = Gateway::of_a_team(&upstream, "[prices]\nunpriced = \"allow\"\n").await;
     let (_, key) = gateway
         .new_key(&["--name", "ci", "--budget", "5.00/day"])
         .await;
@@ -230,7 +230,13 @@ async fn a_request_is_admitted_by_the_configuration_that_it_began_with() {
         .text()
         .contains(has_begun)
     {}
-    reload_with(&gateway, "\n[prices]\nunpriced = \"refuse\"\n").await;
+    let config = std::fs::read_to_string(gateway.config_file()).unwrap();
+    std::fs::write(
+        gateway.config_file(),
+        config.replace("\"allow\"", "\"refuse\""),
+    )
+    .unwrap();
+    reload_with(&gateway, "").await;
     let later = gateway.client().post("/v1/responses").bearer(&key);
     let later = later.json(&body).send().await;
     assert_eq!(

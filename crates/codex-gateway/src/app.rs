@@ -28,6 +28,7 @@ use crate::identity::keys::Keys;
 use crate::learned::Learned;
 use crate::learned::sync::LearnedSync;
 use crate::metrics::Metrics;
+use crate::model_labels::UnpricedLabels;
 use crate::model_visibility::SeenCatalogs;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
@@ -270,6 +271,7 @@ fn open_proxy(shared: &Shared) -> anyhow::Result<Proxy> {
         traces: Arc::clone(&shared.traces),
         plan_limits: Arc::clone(&shared.plan_limits),
         clock: shared.clock.clone(),
+        unpriced_labels: UnpricedLabels::default(),
     };
     Ok(Proxy {
         config: shared.config.clone(),

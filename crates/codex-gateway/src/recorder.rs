@@ -15,7 +15,7 @@ use opentelemetry::trace::SpanContext;
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::metrics::Metrics;
-use crate::model_labels::ModelLabels;
+use crate::model_labels::{ModelLabels, UnpricedLabels};
 use crate::plan_limits::PlanWatch;
 use crate::record::{Exchange, ExchangeRecord};
 use crate::traces::Traces;
@@ -28,6 +28,8 @@ pub struct Recorder {
     pub traces: Arc<Traces>,
     pub plan_limits: Arc<PlanWatch>,
     pub clock: Clock,
+    /// The models without a price that the metric names.
+    pub unpriced_labels: UnpricedLabels,
 }
 
 impl Recorder {
@@ -70,12 +72,27 @@ impl Recorder {
             self.settle(entry).await;
         }
         self.metrics.observe(labels, record, is_unknown);
+        self.count_unpriced(record, labels);
         if let Some(caller) = &record.exchange.caller {
             let at = record.result.finished_at;
             self.plan_limits.note(caller, &record.answer, at);
         }
         self.traces.record(record);
         log_line::write(record);
+    }
+
+    /// Counts an exchange with usage that has no price, by a label that names the model.
+    fn count_unpriced(&self, record: &ExchangeRecord<'_>, labels: &ModelLabels) {
+        let result = &record.result;
+        if result.usage.is_none() || result.cost.nanos.is_some() {
+            return;
+        }
+        let model = record.exchange.model_served();
+        let label = model.map_or("none", |model| self.unpriced_labels.label(labels, model));
+        self.metrics
+            .unpriced_requests
+            .with_label_values(&[label])
+            .inc();
     }
 
     async fn settle(&self, entry: LedgerEntry) {

@@ -2,17 +2,20 @@
 //!
 //! Rates are decimal strings per million tokens and are kept as whole pico-dollars per token; a
 //! cost is summed in 128 bits and rounded half up once, to nano-dollars. Nothing here multiplies a
-//! rate to get another one, guesses the price of an unknown model, or takes a missing price for
-//! zero.
+//! rate to get another one, or takes a missing price for zero. An unknown model of a known family
+//! costs what the dearest of the family costs, and is marked as estimated.
 //!
 //! To add a price: add one `[[price]]` row to `config/prices.toml`. Nothing else changes.
 
+mod family;
 mod layer;
 mod parse;
+mod quote;
 mod rate;
 mod row;
 mod spec;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gateway_wire::Usage;
@@ -20,9 +23,12 @@ use jiff::civil::Date;
 
 use crate::model_id::ModelId;
 use crate::problem::Problem;
+use family::{dearest, family_of, members};
 use layer::{Layer, short_hash};
+use quote::{without_date, without_prefix};
 
 pub use layer::UnpricedReason;
+pub use quote::Quote;
 pub use rate::{Rate, RateError, Rates};
 pub use row::{Applied, PriceRow, Tier, TierRates};
 
@@ -156,11 +162,39 @@ impl PriceTable {
         self.layers.iter().flat_map(|layer| layer.rows.iter())
     }
 
-    /// The row that prices a model on a day; what `models` and `explain` show.
+    /// What prices a model on a day; what `models` and `explain` show. An id that the table does not
+    /// have is looked up by its last part after `/`, then without a date at its end, then as a
+    /// member of a family; the last two are derived prices.
     ///
     /// # Errors
     /// Why the table has no price for the model on that day.
-    pub fn quote(&self, model: &ModelId, at: Date) -> Result<&PriceRow, UnpricedReason> {
+    pub fn quote(&self, model: &ModelId, at: Date) -> Result<Quote<'_>, UnpricedReason> {
+        let mut reason = match self.find(model, at) {
+            Ok(row) => return Ok(Quote::own(row)),
+            Err(why @ UnpricedReason::NoPublishedPrice(_)) => return Err(why),
+            Err(why) => why,
+        };
+        let last = without_prefix(model);
+        if let Some(last) = &last {
+            match self.find(last, at) {
+                Ok(row) => return Ok(Quote::own(row)),
+                Err(why @ UnpricedReason::NoPublishedPrice(_)) => return Err(why),
+                Err(UnpricedReason::NotOnThatDay) => reason = UnpricedReason::NotOnThatDay,
+                Err(UnpricedReason::UnknownModel | UnpricedReason::OutOfRange) => {}
+            }
+        }
+        let plain = last.as_ref().unwrap_or(model);
+        if let Some(undated) = without_date(plain)
+            && let Ok(row) = self.find(&undated, at)
+        {
+            let from = format!("`{undated}`");
+            return Ok(Quote::derived(Cow::Borrowed(row), from));
+        }
+        self.derived(plain, at).ok_or(reason)
+    }
+
+    /// The row that names a model or has a glob for it.
+    fn find(&self, model: &ModelId, at: Date) -> Result<&PriceRow, UnpricedReason> {
         let alias = self
             .layers
             .iter()
@@ -181,8 +215,19 @@ impl PriceTable {
         Err(reason)
     }
 
+    /// The price of an unknown member of a family.
+    fn derived(&self, model: &ModelId, at: Date) -> Option<Quote<'_>> {
+        let families = self.layers.iter().flat_map(|layer| layer.families.iter());
+        let family = family_of(families.clone(), model)?;
+        let members = members(family, &families, self.rows(), at);
+        let row = dearest(model, &family.name, &members)?;
+        let from = format!("the dearest of the family `{}`", family.name);
+        Some(Quote::derived(Cow::Owned(row), from))
+    }
+
     /// The rates for a request with `input_tokens` (cached ones included). `tier` is a word of the
-    /// wire; an unknown word and a tier without rates are charged as standard and marked estimated.
+    /// wire; an unknown word and a tier without rates are charged as standard and marked estimated,
+    /// and so is every derived price.
     ///
     /// # Errors
     /// Why the table has no price for the model on that day.
@@ -193,8 +238,12 @@ impl PriceTable {
         tier: Option<&str>,
         input_tokens: u64,
     ) -> Result<Applied, UnpricedReason> {
-        self.quote(model, at)
-            .map(|row| row.applied(tier, input_tokens))
+        let quote = self.quote(model, at)?;
+        let applied = quote.row.applied(tier, input_tokens);
+        Ok(Applied {
+            estimated: applied.estimated || quote.derived_from.is_some(),
+            ..applied
+        })
     }
 
     /// What a request costs. `tier` as in [`PriceTable::lookup`].

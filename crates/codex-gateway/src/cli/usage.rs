@@ -108,7 +108,18 @@ fn answer(overrides: &Overrides, args: &UsageArgs) -> Result<ExitCode, ExitCode>
     match args.format {
         Format::Json => return Ok(print_json(&report)),
         Format::Csv => print_out(&csv(&by, &report)),
-        Format::Table => print_out(&table(&by, &report)),
+        Format::Table => {
+            print_out(&table(&by, &report));
+            if report.total.unpriced_requests > 0 {
+                let by_model = UsageQuery {
+                    by: vec![GroupBy::Model],
+                    ..query
+                };
+                let report =
+                    with_existing_ledger(&settings, async |ledger| ledger.usage(&by_model).await)?;
+                print_out(&unpriced_warning(&report));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,6 +187,9 @@ fn query(args: &UsageArgs, now: Timestamp, zone: &TimeZone) -> Result<UsageQuery
         filters: args.only.filters(),
     })
 }
+
+/// Models that a warning names.
+const MAX_NAMED: usize = 5;
 
 type ReadSum = fn(&UsageSums) -> i64;
 
@@ -279,6 +293,29 @@ fn table(by: &[GroupBy], report: &UsageReport) -> String {
     )
 }
 
+/// Names the models without a price: what they cost is in no sum. `report` is by model.
+fn unpriced_warning(report: &UsageReport) -> String {
+    let is_unpriced = |row: &&UsageRow| row.sums.unpriced_requests > 0;
+    let mut models: Vec<&str> = report
+        .rows
+        .iter()
+        .filter(is_unpriced)
+        .filter_map(|row| row.keys.first()?.1.as_deref())
+        .collect();
+    let more = match models.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    models.truncate(MAX_NAMED);
+    format!(
+        "warning: {} requests have no price, and the sums do not contain them ({}{more}). Add a \
+         `[[price]]` row for each model to the file in [prices], then run `codex-gateway reprice \
+         --apply`.",
+        report.total.unpriced_requests,
+        models.join(", ")
+    )
+}
+
 /// A key as a person knows it, with its id.
 fn named_key(row: &UsageRow, id: &str) -> String {
     match (&row.key_name, &row.key_owner) {
@@ -296,12 +333,21 @@ fn figures_of(sums: &UsageSums) -> [String; 11] {
         hit_share(sums),
         sums.output_tokens.to_string(),
         sums.reasoning_tokens.to_string(),
-        usd_or_dash(sums.cost_nanos_metered),
-        usd_or_dash(sums.cost_nanos_plan),
+        cost(sums, sums.cost_nanos_metered),
+        cost(sums, sums.cost_nanos_plan),
         sums.unpriced_requests.to_string(),
         sums.estimated_requests.to_string(),
         sums.unknown_requests.to_string(),
     ]
+}
+
+/// An amount; `?` where nothing is known of it, which is not nothing.
+fn cost(sums: &UsageSums, nanos: i64) -> String {
+    let is_known = sums.cost_nanos_metered != 0 || sums.cost_nanos_plan != 0;
+    if !is_known && sums.unpriced_requests > 0 {
+        return "?".to_owned();
+    }
+    usd_or_dash(nanos)
 }
 
 /// How much of the input came from the cache.

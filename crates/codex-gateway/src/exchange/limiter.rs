@@ -155,8 +155,8 @@ impl Limiter {
         }
     }
 
-    /// A budget in money cannot count a model without a price: it is refused where the operator
-    /// wants that, and logged once where not.
+    /// A budget in money cannot count a model without a price: it is refused, or logged once where
+    /// the operator allows it.
     fn check_unpriced(
         &self,
         config: &ActiveConfig,
@@ -178,11 +178,20 @@ impl Limiter {
         let whose = self.keys.describe(&counting.scope);
         if config.settings.prices.unpriced == Unpriced::Refuse {
             self.count_rejection("unpriced");
+            if self.warnings.is_first_unpriced(model) {
+                tracing::warn!(
+                    model = %model,
+                    "{model} has no price, so requests that the budget of {whose} counts are \
+                     refused; add a `[[price]]` row to the file in [prices]"
+                );
+            }
             return Err(GatewayError::new(
                 ErrorCode::ModelNotFound,
                 format!(
                     "{model} has no price, so the budget of {whose} cannot count it; use a priced \
-                     model, or ask the gateway's operator to add a price"
+                     model, or ask the gateway's operator to add a `[[price]]` row for it to the \
+                     file in [prices] (rates of \"0\" if it is free), or to allow it with \
+                     `unpriced = \"allow\"` there"
                 ),
             )
             .param("model"));
@@ -190,8 +199,8 @@ impl Limiter {
         if self.warnings.is_first_unpriced(model) {
             tracing::warn!(
                 model = %model,
-                "{model} has no price, so the budget of {whose} does not count it; add a row to \
-                 the file in [prices], or set `unpriced = \"refuse\"` there"
+                "{model} has no price, so the budget of {whose} does not count it; add a \
+                 `[[price]]` row to the file in [prices], or remove `unpriced = \"allow\"` there"
             );
         }
         Ok(())
@@ -405,14 +414,20 @@ mod tests {
             ..AttemptFacts::at(upstream, &caller)
         });
         exchange.caller = Some(Arc::new(caller));
-        let (settings, places) = configured("[prices]\nunpriced = \"refuse\"\n");
+        let (settings, places) = configured("[prices]\nunpriced = \"allow\"\n");
         proxy
             .config
             .replace(ActiveConfig::new(settings, places).unwrap());
         let reserve = |config| proxy.limiter.reserve(config, &grant, &exchange);
-        reserve(&pinned).await.unwrap();
-        let refused = reserve(&proxy.config.load_full()).await.unwrap_err();
+        let allowing = proxy.config.load_full();
+        reserve(&allowing).await.unwrap();
+        let refused = reserve(&pinned).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::ModelNotFound);
+        let message = refused.message;
+        assert!(
+            message.contains("`[[price]]`") && message.contains("no-such-price"),
+            "{message}"
+        );
         process.stop().await;
     }
 }

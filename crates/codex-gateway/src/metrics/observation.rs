@@ -41,9 +41,6 @@ impl Metrics {
         }
         if let Some(usage) = result.usage {
             self.observe_tokens([route, upstream, model], &usage);
-            if result.cost.nanos.is_none() {
-                self.unpriced_requests.with_label_values(&[model]).inc();
-            }
         }
         if is_unknown {
             self.unknown_requests.with_label_values(&[model]).inc();

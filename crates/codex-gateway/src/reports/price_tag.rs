@@ -15,6 +15,10 @@ pub struct PriceTag {
     /// The whole row: tiers, long context, dates, source, remarks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<PriceRow>,
+    /// What the price was derived from, for a model without one of its own; costs at it are marked
+    /// as estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<String>,
     /// Why the usage of this model is counted as unpriced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpriced: Option<String>,
@@ -27,28 +31,32 @@ impl PriceTag {
     pub fn of(prices: &PriceTable, model: &ModelId, day: Date) -> Self {
         let price_version = prices.version().to_owned();
         match prices.quote(model, day) {
-            Ok(row) => Self {
-                usd_per_million_tokens: standard(row).map(|rates| rates.base),
-                row: Some(row.clone()),
+            Ok(quote) => Self {
+                usd_per_million_tokens: standard(&quote.row).map(|rates| rates.base),
+                row: Some(quote.row.into_owned()),
+                derived_from: quote.derived_from,
                 unpriced: None,
                 price_version,
             },
             Err(reason) => Self {
                 usd_per_million_tokens: None,
                 row: None,
+                derived_from: None,
                 unpriced: Some(reason.to_string()),
                 price_version,
             },
         }
     }
 
-    /// `5 / 0.5 / 30`: input, cached input, output.
+    /// `5 / 0.5 / 30`: input, cached input, output; with `~` in front if it is derived.
     pub fn short(&self) -> String {
         self.usd_per_million_tokens.map_or_else(
             || "unpriced".to_owned(),
             |rates| {
+                // As where figures are estimates.
+                let about = if self.derived_from.is_some() { "~" } else { "" };
                 format!(
-                    "{} / {} / {}",
+                    "{about}{} / {} / {}",
                     rates.input,
                     rates.cached_input(),
                     rates.output

@@ -157,9 +157,19 @@ type Slug = (
     Option<&'static str>,
 );
 
-const SLUGS: [Slug; 12] = [
+const SLUGS: [Slug; 14] = [
     (
-        "gpt-6-astra",
+        "gpt-6.2-sol",
+        Picker::List,
+        1,
+        500_000,
+        872_000,
+        6,
+        "low",
+        None,
+    ),
+    (
+        "gpt-6.2-astra",
         Picker::List,
         2,
         272_000,
@@ -169,10 +179,20 @@ const SLUGS: [Slug; 12] = [
         None,
     ),
     (
+        "gpt-6-astra",
+        Picker::List,
+        5,
+        272_000,
+        872_000,
+        6,
+        "low",
+        None,
+    ),
+    (
         "gpt-6.1-sol",
         Picker::List,
-        1,
-        272_000,
+        4,
+        500_000,
         872_000,
         6,
         "low",
@@ -181,7 +201,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-6.1-terra",
         Picker::List,
-        7,
+        3,
         500_000,
         872_000,
         6,
@@ -191,7 +211,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-6-sol",
         Picker::List,
-        3,
+        6,
         272_000,
         872_000,
         6,
@@ -201,7 +221,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-6-luna",
         Picker::List,
-        4,
+        7,
         272_000,
         872_000,
         5,
@@ -211,7 +231,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-5.6-sol",
         Picker::List,
-        5,
+        8,
         272_000,
         872_000,
         6,
@@ -221,7 +241,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-5.6-terra",
         Picker::List,
-        8,
+        9,
         272_000,
         872_000,
         6,
@@ -231,7 +251,7 @@ const SLUGS: [Slug; 12] = [
     (
         "gpt-5.6-luna",
         Picker::List,
-        9,
+        10,
         272_000,
         872_000,
         5,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
+use super::family::Family;
 use super::row::PriceRow;
 use crate::model_id::ModelId;
 
@@ -36,6 +37,8 @@ pub(super) struct Layer {
     pub(super) aliases: BTreeMap<String, String>,
     /// Folded id → why no price is published.
     pub(super) unpriced: BTreeMap<String, String>,
+    /// In file order; the first that covers a model counts.
+    pub(super) families: Vec<Family>,
     pub(super) digest: String,
 }
 
@@ -91,7 +94,7 @@ impl Layer {
                 std::cmp::Reverse(self.rows.get(*index).and_then(|row| row.from))
             });
         }
-        let content = (&self.rows, &self.aliases, &self.unpriced);
+        let content = (&self.rows, &self.aliases, &self.unpriced, &self.families);
         // Plain structs of strings, numbers and string-keyed maps always serialise.
         self.digest = short_hash(&serde_json::to_vec(&content).unwrap_or_default());
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_spanned::Spanned;
 
+use super::family::Family;
 use super::layer::Layer;
 use super::rate::{Rate, RateError, Rates};
 use super::row::{PriceRow, Tier, TierRates};
-use super::spec::{FileSpec, LongSpec, RatesSpec, RowSpec, UnpricedSpec};
+use super::spec::{FamilySpec, FileSpec, LongSpec, RatesSpec, RowSpec, UnpricedSpec};
 use crate::lenient_parse;
 use crate::model_id::ModelId;
 use crate::model_pattern::ModelPattern;
@@ -41,6 +42,9 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<Problem>) {
     }
     for (alias, target) in spec.aliases {
         add_alias(&alias, &target, &mut layer, &mut problems);
+    }
+    for family in spec.family {
+        add_family(family, &mut layer, &mut problems);
     }
     layer.finish();
     (problems.is_empty().then_some(layer), problems)
@@ -85,23 +89,50 @@ fn add_alias(
     layer.aliases.insert(from, to);
 }
 
+fn add_family(spec: FamilySpec, layer: &mut Layer, problems: &mut Vec<Problem>) {
+    let name = spec.name.get_ref();
+    if layer.families.iter().any(|known| known.name == *name) {
+        let message = format!("the family `{name}` is listed twice");
+        problems.push(Problem::error(spec.name.span(), message));
+    }
+    let span = spec.models.span();
+    let models = spec.models.into_inner();
+    if models.is_empty() {
+        problems.push(
+            Problem::error(span, "`models` is empty")
+                .with_hint("name the models of the family by globs".to_owned()),
+        );
+    }
+    let patterns = models
+        .iter()
+        .filter_map(|text| pattern(text, problems))
+        .collect();
+    layer.families.push(Family {
+        name: spec.name.into_inner(),
+        models: models.into_iter().map(Spanned::into_inner).collect(),
+        like: spec.like,
+        patterns,
+    });
+}
+
+/// A glob over model ids.
+fn pattern(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ModelPattern> {
+    let problem = match ModelPattern::new(text.get_ref()) {
+        Ok(_) if text.get_ref().trim() != text.get_ref() || text.get_ref().is_empty() => {
+            "the model is empty or has leading or trailing white space".to_owned()
+        }
+        Ok(pattern) => return Some(pattern),
+        Err(error) => format!("`{}` is not a glob: {}", text.get_ref(), error.kind()),
+    };
+    problems.push(Problem::error(text.span(), problem));
+    None
+}
+
 fn compile_row(spec: RowSpec, problems: &mut Vec<Problem>) -> Option<PriceRow> {
     let before = problems.len();
     let mut patterns = Vec::new();
     for text in std::iter::once(&spec.model).chain(&spec.snapshots) {
-        match ModelPattern::new(text.get_ref()) {
-            Ok(_) if text.get_ref().trim() != text.get_ref() || text.get_ref().is_empty() => {
-                problems.push(Problem::error(
-                    text.span(),
-                    "the model is empty or has leading or trailing white space",
-                ));
-            }
-            Ok(pattern) => patterns.push(pattern),
-            Err(error) => {
-                let message = format!("`{}` is not a glob: {}", text.get_ref(), error.kind());
-                problems.push(Problem::error(text.span(), message));
-            }
-        }
+        patterns.extend(pattern(text, problems));
     }
     if spec.source.get_ref().trim().is_empty() {
         problems.push(

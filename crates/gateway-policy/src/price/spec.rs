@@ -16,6 +16,8 @@ pub(super) struct FileSpec {
     pub(super) price: Vec<RowSpec>,
     #[serde(default)]
     pub(super) unpriced: Vec<UnpricedSpec>,
+    #[serde(default)]
+    pub(super) family: Vec<FamilySpec>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +67,15 @@ pub(super) struct RatesSpec {
 pub(super) struct UnpricedSpec {
     pub(super) models: Vec<Spanned<String>>,
     pub(super) why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FamilySpec {
+    pub(super) name: Spanned<String>,
+    pub(super) models: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) like: Vec<String>,
 }
 
 /// What a file says of each tier.

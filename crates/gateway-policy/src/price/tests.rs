@@ -379,6 +379,162 @@ fn models_of_codex_0_171_and_models_before_gpt_5_have_a_price() {
     }
 }
 
+/// Standard input, cached input and output of a model, and what the price was derived from.
+fn quoted(table: &PriceTable, model: &str) -> Option<(String, Option<String>)> {
+    let quote = table.quote(&id(model), DAY).ok()?;
+    let rates = quote.row.tiers[&Tier::Standard].base;
+    let short = format!("{}/{}/{}", rates.input, rates.cached_input(), rates.output);
+    Some((short, quote.derived_from))
+}
+
+#[test]
+fn an_id_behind_a_prefix_has_the_price_of_its_last_part() {
+    let table = builtin();
+    for model in [
+        "openai/gpt-5.4",
+        "OpenRouter/OpenAI/GPT-5.4",
+        "azure/gpt-5.4-2026-03-05",
+        "chatgpt/gpt-5.4",
+    ] {
+        let expected = ("2.5/0.25/15".to_owned(), None);
+        assert_eq!(quoted(&table, model), Some(expected), "{model}");
+    }
+    // What the table says of the whole id comes first.
+    let (own, problems) = PriceTable::parse(
+        "[[price]]\nmodel = \"azure/*\"\nstandard = { input = \"3\", output = \"9\" }\nsource = \"invoice\"\n",
+    );
+    assert_eq!(problems, []);
+    let table = PriceTable::overlay(&table, &own.unwrap());
+    assert_eq!(quoted(&table, "azure/gpt-5.4").unwrap().0, "3/3/9");
+    assert_eq!(quoted(&table, "openai/gpt-5.4").unwrap().0, "2.5/0.25/15");
+    assert_eq!(quoted(&table, "openai/"), None);
+    assert_eq!(quoted(&table, "openai/gpt-5.3-codex-spark"), None);
+}
+
+#[test]
+fn an_unknown_member_of_a_family_costs_what_its_dearest_member_costs() {
+    let table = builtin();
+    for (model, rates, from) in [
+        (
+            "gpt-6.3-sol",
+            "15/1.5/75",
+            "the dearest of the family `gpt-6`",
+        ),
+        (
+            "gpt-5.9",
+            "12.5/1.25/75",
+            "the dearest of the family `gpt-5`",
+        ),
+        (
+            "openai/gpt-5.9",
+            "12.5/1.25/75",
+            "the dearest of the family `gpt-5`",
+        ),
+        (
+            "gpt-6.3-pro",
+            "30/30/180",
+            "the dearest of the family `gpt-pro`",
+        ),
+        (
+            "gpt-5.9-pro-2027-01-01",
+            "30/30/180",
+            "the dearest of the family `gpt-pro`",
+        ),
+        ("o5", "15/7.5/60", "the dearest of the family `o`"),
+        ("o5-pro", "150/150/600", "the dearest of the family `o-pro`"),
+        (
+            "codex-auto-review",
+            "15/1.5/75",
+            "the dearest of the family `codex`",
+        ),
+        (
+            "gpt-daybreak-red-latest",
+            "15/1.5/75",
+            "the dearest of the family `codex`",
+        ),
+        (
+            "gpt-7-sol",
+            "15/1.5/75",
+            "the dearest of the family `codex`",
+        ),
+        ("gpt-6.2-sol-2027-05-01", "2/0.1/10", "`gpt-6.2-sol`"),
+    ] {
+        let expected = (rates.to_owned(), Some(from.to_owned()));
+        assert_eq!(quoted(&table, model), Some(expected), "{model}");
+        for tier in [None, Some("priority"), Some("flex"), Some("ultrafast")] {
+            let applied = table.lookup(&id(model), DAY, tier, 300_000).unwrap();
+            assert!(applied.estimated, "{model} {tier:?}");
+        }
+    }
+    for model in [
+        "gpt-oss:20b",
+        "gpt-image-2",
+        "deepseek-v9",
+        "o-model",
+        "mygpt-5",
+    ] {
+        assert_eq!(quoted(&table, model), None, "{model}");
+    }
+}
+
+#[test]
+fn a_derived_price_is_never_below_that_of_a_member() {
+    let table = builtin();
+    for (unknown, family) in [("gpt-6.9", "gpt-6"), ("gpt-5.9", "gpt-5"), ("o9", "o")] {
+        for tier in Tier::ALL {
+            for tokens in [1_000, 272_001, 900_000] {
+                let word = Some(tier.as_str());
+                let derived = table.lookup(&id(unknown), DAY, word, tokens).unwrap();
+                for row in table.rows() {
+                    let is_member = row.model.starts_with(family) && !row.model.contains("-pro");
+                    let own = row.tiers.contains_key(&tier) && row.applies_on(DAY) && is_member;
+                    if !own {
+                        continue;
+                    }
+                    let member = row.applied(word, tokens).rates;
+                    assert_eq!(
+                        derived.rates.highest(member),
+                        derived.rates.highest(derived.rates),
+                        "{unknown} {tier:?} {tokens}: {}",
+                        row.model
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn families_of_an_operator_come_first_and_their_mistakes_are_told() {
+    let (own, problems) = PriceTable::parse(
+        r#"
+        [[price]]
+        model = "house-1"
+        standard = { input = "2", output = "8" }
+        source = "invoice"
+        [[price]]
+        model = "house-2"
+        standard = { input = "3", output = "6" }
+        source = "invoice"
+        [[family]]
+        name = "house"
+        models = ["house-*"]
+        "#,
+    );
+    assert_eq!(problems, []);
+    let own = own.unwrap();
+    let table = PriceTable::overlay(&builtin(), &own);
+    assert_eq!(quoted(&table, "house-9").unwrap().0, "3/3/8");
+    assert_ne!(own.version(), PriceTable::parse("").0.unwrap().version());
+    let broken = "[[family]]\nname = \"a\"\nmodels = []\n[[family]]\nname = \"a\"\nmodels = [\"[\", \" x\"]\n";
+    let messages: Vec<String> = PriceTable::parse(broken)
+        .1
+        .into_iter()
+        .map(|problem| problem.message)
+        .collect();
+    assert_eq!(messages.len(), 4, "{messages:?}");
+}
+
 #[test]
 fn the_built_in_table_is_what_it_was() {
     let rows: Vec<String> = builtin()
@@ -480,7 +636,11 @@ fn the_newest_row_that_applies_on_the_day_decides() {
     let table = PriceTable::parse(&text.replace("until = \"2026-12-31\"", ""))
         .0
         .unwrap();
-    let source = |day: Date| table.quote(&id("m"), day).map(|row| row.source.clone());
+    let source = |day: Date| {
+        table
+            .quote(&id("m"), day)
+            .map(|quote| quote.row.source.clone())
+    };
     assert_eq!(source(date(2026, 5, 31)).unwrap(), "before");
     assert_eq!(source(date(2026, 6, 1)).unwrap(), "june");
     assert_eq!(source(date(2026, 6, 30)).unwrap(), "june");

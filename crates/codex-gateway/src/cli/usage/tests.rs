@@ -145,3 +145,35 @@ fn an_amount_of_nothing_is_a_dash() {
     assert_eq!(usd_or_dash(1), "0.0000");
     assert_eq!(usd_or_dash(-1_234_550_000), "-1.2346");
 }
+
+#[test]
+fn models_without_a_price_are_named_in_a_warning() {
+    let row = |model: &str, unpriced: i64| UsageRow {
+        keys: vec![(GroupBy::Model, Some(model.to_owned()))],
+        key_name: None,
+        key_owner: None,
+        sums: UsageSums {
+            requests: 9,
+            unpriced_requests: unpriced,
+            ..UsageSums::default()
+        },
+    };
+    let mut rows = vec![row("gpt-5.5", 0)];
+    rows.extend((1..=7).map(|n| row(&format!("new-{n}"), n)));
+    let report = UsageReport {
+        total: UsageSums {
+            unpriced_requests: 28,
+            ..UsageSums::default()
+        },
+        rows,
+    };
+    let warning = unpriced_warning(&report);
+    assert!(
+        warning.starts_with(
+            "warning: 28 requests have no price, and the sums do not contain them \
+             (new-1, new-2, new-3, new-4, new-5 and 2 more)."
+        ),
+        "{warning}"
+    );
+    assert!(table(&[GroupBy::Model], &report).contains('?'));
+}

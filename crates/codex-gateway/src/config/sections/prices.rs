@@ -11,7 +11,7 @@ use crate::config::other_file::OtherFile;
 use crate::config::source::Context;
 
 /// Default of `unpriced`.
-pub const UNPRICED: Unpriced = Unpriced::Allow;
+pub const UNPRICED: Unpriced = Unpriced::Refuse;
 
 /// When a change of each key takes effect.
 pub const KEYS: &[Key<PricesSettings>] = &[Key::now("file"), Key::now("unpriced")];

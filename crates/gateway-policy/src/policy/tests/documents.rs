@@ -177,6 +177,10 @@ fn the_chains_of_november_stay_within_one_shape() {
         text,
         &[
             (
+                "chatgpt gpt-6.2-sol",
+                "passed gpt-6.2-sol@chatgpt then gpt-6.1-sol then gpt-6-sol then gpt-5.6-sol",
+            ),
+            (
                 "chatgpt gpt-6-astra",
                 "passed gpt-6-astra@chatgpt then gpt-6.1-sol then gpt-6-sol then gpt-5.6-sol",
             ),

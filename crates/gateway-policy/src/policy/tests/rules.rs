@@ -496,14 +496,14 @@ then = { reject = "this key is for small jobs. " }
     assert_eq!(
         message("api_key gpt-5.5"),
         "Rule \"small only\" rejects gpt-5.5 on the api_key route: this key is for small jobs. \
-         Models that work: house-1, gpt-6.1-sol, gpt-6-astra, gpt-6-luna, gpt-6.1-terra, gpt-6-sol"
+         Models that work: house-1, gpt-6.2-sol, gpt-6.2-astra, gpt-6.1-terra, gpt-6-luna, gpt-6.1-sol"
     );
     // What the built-in rule suggests comes first.
     assert_eq!(
         message("gateway_key gpt-5.3-codex-spark"),
         "Rule \"spark needs a ChatGPT sign-in\" rejects gpt-5.3-codex-spark on the gateway_key route: \
          this research preview is offered to ChatGPT Pro sign-ins only; it has no API access. \
-         Models that work: gpt-5.3-codex, gpt-5.4-mini, house-1, gpt-5.4, gpt-6.1-sol, gpt-6-astra"
+         Models that work: gpt-5.3-codex, gpt-5.4-mini, house-1, gpt-5.4, gpt-6.2-sol, gpt-6.2-astra"
     );
 }
 
