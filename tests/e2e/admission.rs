@@ -175,7 +175,7 @@ async fn a_budget_of_nothing_admits_nothing_and_less_than_nothing_is_no_budget()
         "-1/day",
     ];
     let ended = gateway_tests::gateway::run(place, &arguments);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("budget `-1/day`"), "{ended:?}");
 }
 

@@ -312,7 +312,7 @@ async fn what_cannot_be_a_key_is_said() {
             "5/year",
         ],
     );
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("budget `5/year`"), "{}", ended.stderr);
 }
 
