@@ -4,6 +4,7 @@ mod admin_token;
 mod administration;
 mod admission;
 mod attribution;
+mod attacks;
 mod auth_routes;
 mod chat;
 mod config_errors;

@@ -208,6 +208,12 @@ impl CredentialSource {
     pub fn is_callers(&self) -> bool {
         matches!(self, Self::Caller)
     }
+
+    /// Whether requests carry a credential of the upstream's own, which the gateway's operator pays
+    /// for.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Own { .. })
+    }
 }
 
 gateway_wire::words! {

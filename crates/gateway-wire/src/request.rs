@@ -4,12 +4,14 @@
 //! Checks that the body is one JSON object, by the grammar `serde_json` accepts, and that it names
 //! one model only. Builds no value of it and keeps nothing but [`RequestHead`].
 
+mod ambiguity;
 mod error;
 mod features;
 mod head;
 mod scan;
 mod text;
 
+pub use ambiguity::{Ambiguity, AmbiguityKind, ambiguity};
 pub use error::{RequestError, RequestErrorKind};
 pub use features::{RequestFeatures, features};
 pub use head::{ClientMetadata, ModelValue, RequestHead};

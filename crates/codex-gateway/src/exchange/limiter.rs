@@ -1,6 +1,7 @@
 //! Step 5a: limits and budgets. Estimates what a request will cost, reserves that much, and words a
 //! refusal. Where nothing limits a caller, no store is touched.
 
+pub mod plain_calls;
 mod warnings;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use crate::config::active::ActiveConfig;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::authenticate::{Keyless, authenticate};
 use crate::exchange::forwarding::Forwarding;
+use crate::exchange::limiter::plain_calls::CountedCall;
 use crate::exchange::proxy::Proxy;
 use crate::http::conditional::{json_response, with_etag};
 use crate::identity::caller::Caller;
@@ -108,6 +109,10 @@ fn described(mut response: Response, parts: &Parts, route: AuthRoute) -> Respons
 /// What ordinary clients read: the upstream's own list with the models of the configuration behind
 /// it that other upstreams serve, else the models of the rules.
 async fn openai_list(proxy: &Proxy, viewer: &Viewer<'_>, parts: &Parts) -> Response {
+    let _counted = match counted(proxy, viewer).await {
+        Ok(counted) => counted,
+        Err(error) => return error.into_response(),
+    };
     let added = openai_list::additions(viewer);
     let asked = (!added.is_empty()).then(|| openai_list::without_etag(parts));
     let reply = of_upstream(proxy, viewer, asked.as_ref().unwrap_or(parts)).await;
@@ -137,6 +142,10 @@ async fn openai_model(proxy: &Proxy, viewer: &Viewer<'_>, parts: &Parts, id: &st
     if let Some(model) = added.iter().find(is_asked) {
         return found(&openai_list::model_entry(model.as_str()));
     }
+    let _counted = match counted(proxy, viewer).await {
+        Ok(counted) => counted,
+        Err(error) => return error.into_response(),
+    };
     if let Some(reply) = of_upstream(proxy, viewer, parts).await {
         return reply.into_response();
     }
@@ -174,6 +183,18 @@ async fn of_upstream(proxy: &Proxy, viewer: &Viewer<'_>, parts: &Parts) -> Optio
     }
     let upstream = viewer.config.settings.policy.route_upstream(route)?;
     ask(proxy, viewer, forwarding(proxy, viewer, parts), upstream).await
+}
+
+/// Counts a request for a list that is asked for with the gateway's credential, like any other of
+/// the caller's.
+async fn counted(proxy: &Proxy, viewer: &Viewer<'_>) -> Result<Option<CountedCall>, GatewayError> {
+    let (config, caller) = (viewer.config, viewer.caller);
+    let upstream = config.settings.policy.route_upstream(caller.route);
+    if !upstream.is_some_and(|upstream| upstream.credential.is_own()) {
+        return Ok(None);
+    }
+    let grant = proxy.limiter.grant(caller, None);
+    proxy.limiter.count_call(config, &grant).await
 }
 
 fn forwarding<'a>(proxy: &'a Proxy, viewer: &Viewer<'a>, parts: &'a Parts) -> Forwarding<'a> {

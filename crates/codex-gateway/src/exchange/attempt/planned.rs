@@ -7,7 +7,7 @@ use gateway_wire::request::{RequestFeatures, RequestHead};
 use gateway_wire::{Failure, WireApi};
 
 use crate::endpoint::Endpoint;
-use crate::error::GatewayError;
+use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::forwarding::Forwarding;
 use crate::exchange::reply::UpstreamReply;
 use crate::request_body::{RequestBody, Tail};
@@ -74,6 +74,7 @@ impl PlannedRequest {
         if planned.needs_whole_body() {
             planned.body.collect().await?;
         }
+        planned.check_meaning()?;
         if planned.may_hold_own_compaction() {
             planned.body.expand_own_compaction()?;
         }
@@ -88,8 +89,9 @@ impl PlannedRequest {
 
     /// Whether all of the body has to be here before any of it is sent.
     fn needs_whole_body(&self) -> bool {
-        // A limit counts its size and what stands behind its input, and a fallback sends it again.
-        let is_counted_or_repeated = self.is_limited || !self.plan.rest.is_empty();
+        // Where a limit counts it or the operator pays, all of it has to mean what is read here, and
+        // a fallback sends it again.
+        let is_counted_or_repeated = self.is_metered() || !self.plan.rest.is_empty();
         // A model that refuses the lite header is asked again without it.
         is_counted_or_repeated
             || self.hides_workspaces
@@ -97,6 +99,31 @@ impl PlannedRequest {
             || self.is_translated()
             || self.has_lite_header
             || self.may_ask_usage()
+    }
+
+    /// Whether a limit counts the request, or an attempt may be made with the gateway's credential.
+    fn is_metered(&self) -> bool {
+        let mut attempts = std::iter::once(&self.plan.first).chain(&self.plan.rest);
+        self.is_limited || attempts.any(|attempt| attempt.upstream.credential.is_own())
+    }
+
+    /// Refuses a body that could mean one thing here and another to the upstream, where the request
+    /// is counted or paid for. Those who pay themselves may send what they like.
+    fn check_meaning(&self) -> Result<(), GatewayError> {
+        let Tail::Replayable { plain, .. } = &self.body.tail else {
+            return Ok(());
+        };
+        if !self.is_metered() {
+            return Ok(());
+        }
+        let Some(found) = gateway_wire::request::ambiguity(plain) else {
+            return Ok(());
+        };
+        let message = format!(
+            "the request could mean something else to the upstream than to the gateway, which \
+             counts it: {found}; write it once, by its exact name and with the right type"
+        );
+        Err(GatewayError::new(ErrorCode::InvalidRequest, message).param(found.member))
     }
 
     /// Whether the first attempt is not simply what the client asked for: what that one needs

@@ -1,0 +1,3 @@
+//! What a hostile colleague tries who has a gateway key of their own.
+
+mod meaning;
