@@ -3,8 +3,8 @@
 mod admin_token;
 mod administration;
 mod admission;
-mod attribution;
 mod attacks;
+mod attribution;
 mod auth_routes;
 mod chat;
 mod config_errors;

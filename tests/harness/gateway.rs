@@ -124,8 +124,13 @@ impl Gateway {
     /// Starts with a route for gateway keys, whose upstream gets a credential of the gateway's own,
     /// and with more tables.
     pub async fn of_a_team(upstream: &Upstream, more: &str) -> Self {
+        Self::of_a_team_with(upstream, "", more).await
+    }
+
+    /// The same with more keys of that upstream.
+    pub async fn of_a_team_with(upstream: &Upstream, keys: &str, more: &str) -> Self {
         let tables = format!(
-            "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n\n\
+            "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n{keys}\n\n\
              [routes]\ngateway_key = \"team\"\n\n{more}\n",
             upstream.base_url()
         );
@@ -329,7 +334,12 @@ impl Gateway {
         let started = Instant::now();
         let client = self.client();
         // The catalogue that Codex asks for: no request that a limit counts.
-        let known = || client.get("/v1/models?client_version=0").bearer(&key).send();
+        let known = || {
+            client
+                .get("/v1/models?client_version=0")
+                .bearer(&key)
+                .send()
+        };
         while known().await.status == 401 {
             assert!(
                 started.elapsed() < TEST_TIMEOUT,

@@ -57,7 +57,14 @@ async fn the_example_for_teams_serves_a_team() {
     let key = made.json()["key"].as_str().expect("a key").to_owned();
     let client = replicas[1].client();
     let began = Instant::now();
-    while client.get("/v1/models?client_version=0").bearer(&key).send().await.status == 401 {
+    while client
+        .get("/v1/models?client_version=0")
+        .bearer(&key)
+        .send()
+        .await
+        .status
+        == 401
+    {
         assert!(began.elapsed() < KNOWN_WITHIN);
     }
     let ask = async |model: &str| {

@@ -124,7 +124,10 @@ impl Team {
         let started = Instant::now();
         for replica in &self.replicas {
             let ask = || {
-                let call = replica.client().get("/v1/models?client_version=0").bearer(&key.secret);
+                let call = replica
+                    .client()
+                    .get("/v1/models?client_version=0")
+                    .bearer(&key.secret);
                 call.send()
             };
             while !expected(&ask().await) {

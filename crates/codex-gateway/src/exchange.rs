@@ -11,6 +11,7 @@ pub mod early_head;
 pub mod forwarding;
 pub mod head;
 pub mod limiter;
+pub mod ownership;
 pub mod proxy;
 pub mod pump;
 pub mod read;
@@ -239,7 +240,10 @@ async fn toward_upstream(
             // 4. Decide.
             let plan = decide(proxy, config, exchange, &caller, &body)?;
             let is_limited = !grant.limits().is_empty();
-            let planned = PlannedRequest::new(plan, *body, endpoint, request, is_limited).await?;
+            let mut planned =
+                PlannedRequest::new(plan, *body, endpoint, request, is_limited).await?;
+            let ledger = &proxy.recorder.ledger;
+            ownership::check_request(ledger, &caller, &mut planned).await?;
             exchange.request.add_body(&planned.body);
             exchange.attempt = Some(AttemptFacts::of(&planned.plan, &planned.attempt, &caller));
             limiter::check_background(&grant, &planned.body.head)?;
@@ -254,6 +258,10 @@ async fn toward_upstream(
             let upstream = decide::route_upstream(config, &caller)?;
             exchange.attempt = Some(AttemptFacts::at(upstream, &caller));
             decide::check_credential(config, endpoint, &caller, upstream)?;
+            if endpoint == Endpoint::StoredResponse {
+                let (ledger, path) = (&proxy.recorder.ledger, parts.uri.path());
+                ownership::check_retrieval(ledger, &caller, upstream, path).await?;
+            }
             // 5. Reserve.
             reserve(proxy, config, exchange, &grant).await?;
             // 6. Send.

@@ -1,5 +1,7 @@
 //! A text that must never be printed. `Debug` shows nothing of it; reading it is one visible call.
 
+pub mod reflected;
+
 /// A credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -4,5 +4,6 @@
 pub mod client;
 pub mod failure;
 pub mod headers;
+pub mod reflection;
 pub mod response_decoding;
 pub mod segmented_body;

@@ -20,6 +20,7 @@ use crate::recovery::{INTENT_CHUNK, SPOOL_CHUNK, interrupted};
 use crate::revision::{Notifications, revision};
 use crate::shared::Shared;
 use crate::spool::Spool;
+use crate::stored_ids::forget_stored;
 use crate::time::micros;
 use crate::writer::{WriterOp, purge};
 
@@ -192,6 +193,12 @@ impl Maintenance {
     }
 
     async fn purge_logged(&self) {
+        if let Err(error) = forget_stored(&self.pool, self.shared.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the owners of what upstreams no longer store could not be forgotten yet"
+            );
+        }
         let Some(retention) = self.retention else {
             return;
         };

@@ -86,6 +86,8 @@ pub struct UpstreamSpec {
     /// Whether headers that name the client, its session and its turn are forwarded; by
     /// default only together with the caller's own credential.
     pub forward_client_headers: Option<bool>,
+    /// Whether callers may use what others stored at the upstream with the gateway's credential.
+    pub shared_ids: Option<bool>,
     /// Added to the query of every request.
     #[serde(default)]
     pub query_params: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -248,6 +250,8 @@ pub struct Upstream {
     /// Whether headers that name the client, its session and its turn are forwarded;
     /// `None`: only together with the caller's own credential.
     pub forward_client_headers: Option<bool>,
+    /// Whether callers may use what others stored at the upstream with the gateway's credential.
+    pub shared_ids: bool,
     /// Added to the query of every request.
     pub query_params: Vec<(String, String)>,
     /// Added to every request, names in lower case.

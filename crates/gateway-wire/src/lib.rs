@@ -18,6 +18,7 @@ pub mod request;
 mod responses;
 pub mod splice;
 pub mod sse;
+pub mod stored_items;
 pub mod stream;
 pub mod stream_usage;
 pub mod synthesize;

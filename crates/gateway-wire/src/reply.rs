@@ -77,6 +77,9 @@ fn read_members(wire: WireApi, body: &[u8], reply: &mut ReplySummary) -> Option<
         reply.note_usage(&read_usage(usage));
     }
     reply.hosted_tools.note_response(body);
+    if wire == WireApi::Responses {
+        reply.stored.note_response(body);
+    }
     let may_be_error = has_error || (!has_payload && body.len() <= MAX_ERROR);
     match status.as_deref() {
         Some("failed") => Some(Terminal::Failed(StreamFailure::read(body))),

@@ -8,6 +8,7 @@ mod ambiguity;
 mod error;
 mod features;
 mod head;
+mod references;
 mod scan;
 mod text;
 
@@ -15,6 +16,7 @@ pub use ambiguity::{Ambiguity, AmbiguityKind, ambiguity};
 pub use error::{RequestError, RequestErrorKind};
 pub use features::{RequestFeatures, features};
 pub use head::{ClientMetadata, ModelValue, RequestHead};
+pub use references::{OtherModel, Reference, other_models, references};
 pub use scan::{HeadScanner, scan};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::hosted_tools::{HostedTool, HostedToolUse};
+use crate::stored_items::StoredItems;
 use crate::usage::{UsageObject, UsageReading};
 
 mod failure;
@@ -113,6 +114,8 @@ pub struct ReplySummary {
     pub repairs: Repairs,
     /// Tools that the upstream ran itself.
     pub hosted_tools: HostedToolUse,
+    /// What the upstream may keep of the answer.
+    pub stored: StoredItems,
     /// Raw JSON data of plan-limit events, the last one of each limit; at most [`MAX_PLAN_LIMITS`].
     pub plan_limits: Vec<Bytes>,
 }

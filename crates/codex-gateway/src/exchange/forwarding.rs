@@ -5,13 +5,15 @@ use gateway_ledger::InstanceId;
 use gateway_policy::{AuthRoute, Upstream};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::config::Settings;
 use crate::identity::caller::{Caller, foreign_credentials};
 use crate::identity::client;
+use crate::secret::reflected::ReflectedSecrets;
 use crate::upstream::headers::{
-    AttemptCredential, LITE_HEADER, apply_credential, remove_client_identity, toward_upstream,
+    AttemptCredential, LITE_HEADER, apply_credential, keep_known_headers, remove_client_identity,
+    toward_upstream,
 };
 
 /// Whether a body is in the client's protocol or was translated.
@@ -31,7 +33,7 @@ pub struct Forwarding<'a> {
     pub instance: &'a InstanceId,
 }
 
-impl Forwarding<'_> {
+impl<'a> Forwarding<'a> {
     /// Whether the client names itself as Codex does.
     pub fn is_codex(self) -> bool {
         client::names_itself(&self.parts.headers)
@@ -47,6 +49,9 @@ impl Forwarding<'_> {
         }
         let credential = self.credential(upstream);
         apply_credential(&mut headers, &credential);
+        if !matches!(credential, AttemptCredential::Caller) {
+            keep_known_headers(&mut headers, self.own_header(upstream));
+        }
         if self.hides_client(upstream) {
             remove_client_identity(&mut headers);
         }
@@ -73,6 +78,18 @@ impl Forwarding<'_> {
     pub fn hides_client(self, upstream: &Upstream) -> bool {
         let is_first_party = matches!(self.credential(upstream), AttemptCredential::Caller);
         !upstream.forward_client_headers.unwrap_or(is_first_party)
+    }
+
+    /// The header of the gateway's credential for an upstream.
+    fn own_header(&self, upstream: &Upstream) -> Option<&HeaderName> {
+        let own = self.settings.credentials.get(upstream.name.as_str())?;
+        Some(&own.header)
+    }
+
+    /// What of the gateway's credential for an upstream its answers may not repeat.
+    pub fn secrets_of(self, upstream: &Upstream) -> Option<&'a ReflectedSecrets> {
+        let own = self.settings.credentials.get(upstream.name.as_str())?;
+        Some(&own.reflected)
     }
 
     fn credential(&self, upstream: &Upstream) -> AttemptCredential<'_> {
@@ -112,10 +129,14 @@ impl Forwarding<'_> {
         } else {
             '?'
         };
-        if let Some(query) = self.parts.uri.query().filter(|query| !query.is_empty()) {
-            url.push(separator);
-            url.push_str(query);
-            separator = '&';
+        let is_callers = matches!(self.credential(upstream), AttemptCredential::Caller);
+        let query = self.parts.uri.query().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            if is_callers || is_known_parameter(pair) {
+                url.push(separator);
+                url.push_str(pair);
+                separator = '&';
+            }
         }
         for (name, value) in &upstream.query_params {
             url.push(separator);
@@ -126,6 +147,29 @@ impl Forwarding<'_> {
         }
         url
     }
+}
+
+/// The query parameters that a caller may choose beside a credential that is not the caller's own:
+/// those that say which part of an answer is wanted. Others, such as an `api-version`, are the
+/// operator's, in `query_params`.
+const KNOWN_PARAMETERS: [&str; 10] = [
+    "after",
+    "before",
+    "client_version",
+    "include",
+    "include[]",
+    "include_obfuscation",
+    "limit",
+    "order",
+    "starting_after",
+    "stream",
+];
+
+/// Whether a caller may send `name=value` to the operator's upstreams. Some servers take `;` for `&`.
+fn is_known_parameter(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    KNOWN_PARAMETERS.contains(&&*name) && !pair.contains(';')
 }
 
 /// Percent-encodes what may not stand in a query.

@@ -11,6 +11,7 @@ use gateway_wire::usage::UsageReading;
 
 use crate::config::active::ActiveConfig;
 use crate::error::ErrorCode;
+use crate::exchange::ownership;
 use crate::record::{AnswerFacts, End, Ending, Exchange, ExchangeRecord};
 use crate::recorder::Recorder;
 
@@ -24,6 +25,7 @@ pub async fn settle(
     exchange: &mut Exchange,
     ending: Ending,
 ) {
+    ownership::remember(&recorder.ledger, exchange, &ending.answer.summary).await;
     let record = assemble(recorder, config, exchange, ending);
     recorder.record(&record, &config.labels).await;
     exchange.is_settled = true;

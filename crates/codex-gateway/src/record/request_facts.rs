@@ -24,6 +24,8 @@ pub struct RequestFacts {
     /// The request's own bound on its output.
     pub max_output_tokens: Option<u64>,
     pub service_tier: Option<String>,
+    /// Whether the upstream is to keep the answer, as it does unless told not to.
+    pub is_stored: bool,
     /// Bytes of the plain body, as announced where it still arrives.
     pub bytes: u64,
 }
@@ -60,6 +62,7 @@ impl RequestFacts {
     /// Adds what the head of a body says, of which more may have come while it was sent.
     pub fn add_head(&mut self, head: &RequestHead) {
         self.is_stream = head.stream == Some(true);
+        self.is_stored = head.store != Some(false);
         self.service_tier.clone_from(&head.service_tier);
     }
 

@@ -105,10 +105,23 @@ pub fn toward_upstream(client: &HeaderMap, instance: &str) -> HeaderMap {
     if let Ok(value) = HeaderValue::from_str(instance) {
         headers.append(HeaderName::from_static(LOOP_HEADER), value);
     }
-    for earlier in client.get_all(LOOP_HEADER) {
+    let earlier = client.get_all(LOOP_HEADER).iter();
+    for earlier in earlier
+        .filter(|value| is_instance(value))
+        .take(MAX_GATEWAYS)
+    {
         headers.append(HeaderName::from_static(LOOP_HEADER), earlier.clone());
     }
     headers
+}
+
+/// Most gateways behind one another whose marks are passed on.
+const MAX_GATEWAYS: usize = 8;
+
+/// Whether a mark can be a gateway's: the id of an instance.
+fn is_instance(value: &HeaderValue) -> bool {
+    let is_id = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    value.len() <= 64 && value.as_bytes().iter().all(is_id)
 }
 
 /// A key that this gateway issued is not forwarded, whatever header it is in.
@@ -175,6 +188,52 @@ const CLIENT_IDENTITY: [&str; 10] = [
 /// The same, by their beginning.
 const CLIENT_IDENTITY_PREFIXES: [&str; 4] = ["x-codex-", "x-openai-", "x-oai-", "x-responsesapi-"];
 
+/// The headers that a caller may send beside a credential that is not the caller's own: what
+/// describes the body and the wanted answer, and the trace that the call is a part of.
+const KNOWN: [&str; 8] = [
+    "accept",
+    "accept-encoding",
+    "content-type",
+    "user-agent",
+    "traceparent",
+    "tracestate",
+    LITE_HEADER,
+    LOOP_HEADER,
+];
+/// Words in names of headers that hold a credential or change what a request is. None of the
+/// headers in which Codex names itself has them.
+const DANGEROUS: [&str; 7] = [
+    "auth", "cookie", "key", "override", "secret", "rewrite", "original",
+];
+
+/// Leaves only headers whose meaning is known beside a credential that is not the caller's own:
+/// another could carry a second credential, choose another method or path at a proxy behind the
+/// upstream, or make the upstream repeat the answer to another caller's request (`idempotency-key`).
+/// `own` is the header of the gateway's credential.
+pub fn keep_known_headers(headers: &mut HeaderMap, own: Option<&HeaderName>) {
+    let is_known = |name: &HeaderName| {
+        let text = name.as_str();
+        let is_identity =
+            is_client_identity(text) && !DANGEROUS.iter().any(|word| text.contains(word));
+        Some(name) == own || KNOWN.contains(&text) || is_identity
+    };
+    let unknown: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !is_known(name))
+        .cloned()
+        .collect();
+    for name in unknown {
+        headers.remove(name);
+    }
+}
+
+fn is_client_identity(name: &str) -> bool {
+    CLIENT_IDENTITY.contains(&name)
+        || CLIENT_IDENTITY_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
 /// Removes what a client says about itself to its own service. `LITE_HEADER` stays: it describes
 /// the body.
 pub fn remove_client_identity(headers: &mut HeaderMap) {
@@ -182,11 +241,7 @@ pub fn remove_client_identity(headers: &mut HeaderMap) {
         .keys()
         .filter(|name| {
             let name = name.as_str();
-            CLIENT_IDENTITY.contains(&name)
-                || name != LITE_HEADER
-                    && CLIENT_IDENTITY_PREFIXES
-                        .iter()
-                        .any(|prefix| name.starts_with(prefix))
+            name != LITE_HEADER && is_client_identity(name)
         })
         .cloned()
         .collect();

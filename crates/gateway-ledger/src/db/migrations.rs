@@ -35,6 +35,7 @@ const SQLITE: &[Script] = &[
     script!(4, "unknown_usage", "sqlite/0004_unknown_usage"),
     script!(5, "free_entries", "shared/free_entries"),
     script!(6, "attribution", "sqlite/0006_attribution"),
+    script!(7, "stored_ids", "shared/stored_ids"),
 ];
 
 /// The file of what is in flight.
@@ -52,6 +53,7 @@ const POSTGRES: &[Script] = &[
     script!(6, "free_entries", "shared/free_entries"),
     script!(7, "free_intents", "shared/free_intents"),
     script!(8, "attribution", "postgres/0008_attribution"),
+    script!(9, "stored_ids", "shared/stored_ids"),
 ];
 
 impl Storage {

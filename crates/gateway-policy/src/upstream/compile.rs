@@ -62,6 +62,7 @@ impl UpstreamSpec {
             dialect: self.compile_dialect(&wire_apis, problems),
             strict_translation: self.strict_translation.unwrap_or(false),
             forward_client_headers: self.forward_client_headers,
+            shared_ids: self.shared_ids.unwrap_or(false),
             wire_apis,
             credential,
             query_params: self

@@ -26,6 +26,7 @@ fn what_is_left_out_has_its_documented_default() {
         dialect: Dialect::OPENAI,
         strict_translation: false,
         forward_client_headers: None,
+        shared_ids: false,
         query_params: vec![],
         http_headers: vec![],
         request_encodings: vec![],
@@ -51,6 +52,7 @@ dialect = "azure"
 deviations = { images = false }
 strict_translation = true
 forward_client_headers = false
+shared_ids = true
 query_params = { api-version = "preview", "a b" = "c&d" }
 http_headers = { "X-Title" = "team" }
 request_encodings = ["zstd", "br"]
@@ -78,6 +80,7 @@ request_max_retries = 2
     );
     assert!(upstream.strict_translation);
     assert_eq!(upstream.forward_client_headers, Some(false));
+    assert!(upstream.shared_ids);
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
         upstream.query_params,

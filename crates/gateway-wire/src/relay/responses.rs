@@ -100,6 +100,7 @@ impl ResponsesWatch {
 fn read_item(data: &[u8], summary: &mut ReplySummary) {
     if let Some(item) = span::member(data, 0, "item").and_then(|item| data.get(item)) {
         summary.hosted_tools.note_item(item);
+        summary.stored.note_item(item);
     }
 }
 
@@ -156,6 +157,7 @@ fn end(
     let response = span::find(data, 0, "response").filter(|start| data.get(*start) == Some(&b'{'));
     if let Some(response) = response.and_then(|start| data.get(start..)) {
         summary.hosted_tools.note_response(response);
+        summary.stored.note_response(response);
     }
     let mut reason = None;
     let mut has_id = false;

@@ -13,6 +13,7 @@ use crate::config::secret_source::read_secret;
 use crate::config::sections::server::ServerSettings;
 use crate::config::source::{Context, SecretsRead};
 use crate::secret::Secret;
+use crate::secret::reflected::ReflectedSecrets;
 
 /// The upstreams and routes that exist without any configuration. They complete one that changes
 /// only some of their keys.
@@ -40,6 +41,8 @@ api_key = "openai"
 pub struct OwnCredential {
     pub header: HeaderName,
     pub value: HeaderValue,
+    /// What of it an answer may not repeat.
+    pub reflected: ReflectedSecrets,
 }
 
 /// Reads the credentials of upstreams that have one of their own, by upstream name. A credential
@@ -54,6 +57,7 @@ pub fn credentials(
         return credentials;
     }
     for (name, spec) in specs {
+        let headers = &spec.http_headers;
         let Some(spec) = &spec.credential else {
             continue;
         };
@@ -67,7 +71,7 @@ pub fn credentials(
         };
         let name = name.get_ref();
         match read_secret(&place, context.base)
-            .and_then(|secret| own_credential(own.header.as_deref(), &secret))
+            .and_then(|secret| own_credential(own.header.as_deref(), &secret, headers))
         {
             Ok(credential) => {
                 credentials.insert(name.clone(), credential);
@@ -87,7 +91,16 @@ pub fn credentials(
     credentials
 }
 
-fn own_credential(name: Option<&str>, secret: &Secret) -> Result<OwnCredential, String> {
+/// Words in the names of headers whose values name the operator's account or open it.
+const PRIVATE_WORDS: [&str; 7] = [
+    "account", "auth", "key", "org", "project", "secret", "token",
+];
+
+fn own_credential(
+    name: Option<&str>,
+    secret: &Secret,
+    headers: &BTreeMap<Spanned<String>, Spanned<String>>,
+) -> Result<OwnCredential, String> {
     let (header, text) = match name {
         None => (header::AUTHORIZATION, format!("Bearer {}", secret.expose())),
         Some(name) => (
@@ -99,7 +112,25 @@ fn own_credential(name: Option<&str>, secret: &Secret) -> Result<OwnCredential, 
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| "it contains characters that are not valid in a header".to_owned())?;
     value.set_sensitive(true);
-    Ok(OwnCredential { header, value })
+    let is_private = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        PRIVATE_WORDS.iter().any(|word| name.contains(word))
+    };
+    let private = headers
+        .iter()
+        .filter(|(name, _)| is_private(name.get_ref()))
+        .map(|(_, value)| bare(value.get_ref()));
+    Ok(OwnCredential {
+        header,
+        value,
+        reflected: ReflectedSecrets::new(private.chain([bare(secret.expose())])),
+    })
+}
+
+/// The secret of a header's value, without the word for its scheme.
+fn bare(value: &str) -> &[u8] {
+    let last = value.trim().rsplit(' ').next();
+    last.unwrap_or_default().as_bytes()
 }
 
 /// An upstream in the place of one that could not be read, so that what names it is not reported.

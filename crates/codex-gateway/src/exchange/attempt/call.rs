@@ -177,6 +177,7 @@ impl Attempts<'_> {
             wants_usage: call.wants_usage,
             hides_usage: call.asks_usage,
             passes_catalog: tag.is_upstreams_own,
+            secrets: self.request.secrets_of(upstream),
             max_event: server.max_event,
             drain: server.drain_timeout,
             patience,

@@ -17,6 +17,7 @@ use crate::exchange::reply::{BufferedReply, OpenStream, ReplyContent, UpstreamRe
 use crate::exchange::stream_processor::StreamProcessor;
 use crate::upstream::client::{PrefixEnd, Reply, ReplyBody, Unread, read_patiently, read_prefix};
 use crate::upstream::headers::content_type_is_events;
+use crate::upstream::reflection::{hide_in_body, hide_in_headers};
 use crate::upstream::response_decoding::{Encoding, decoded, plain_of_unlabelled};
 
 /// Most bytes of an error that are read for classifying it. What is longer passes on unclassified.
@@ -36,9 +37,10 @@ pub(super) async fn open(
     let upstream = context.upstream;
     let Reply {
         status,
-        headers,
+        mut headers,
         body,
     } = reply;
+    hide_in_headers(&mut headers, context.secrets);
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
         return Err(UnusableReply::redirected(status));
     }
@@ -47,13 +49,15 @@ pub(super) async fn open(
         Encoding::Unknown(body) => (body, headers.get(header::CONTENT_ENCODING).cloned()),
     };
     if status.is_client_error() || status.is_server_error() || unknown_coding.is_some() {
+        let body = hide_in_body(body, context.secrets);
         return refused(context, status, headers, body, unknown_coding).await;
     }
     let says_events = content_type_is_events(&headers);
     if !says_events && !context.expects_stream() {
+        let body = hide_in_body(body, context.secrets);
         return open_whole(context, status, headers, body).await;
     }
-    let body = plain_of_unlabelled(body);
+    let body = hide_in_body(plain_of_unlabelled(body), context.secrets);
     let streams_on = says_events
         && context
             .translation

@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::error::{ErrorCode, GatewayError};
 use crate::exchange::reply::UpstreamReply;
 use crate::record::Exchange;
+use crate::secret::reflected::ReflectedSecrets;
 
 /// What comes of one call.
 pub(super) enum ReplyOutcome {
@@ -49,6 +50,8 @@ pub(super) struct ReplyContext<'a> {
     pub(super) hides_usage: bool,
     /// Whether what the upstream says of its model catalogue is true of this caller's.
     pub(super) passes_catalog: bool,
+    /// What of the gateway's own credential the answer may not repeat.
+    pub(super) secrets: Option<&'a ReflectedSecrets>,
     /// Most bytes of one event.
     pub(super) max_event: usize,
     /// Longest time to read on after the client left.

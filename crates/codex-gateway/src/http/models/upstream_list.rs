@@ -14,6 +14,7 @@ use crate::identity::client::wants_codex_catalog;
 use crate::model_visibility::Viewer;
 use crate::upstream::client::{CallTimes, PrefixEnd, UploadBody, UpstreamRequest, read_prefix};
 use crate::upstream::headers::toward_client;
+use crate::upstream::reflection::{hide_in_body, hide_in_headers};
 use crate::upstream::response_decoding::{Encoding, decoded};
 use crate::upstream::segmented_body::SegmentedBody;
 
@@ -74,15 +75,18 @@ pub(super) async fn ask(
         connect: upstream.connect_timeout.min(UPSTREAM_TIME),
         headers: UPSTREAM_TIME,
     };
-    let reply = proxy.upstream.send(call, times, 0).await.ok()?;
+    let mut reply = proxy.upstream.send(call, times, 0).await.ok()?;
+    let secrets = request.secrets_of(upstream);
+    hide_in_headers(&mut reply.headers, secrets);
     let is_answer = reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED;
     // A refused credential is the caller's to see; an upstream without such a list is not.
     if !is_answer && !matches!(reply.status.as_u16(), 401 | 403) {
         return None;
     }
-    let Encoding::Plain(mut body) = decoded(&reply.headers, reply.body) else {
+    let Encoding::Plain(body) = decoded(&reply.headers, reply.body) else {
         return None;
     };
+    let mut body = hide_in_body(body, secrets);
     let (pieces, end) = read_prefix(&mut body, MAX_CATALOG, UPSTREAM_TIME).await;
     if end != PrefixEnd::Whole {
         return None;
