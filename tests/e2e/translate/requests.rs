@@ -44,7 +44,7 @@ async fn credentials_travel_as_the_upstream_wants_them() {
         .await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     let request = upstream.only_request();
-    assert_eq!(request.query(), Some("trace=1&api-version=preview"));
+    assert_eq!(request.query(), Some("api-version=preview"));
     assert_eq!(request.header("api-key"), Some(THIRD_KEY));
     assert_eq!(request.header("x-title"), Some("team"));
     assert_eq!(request.header("authorization"), None);
