@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::db::{Pool, Row, Statement, Table, int, key, text};
+use crate::db::{Pool, Row, Statement, TableSchema, int, key, text};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::time::micros;
@@ -29,7 +29,7 @@ pub struct StoredId {
 /// A row, and when it was made.
 type StoredRow = (StoredId, i64);
 
-const STORED_IDS: Table<StoredRow> = Table {
+const STORED_IDS: TableSchema<StoredRow> = TableSchema {
     name: "stored_ids",
     columns: &[
         key(text("id", |row: &StoredRow| Some(row.0.id.clone()))),

@@ -59,10 +59,10 @@ pub async fn check_request(
     if found.is_empty() {
         return Ok(());
     }
-    if is_kept_apart(&planned.attempt.upstream) {
-        if let Some(foreign) = foreign(ledger, key, &planned.attempt.upstream, &found).await? {
-            return Err(unknown(&foreign));
-        }
+    if is_kept_apart(&planned.attempt.upstream)
+        && let Some(foreign) = foreign(ledger, key, &planned.attempt.upstream, &found).await?
+    {
+        return Err(unknown(&foreign));
     }
     let mut kept = Vec::with_capacity(planned.plan.rest.len());
     for attempt in std::mem::take(&mut planned.plan.rest) {

@@ -42,7 +42,7 @@ impl fmt::Display for Ambiguity {
 
 /// What the value of a member has to be.
 #[derive(Clone, Copy)]
-enum Shape {
+enum MemberShape {
     Any,
     Flag,
     Count,
@@ -52,7 +52,7 @@ enum Shape {
     List,
 }
 
-impl Shape {
+impl MemberShape {
     const fn expected(self) -> &'static str {
         match self {
             Self::Any => "a value",
@@ -83,32 +83,33 @@ impl Shape {
 }
 
 /// What decides how much a request costs, how it is counted, and whose stored things it uses.
-const MEMBERS: [(&str, Shape); 22] = [
-    ("model", Shape::Text),
-    ("models", Shape::List),
-    ("input", Shape::Any),
-    ("messages", Shape::List),
-    ("tools", Shape::List),
-    ("stream", Shape::Flag),
-    ("stream_options", Shape::Object),
-    ("background", Shape::Flag),
-    ("store", Shape::Flag),
-    ("service_tier", Shape::Text),
-    ("n", Shape::Count),
-    ("max_tokens", Shape::Count),
-    ("max_output_tokens", Shape::Count),
-    ("max_completion_tokens", Shape::Count),
-    ("reasoning", Shape::Object),
-    ("reasoning_effort", Shape::Any),
-    ("previous_response_id", Shape::Text),
-    ("conversation", Shape::TextOrObject),
-    ("prompt", Shape::TextOrObject),
-    ("instructions", Shape::Any),
-    ("tool_choice", Shape::TextOrObject),
-    ("max_tool_calls", Shape::Count),
+const MEMBERS: [(&str, MemberShape); 22] = [
+    ("model", MemberShape::Text),
+    ("models", MemberShape::List),
+    ("input", MemberShape::Any),
+    ("messages", MemberShape::List),
+    ("tools", MemberShape::List),
+    ("stream", MemberShape::Flag),
+    ("stream_options", MemberShape::Object),
+    ("background", MemberShape::Flag),
+    ("store", MemberShape::Flag),
+    ("service_tier", MemberShape::Text),
+    ("n", MemberShape::Count),
+    ("max_tokens", MemberShape::Count),
+    ("max_output_tokens", MemberShape::Count),
+    ("max_completion_tokens", MemberShape::Count),
+    ("reasoning", MemberShape::Object),
+    ("reasoning_effort", MemberShape::Any),
+    ("previous_response_id", MemberShape::Text),
+    ("conversation", MemberShape::TextOrObject),
+    ("prompt", MemberShape::TextOrObject),
+    ("instructions", MemberShape::Any),
+    ("tool_choice", MemberShape::TextOrObject),
+    ("max_tool_calls", MemberShape::Count),
 ];
 /// The members of `stream_options` that change whether a stream is counted.
-const STREAM_OPTIONS: [(&str, Shape); 1] = [("stream_options.include_usage", Shape::Flag)];
+const STREAM_OPTIONS: [(&str, MemberShape); 1] =
+    [("stream_options.include_usage", MemberShape::Flag)];
 
 /// The first ambiguous member of a whole body that is a JSON object; `None` where it says one thing
 /// to every reader.
@@ -125,7 +126,7 @@ pub fn ambiguity(body: &[u8]) -> Option<Ambiguity> {
 fn look<const N: usize>(
     body: &[u8],
     at: usize,
-    members: &[(&'static str, Shape); N],
+    members: &[(&'static str, MemberShape); N],
     prefix: &str,
     options: &mut Option<usize>,
 ) -> Option<Ambiguity> {
@@ -134,7 +135,7 @@ fn look<const N: usize>(
         let Some(key) = span::string_at(body, &member.key) else {
             continue;
         };
-        let named = |(name, _): &(&'static str, Shape)| {
+        let named = |(name, _): &(&'static str, MemberShape)| {
             let name = name.strip_prefix(prefix).unwrap_or(name);
             name.eq_ignore_ascii_case(&key)
         };

@@ -125,7 +125,7 @@ impl Found {
 
 /// What comes next on a level.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum NextToken {
     Element,
     Key,
     Value,
@@ -133,7 +133,7 @@ enum Place {
 
 /// One level of nesting.
 struct Level {
-    place: Place,
+    place: NextToken,
     /// What a string that comes names.
     member: Option<&'static str>,
     is_quoted: bool,
@@ -152,9 +152,9 @@ fn walk(body: &[u8], found: &mut Found) {
                 let above = levels.last();
                 levels.push(Level {
                     place: if is_object {
-                        Place::Key
+                        NextToken::Key
                     } else {
-                        Place::Element
+                        NextToken::Element
                     },
                     member: above.and_then(|above| above.member).filter(|_| !is_object),
                     is_quoted: above.is_some_and(|above| above.is_quoted || above.quotes_next),
@@ -167,9 +167,9 @@ fn walk(body: &[u8], found: &mut Found) {
             b',' => {
                 if let Some(level) = levels
                     .last_mut()
-                    .filter(|level| level.place == Place::Value)
+                    .filter(|level| level.place == NextToken::Value)
                 {
-                    level.place = Place::Key;
+                    level.place = NextToken::Key;
                     level.member = None;
                     level.quotes_next = false;
                 }
@@ -191,8 +191,8 @@ fn walk(body: &[u8], found: &mut Found) {
 }
 
 fn note_string(raw: &[u8], level: &mut Level, found: &mut Found) {
-    if level.place == Place::Key {
-        level.place = Place::Value;
+    if level.place == NextToken::Key {
+        level.place = NextToken::Value;
         let key = span::unquote(raw).unwrap_or_default();
         level.member = MEMBERS.into_iter().find(|member| *member == key);
         level.quotes_next = QUOTED.contains(&&*key);
