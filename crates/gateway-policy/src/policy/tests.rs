@@ -7,6 +7,7 @@ mod memory;
 mod problems;
 mod properties;
 mod rules;
+mod suspicions;
 mod views;
 
 use std::cell::RefCell;
