@@ -11,7 +11,6 @@ use gateway_policy::price::{PriceTable, Pricing};
 use gateway_policy::{AuthRoute, Billing, DecisionKind, ModelId};
 use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::dice::Dice;
 use super::story::{Person, Way};
@@ -298,14 +297,17 @@ impl Thread<'_> {
         }
     }
 
-    /// In the names of JSON, as Codex's own metadata is read.
     fn turn_record(&self, kind: &str) -> TurnRecord {
-        let turn = json!({
-            "session_id": self.session, "thread_id": self.id, "turn_id": self.root_turn,
-            "request_kind": kind, "repo": self.repo, "commit": self.commit,
-            "root_turn": self.root_turn, "parent": self.parent,
-        });
-        serde_json::from_value(turn).unwrap_or_default()
+        TurnRecord {
+            session_id: Some(self.session.clone()),
+            thread_id: Some(self.id.clone()),
+            turn_id: Some(self.root_turn.clone()),
+            request_kind: Some(kind.to_owned()),
+            repo: Some(self.repo.clone()),
+            commit: Some(self.commit.clone()),
+            root_turn: Some(self.root_turn.clone()),
+            parent: self.parent.clone(),
+        }
     }
 
     fn dispatch(&self, requested: &str, fate: Fate, is_small: bool) -> DispatchRecord {

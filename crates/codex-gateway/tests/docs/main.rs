@@ -10,6 +10,8 @@ mod errors;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod reload;

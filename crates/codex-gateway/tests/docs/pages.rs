@@ -13,9 +13,9 @@ use super::examples::{check_text, root};
 /// are read.
 const OTHER_FORMS: [&str; 3] = ["prices.md", "cookbook.md", "models.md"];
 
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in [".", "docs", "docs/decisions", "deploy"] {
+    for folder in [".", "docs", "docs/decisions", "docs/guide", "deploy"] {
         let entries = std::fs::read_dir(root().join(folder)).unwrap();
         found.extend(
             entries
@@ -28,11 +28,12 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// Fenced blocks as (what stands behind the fence, line, text).
-fn blocks(page: &str) -> Vec<(&str, usize, String)> {
+pub(crate) fn blocks(page: &str) -> Vec<(&str, usize, String)> {
     let mut found = Vec::new();
     let mut open: Option<(&str, usize, String)> = None;
     for (at, line) in page.lines().enumerate() {
-        match (line.strip_prefix("```"), &mut open) {
+        let line = line.strip_prefix("   ").unwrap_or(line);
+        match (line.trim_start().strip_prefix("```"), &mut open) {
             (Some(language), None) => open = Some((language, at + 1, String::new())),
             (Some(_), Some(_)) => found.extend(open.take()),
             (None, Some((_, _, text))) => *text = format!("{text}{line}\n"),

@@ -49,6 +49,8 @@ fn the_days_have_everything_that_a_page_can_show() {
     );
     let money = seen(&|entry| entry.intent.dispatch.billing.as_str().to_owned());
     assert_eq!(money, set(&["metered", "plan"]));
+    let repos = seen(&|entry| entry.intent.turn.repo.clone().unwrap());
+    assert!(repos.len() >= 5, "{repos:?}");
     let unpriced = entries.iter().filter(|entry| entry.is_unpriced()).count();
     assert_eq!(unpriced, 0);
 }
