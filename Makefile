@@ -3,10 +3,13 @@
 SHELL := /usr/bin/env bash
 SECONDS_EACH ?= 60
 
-.PHONY: help run demo build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
+.PHONY: help dist run demo build test test-all check fmt fmt-check lint deny bench fuzz-smoke fuzz doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dist: ## Every package for this platform, in dist/: tarball, .deb, npm, wheel, SBOM, checksums
+	scripts/dist.sh
 
 run: ## Build the gateway and serve on 127.0.0.1:8787 with the built-in defaults
 	cargo run --locked --release -p codex-gateway --bin codex-gateway -- serve

@@ -23,12 +23,13 @@ def expect(is_so, what):
 def check_dockerfile():
     text = (ROOT / "Dockerfile").read_text()
     final = re.split(r"^FROM ", text, flags=re.M)[-1]
-    expect(final.startswith("scratch"), "Dockerfile: the last stage is not `scratch`")
+    expect(final.startswith("gcr.io/distroless/cc-"), "Dockerfile: the last stage has more than the C library")
     user = re.search(r"^USER (\d+):(\d+)$", final, flags=re.M)
     expect(user and "0" not in user.groups(), "Dockerfile: the user is root, or named instead of numbered")
     health = '"health"]' in final
     expect("HEALTHCHECK" in final and health, "Dockerfile: no health check by `codex-gateway health`")
-    expect("--locked" in text, "Dockerfile: the build is not --locked")
+    build = (ROOT / "scripts/dist/build-program.sh").read_text()
+    expect("scripts/dist/build-program.sh" in text and "--locked" in build, "Dockerfile: the build is not --locked")
     toolchain = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     expect(f"rust:{toolchain}" in text, f"Dockerfile: the toolchain is not {toolchain}, as Cargo.toml says")
 

@@ -6,6 +6,7 @@ mod audit;
 mod banner;
 mod budgets;
 mod check;
+mod completions;
 mod dashboard;
 mod demo;
 mod doctor;
@@ -32,14 +33,19 @@ mod usage;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Overrides, SecretsRead};
 
 /// The gateway for OpenAI Codex traffic: rules by auth route, exact token counts, truthful
 /// fallback.
 #[derive(Debug, Parser)]
-#[command(name = "codex-gateway", version, max_term_width = 100)]
+#[command(
+    name = "codex-gateway",
+    version,
+    long_version = env!("CODEX_GATEWAY_VERSION"),
+    max_term_width = 100
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -99,6 +105,11 @@ enum Command {
     Reprice(reprice::RepriceArgs),
     /// List or clear learned unsupported models.
     Facts(facts::FactsArgs),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages into a directory.
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 /// Runs the command line; the value is the process's exit code.
@@ -132,5 +143,7 @@ pub fn run() -> ExitCode {
         Command::Usage(args) => usage::run(&overrides, &args),
         Command::Reprice(args) => reprice::run(&overrides, &args),
         Command::Facts(args) => facts::run(&overrides, args),
+        Command::Completions(args) => completions::completions(Cli::command(), &args),
+        Command::Man(args) => completions::man(Cli::command(), &args),
     }
 }
