@@ -31,6 +31,9 @@ test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's 
 	@scripts/timed.sh env CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
 	@scripts/timed.sh scripts/try-openapi.sh
 	@scripts/timed.sh scripts/try-shells.sh
+	@scripts/timed.sh python3 scripts/try-terminal.py $${CARGO_TARGET_DIR:-target}/debug
+	@scripts/timed.sh scripts/install-test-tools.sh chromium
+	@scripts/timed.sh python3 scripts/try-browser.py $${CARGO_TARGET_DIR:-target}/debug
 	@scripts/timed.sh scripts/check-deploy.sh
 
 check: ## Exactly what CI runs
