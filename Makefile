@@ -23,13 +23,14 @@ build: ## Build the release binary, target/release/codex-gateway
 test: ## Every test that needs nothing but the Rust toolchain
 	@scripts/timed.sh cargo test --locked --workspace
 
-test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL and Prometheus, which it installs
+test-all: test ## All of those, and the tests with the real Codex CLI, OpenAI's libraries, PostgreSQL, Chromium and Prometheus, which it installs
 	@scripts/timed.sh scripts/install-test-tools.sh node codex sdk
 	@scripts/timed.sh cargo test --locked --workspace --test codex --test sdk
 	@scripts/timed.sh scripts/with-postgres.sh cargo test --locked --workspace --test contract
 	@scripts/timed.sh scripts/with-postgres.sh cargo test --locked --workspace --test replicas -- --test-threads 1
 	@scripts/timed.sh env CODEX_GATEWAY_TEST_EXCHANGES=4000 scripts/with-postgres.sh cargo test --locked --workspace --test reconcile -- --nocapture the_ledger_equals
 	@scripts/timed.sh scripts/try-openapi.sh
+	@scripts/timed.sh scripts/try-pages.sh
 	@scripts/timed.sh scripts/try-shells.sh
 	@scripts/timed.sh python3 scripts/try-terminal.py $${CARGO_TARGET_DIR:-target}/debug
 	@scripts/timed.sh scripts/install-test-tools.sh chromium

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests need beyond the Rust toolchain, each only where it is missing.
-# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium] [zsh]   (all of them without names)
+# Usage: scripts/install-test-tools.sh [node] [codex] [sdk] [schemathesis] [postgres] [promtool] [yaml] [chromium] [pages] [zsh]   (all of them without names)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -110,16 +110,29 @@ install_chromium() {
   has chromium || has google-chrome || apt_install chromium
 }
 
+# What drives Chromium, and what looks for pages that some people cannot use.
+install_pages() {
+  local tools="$PWD/tests/.tools/pages" playwright=1.65.1 axe=4.14.1
+  install_node
+  if ! [ -e "$tools/node_modules/playwright-core" ] || ! [ -e "$tools/node_modules/axe-core" ]; then
+    rm -rf "$tools"
+    mkdir -p "$tools"
+    printf '{"private": true}\n' >"$tools/package.json"
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm install --prefix "$tools" --no-audit --no-fund --loglevel=error "playwright-core@$playwright" "axe-core@$axe" </dev/null \
+      || fail "npm could not install playwright-core and axe-core; is a registry reachable?"
+  fi
+}
+
 install_zsh() {
   has zsh || apt_install zsh
 }
 
 if [ "$#" -eq 0 ]; then
-  set -- node codex sdk schemathesis postgres promtool yaml chromium zsh
+  set -- node codex sdk schemathesis postgres promtool yaml chromium pages zsh
 fi
 for tool in "$@"; do
   case "$tool" in
-    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium | zsh) "install_$tool" ;;
-    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml, chromium and zsh" ;;
+    node | codex | sdk | schemathesis | postgres | promtool | yaml | chromium | pages | zsh) "install_$tool" ;;
+    *) fail "there is no tool \`$tool\`; there are node, codex, sdk, schemathesis, postgres, promtool, yaml, chromium, pages and zsh" ;;
   esac
 done

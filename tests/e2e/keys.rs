@@ -410,3 +410,60 @@ async fn guessing_keys_is_refused_and_new_keys_are_known_all_the_same() {
     known.await;
     assert!(upstream.model_requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_holder_sees_their_own_usage_and_nobody_elses() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let (own_id, own) = gateway
+        .new_key(&["--name", "alice", "--budget", "5.00/day"])
+        .await;
+    let (_, other) = gateway.new_key(&["--name", "bob"]).await;
+    for key in [&own, &other, &other] {
+        assert_eq!(
+            ask_as(&gateway, key, &responses_body("hi")).await.status,
+            200
+        );
+    }
+    let client = gateway.client();
+    let reply = client.get("/api/me/usage").bearer(&own).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let seen = reply.json();
+    assert_eq!(seen["key"]["id"], own_id.as_str());
+    assert_eq!(seen["total"]["requests"], 1);
+    assert_eq!(seen["rows"][0]["model"], "gpt-5.5");
+    assert_eq!(seen["budgets"][0]["nanos"], 5_000_000_000_i64);
+    assert_eq!(
+        seen["budgets"][0]["spent_nanos"],
+        seen["total"]["cost_nanos_metered"]
+    );
+    assert!(!reply.text().contains("bob"), "{}", reply.text());
+    // The key opens nothing else below `/api`, and nothing else opens this.
+    let admin = client.get("/api/usage").bearer(&own).send().await;
+    assert_eq!(
+        (admin.status, admin.error_code().as_str()),
+        (403, "admin_required")
+    );
+    let none = client.get("/api/me/usage").send().await;
+    assert_eq!(
+        (none.status, none.error_code().as_str()),
+        (401, "missing_credential")
+    );
+    let wrong = client
+        .get("/api/me/usage?since=soon")
+        .bearer(&own)
+        .send()
+        .await;
+    assert_eq!(wrong.status, 400);
+    gateway.administer(&["keys", "revoke", &own_id]);
+    let gone = until(
+        &gateway,
+        || client.get("/api/me/usage").bearer(&own).send(),
+        |reply| reply.status != 200,
+    )
+    .await;
+    assert_eq!(
+        (gone.status, gone.error_code().as_str()),
+        (401, "invalid_gateway_key")
+    );
+}

@@ -181,6 +181,7 @@ const GATEWAY: [Layer; 14] = [
             "model_visibility",
             "record",
             "reports",
+            "running",
             "scripted_upstream",
         ],
     ),

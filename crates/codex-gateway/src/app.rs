@@ -33,6 +33,7 @@ use crate::model_visibility::SeenCatalogs;
 use crate::plan_limits::{self, PlanWatch};
 use crate::reasoning::ReasoningMemory;
 use crate::recorder::Recorder;
+use crate::running::Running;
 use crate::server::Listener;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
@@ -111,6 +112,7 @@ impl App {
         let keys = Arc::new(Keys::new(clock.clone(), ledger.clone(), directory));
         let learned = open_learned(settings, &ledger, &tasks, &clock).await?;
         let plan_limits = open_plan_limits(&ledger, &tasks).await?;
+        let running = Arc::new(Running::default());
         let metrics = Arc::new(Metrics::new()?);
         let traces = Arc::new(Traces::from_environment(instance.as_str())?);
         let shared = Shared {
@@ -119,6 +121,7 @@ impl App {
             keys,
             learned,
             plan_limits,
+            running,
             metrics,
             traces,
             tasks,
@@ -136,6 +139,7 @@ impl App {
             keys: Arc::clone(&shared.keys),
             learned: Arc::clone(&shared.learned),
             plan_limits: shared.plan_limits,
+            running: shared.running,
             metrics: Arc::clone(&shared.metrics),
             admin: Arc::clone(&admin),
         });
@@ -248,6 +252,7 @@ struct Shared {
     keys: Arc<Keys>,
     learned: Arc<Learned>,
     plan_limits: Arc<PlanWatch>,
+    running: Arc<Running>,
     metrics: Arc<Metrics>,
     traces: Arc<Traces>,
     tasks: Tasks,
@@ -270,6 +275,7 @@ fn open_proxy(shared: &Shared) -> anyhow::Result<Proxy> {
         metrics: Arc::clone(&shared.metrics),
         traces: Arc::clone(&shared.traces),
         plan_limits: Arc::clone(&shared.plan_limits),
+        running: Arc::clone(&shared.running),
         clock: shared.clock.clone(),
         unpriced_labels: UnpricedLabels::default(),
     };

@@ -50,6 +50,7 @@ pub mod record;
 pub mod recorder;
 pub mod reports;
 pub mod request_body;
+pub mod running;
 pub mod sandbox;
 pub mod scripted_upstream;
 pub mod secret;

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::model_labels::{ModelLabels, UnpricedLabels};
 use crate::plan_limits::PlanWatch;
 use crate::record::{Exchange, ExchangeRecord};
+use crate::running::Running;
 use crate::traces::Traces;
 
 /// Records the exchanges of this process.
@@ -27,6 +28,7 @@ pub struct Recorder {
     pub metrics: Arc<Metrics>,
     pub traces: Arc<Traces>,
     pub plan_limits: Arc<PlanWatch>,
+    pub running: Arc<Running>,
     pub clock: Clock,
     /// The models without a price that the metric names.
     pub unpriced_labels: UnpricedLabels,
@@ -44,7 +46,11 @@ impl Recorder {
     /// When the store does not take it; nothing was sent.
     pub async fn begin(&self, exchange: &Exchange) -> Result<(), GatewayError> {
         match intent(exchange) {
-            Some(intent) => Ok(self.ledger.begin(&intent).await?),
+            Some(intent) => {
+                self.ledger.begin(&intent).await?;
+                self.running.sent(intent);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -55,7 +61,11 @@ impl Recorder {
     /// When the store does not take it; nothing more was sent.
     pub async fn update(&self, exchange: &Exchange) -> Result<(), GatewayError> {
         match intent(exchange) {
-            Some(intent) => Ok(self.ledger.update_intent(&intent).await?),
+            Some(intent) => {
+                self.ledger.update_intent(&intent).await?;
+                self.running.sent(intent);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -69,7 +79,9 @@ impl Recorder {
             let result = record.result.clone();
             let entry = LedgerEntry { intent, result };
             is_unknown = entry.is_unknown();
+            let id = entry.id().clone();
             self.settle(entry).await;
+            self.running.ended(&id);
         }
         self.metrics.observe(labels, record, is_unknown);
         self.count_unpriced(record, labels);

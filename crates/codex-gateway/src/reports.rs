@@ -7,4 +7,5 @@ pub mod facts;
 pub mod models;
 pub mod price_tag;
 pub mod usage;
+pub mod usage_csv;
 pub mod when;

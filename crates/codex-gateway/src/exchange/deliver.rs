@@ -126,6 +126,7 @@ impl Delivery<'_> {
 
     /// Passes on what the upstream answered.
     pub async fn deliver(self, exchange: &mut Exchange, reply: UpstreamReply, client: ClientSide) {
+        self.recorder.running.answers(exchange.arrival.id.entry());
         let UpstreamReply {
             status,
             headers,

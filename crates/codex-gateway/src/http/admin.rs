@@ -2,15 +2,15 @@
 
 mod audit;
 mod budgets;
-mod filters;
+pub(in crate::http) mod filters;
 mod json;
 mod keys;
 mod openapi;
 mod page_size;
 mod path;
 mod plan;
-mod policy;
-mod query;
+pub(in crate::http) mod policy;
+pub(in crate::http) mod query;
 mod session;
 mod teams;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `GET /dashboard`: a small page that signs in and shows today's totals. It asks `/api` like any
-//! other program; without a session it shows nothing.
+//! What every page of the dashboard needs: its style sheet and script, and the headers that keep
+//! other origins out of it.
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
@@ -8,33 +8,36 @@ use http::{HeaderValue, header};
 
 use crate::http::state::HttpState;
 
-const PAGE: &str = include_str!("dashboard/page.html");
 const SCRIPT: &str = include_str!("dashboard/page.js");
 const STYLE: &str = include_str!("dashboard/page.css");
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" \
+                    rx=\"4\" fill=\"#2f6fde\"/><path d=\"M4 11V8m4 3V4m4 7V6\" stroke=\"#fff\" stroke-width=\"2\" \
+                    stroke-linecap=\"round\"/></svg>";
+
+/// The media type of pages.
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The page and its parts. They hold no data, so everybody may have them.
+/// The parts of pages. They hold no data, so everybody may have them.
 pub fn router() -> Router<HttpState> {
+    let part = |kind, text: &'static str| get(async move || secured(kind, text.into_response()));
     Router::new()
         .route(
-            "/dashboard",
-            get(async || part("text/html; charset=utf-8", PAGE)),
-        )
-        .route(
             "/dashboard/page.js",
-            get(async || part("text/javascript; charset=utf-8", SCRIPT)),
+            part("text/javascript; charset=utf-8", SCRIPT),
         )
         .route(
             "/dashboard/page.css",
-            get(async || part("text/css; charset=utf-8", STYLE)),
+            part("text/css; charset=utf-8", STYLE),
         )
+        .route("/dashboard/icon.svg", part("image/svg+xml", ICON))
 }
 
-fn part(kind: &'static str, text: &'static str) -> Response {
-    let mut response = text.into_response();
+/// Adds the media type and the headers that every part of the dashboard has.
+pub(super) fn secured(kind: &'static str, mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, kind),

@@ -19,7 +19,7 @@ use crate::exchange;
 use crate::exchange::proxy::Proxy;
 use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
-use crate::http::{admin, connection_check, cross_origin, dashboard, models, ops};
+use crate::http::{admin, connection_check, cross_origin, dashboard, me, models, ops, pages};
 use crate::ids::RequestId;
 
 /// Largest body of a request that only asks what arrives.
@@ -29,9 +29,11 @@ const CHECK_BYTES: usize = 64 << 10;
 pub type OwnRoute = (&'static str, fn() -> MethodRouter<HttpState>);
 
 /// On every listener.
-pub const HEALTH: [OwnRoute; 2] = [
+pub const EVERYWHERE: [OwnRoute; 3] = [
     ("/healthz", || get(ops::healthz)),
     ("/readyz", || get(ops::readyz)),
+    // Not an administrator's: the holder of a key asks for what is theirs.
+    ("/api/me/usage", || get(me::usage)),
 ];
 /// Not on a listener for proxied requests alone.
 pub const METRICS: [OwnRoute; 1] = [("/metrics", || get(ops::metrics))];
@@ -53,7 +55,7 @@ fn with(router: Router<HttpState>, routes: &[OwnRoute]) -> Router<HttpState> {
 
 /// Everything that is served. Callable without a socket.
 pub fn router(state: HttpState, role: ListenerRole) -> Router {
-    let mut router = with(Router::new(), &HEALTH);
+    let mut router = with(Router::new(), &EVERYWHERE);
     if role != ListenerRole::Administration {
         // Codex appends `/responses` to whatever `base_url` says, so everything answers with and
         // without `/v1`.
@@ -63,6 +65,7 @@ pub fn router(state: HttpState, role: ListenerRole) -> Router {
     if role != ListenerRole::Proxy {
         router = with(router, &METRICS)
             .merge(dashboard::router())
+            .merge(pages::router(&state))
             .merge(admin::router(&state));
     }
     router

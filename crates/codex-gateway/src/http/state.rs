@@ -13,6 +13,7 @@ use crate::identity::keys::Keys;
 use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::plan_limits::PlanWatch;
+use crate::running::Running;
 use crate::tasks::Tasks;
 
 /// The state of the router. A clone is one counter.
@@ -29,6 +30,7 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     pub learned: Arc<Learned>,
     pub plan_limits: Arc<PlanWatch>,
+    pub running: Arc<Running>,
     pub metrics: Arc<Metrics>,
     pub admin: Arc<AdminAuth>,
 }
@@ -60,6 +62,7 @@ parts! {
     keys: Arc<Keys>,
     learned: Arc<Learned>,
     plan_limits: Arc<PlanWatch>,
+    running: Arc<Running>,
     metrics: Arc<Metrics>,
     admin: Arc<AdminAuth>,
 }

@@ -92,7 +92,7 @@ fn every_link_leads_somewhere() {
 #[test]
 fn every_path_is_on_the_page_about_http() {
     let page = include_str!("../../../../docs/http.md");
-    let own = router::HEALTH.into_iter().chain(router::METRICS);
+    let own = router::EVERYWHERE.into_iter().chain(router::METRICS);
     let beside = router::BESIDE_ENDPOINTS.into_iter();
     let served = own
         .map(|(path, _)| path.to_owned())

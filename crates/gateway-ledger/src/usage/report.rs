@@ -81,6 +81,24 @@ pub struct UsageSums {
     pub unknown_requests: i64,
 }
 
+impl UsageSums {
+    /// Adds the sums of another group. Saturates: a wrapped sum would look small.
+    pub fn add(&mut self, other: &Self) {
+        let add = |total: &mut i64, part: i64| *total = total.saturating_add(part);
+        add(&mut self.requests, other.requests);
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.cached_input_tokens, other.cached_input_tokens);
+        add(&mut self.cache_write_tokens, other.cache_write_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.reasoning_tokens, other.reasoning_tokens);
+        add(&mut self.cost_nanos_metered, other.cost_nanos_metered);
+        add(&mut self.cost_nanos_plan, other.cost_nanos_plan);
+        add(&mut self.unpriced_requests, other.unpriced_requests);
+        add(&mut self.estimated_requests, other.estimated_requests);
+        add(&mut self.unknown_requests, other.unknown_requests);
+    }
+}
+
 /// One group of a report. In JSON its keys stand beside its sums.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageRow {

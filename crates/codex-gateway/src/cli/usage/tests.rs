@@ -133,13 +133,6 @@ fn a_branch_is_summed_up_in_one_line() {
 }
 
 #[test]
-fn a_cell_is_no_formula() {
-    assert_eq!(quoted("=cmd()"), "'=cmd()");
-    assert_eq!(quoted("a,b"), "\"a,b\"");
-    assert_eq!(quoted("gpt-5.5"), "gpt-5.5");
-}
-
-#[test]
 fn an_amount_of_nothing_is_a_dash() {
     assert_eq!(usd_or_dash(0), "-");
     assert_eq!(usd_or_dash(1), "0.0000");

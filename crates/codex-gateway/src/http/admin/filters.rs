@@ -27,7 +27,7 @@ use crate::reports::when;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FilterParams {
+pub(in crate::http) struct FilterParams {
     /// Requests that arrived at or after this time.
     #[param(inline)]
     since: Option<When>,
@@ -77,10 +77,17 @@ pub(super) struct FilterParams {
 }
 
 /// The parameters of an endpoint that takes the filters beside its own. `T` denies unknown fields.
-pub(super) struct FilteredQuery<T> {
-    pub(super) params: T,
-    pub(super) narrowed: Narrowed,
+pub(in crate::http) struct FilteredQuery<T> {
+    pub(in crate::http) params: T,
+    pub(in crate::http) narrowed: Narrowed,
+    /// The filters as they were given, for links.
+    pub(in crate::http) given: Vec<(String, String)>,
 }
+
+/// For an endpoint that takes the filters alone.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NoOthers {}
 
 impl<S, T> FromRequestParts<S> for FilteredQuery<T>
 where
@@ -93,25 +100,28 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, GatewayError> {
         let own = T::into_params(|| None);
-        let (params, filters) = pairs(&parts.uri)?
+        let (params, filters): (Vec<_>, Vec<_>) = pairs(&parts.uri)?
             .into_iter()
             .partition(|(name, _)| own.iter().any(|parameter| parameter.name == *name));
+        let mut given = filters.clone();
+        given.retain(|(_, value)| !value.is_empty());
         let (params, filters) = (read(params)?, read::<FilterParams>(filters)?);
         let config = SharedConfig::from_ref(state).load_full();
         let now = Clock::from_ref(state).now();
         Ok(Self {
             params,
             narrowed: filters.read(now, &config.settings.storage.time_zone)?,
+            given,
         })
     }
 }
 
 /// The filters, as the ledger takes them.
 #[derive(Debug)]
-pub(super) struct Narrowed {
-    pub(super) since: Option<Timestamp>,
-    pub(super) until: Option<Timestamp>,
-    pub(super) filters: Filters,
+pub(in crate::http) struct Narrowed {
+    pub(in crate::http) since: Option<Timestamp>,
+    pub(in crate::http) until: Option<Timestamp>,
+    pub(in crate::http) filters: Filters,
 }
 
 impl FilterParams {

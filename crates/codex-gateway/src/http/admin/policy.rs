@@ -85,7 +85,7 @@ pub(super) async fn list_facts(
 }
 
 /// What this server currently believes, the newest first.
-fn believed(learned: &Learned) -> Vec<gateway_ledger::ModelRefusal> {
+pub(in crate::http) fn believed(learned: &Learned) -> Vec<gateway_ledger::ModelRefusal> {
     let mut facts: Vec<_> = learned
         .known()
         .iter()

@@ -15,7 +15,23 @@ use serde::forward_to_deserialize_any;
 use crate::error::{ErrorCode, GatewayError};
 
 /// The parameters of an endpoint. `T` denies unknown fields.
-pub(super) struct Query<T>(pub(super) T);
+pub(in crate::http) struct Query<T>(pub(in crate::http) T);
+
+/// The parameters of a page that can be asked nothing.
+pub(in crate::http) struct Optional<T>(pub(in crate::http) Option<T>);
+
+impl<S: Send + Sync, T: FromRequestParts<S>> FromRequestParts<S> for Optional<T> {
+    type Rejection = T::Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, T::Rejection> {
+        if parts.uri.query().is_none_or(str::is_empty) {
+            return Ok(Self(None));
+        }
+        T::from_request_parts(parts, state)
+            .await
+            .map(|asked| Self(Some(asked)))
+    }
+}
 
 /// For an endpoint without parameters.
 #[derive(Deserialize)]
@@ -31,7 +47,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// The error for a parameter whose value is not valid.
-pub(super) fn not_valid(name: impl Into<Cow<'static, str>>, problem: &str) -> GatewayError {
+pub(in crate::http) fn not_valid(
+    name: impl Into<Cow<'static, str>>,
+    problem: &str,
+) -> GatewayError {
     let name = name.into();
     refused(format!("`{name}`: {problem}")).param(name)
 }

@@ -71,7 +71,9 @@ pub(super) struct UsageParams {
 )]
 pub(super) async fn sum_usage(
     State(ledger): State<Ledger>,
-    FilteredQuery { params, narrowed }: FilteredQuery<UsageParams>,
+    FilteredQuery {
+        params, narrowed, ..
+    }: FilteredQuery<UsageParams>,
 ) -> Result<Json<UsageReport>, GatewayError> {
     let query = UsageQuery {
         by: params.by.0,
@@ -104,7 +106,9 @@ pub(super) struct PageParams {
 )]
 pub(super) async fn list_exchanges(
     State(ledger): State<Ledger>,
-    FilteredQuery { params, narrowed }: FilteredQuery<PageParams>,
+    FilteredQuery {
+        params, narrowed, ..
+    }: FilteredQuery<PageParams>,
 ) -> Result<Json<Page>, GatewayError> {
     let query = ExchangeQuery {
         limit: params.limit.get(),
