@@ -115,7 +115,7 @@ impl App {
         let running = Arc::new(Running::default());
         let metrics = Arc::new(Metrics::new()?);
         let traces = Arc::new(Traces::from_environment(instance.as_str())?);
-        let shared = Shared {
+        let shared = Foundation {
             config: SharedConfig::new(config),
             ledger,
             keys,
@@ -246,7 +246,7 @@ fn report(loaded: &Loaded, kept: &str) -> Result<(), String> {
 }
 
 /// What the parts of a process have in common.
-struct Shared {
+struct Foundation {
     config: SharedConfig,
     ledger: Ledger,
     keys: Arc<Keys>,
@@ -261,7 +261,7 @@ struct Shared {
     instance: InstanceId,
 }
 
-fn open_proxy(shared: &Shared) -> anyhow::Result<Proxy> {
+fn open_proxy(shared: &Foundation) -> anyhow::Result<Proxy> {
     let limiter = Limiter::new(
         shared.ledger.clone(),
         Arc::clone(&shared.keys),

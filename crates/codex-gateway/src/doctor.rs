@@ -10,7 +10,7 @@ mod report;
 mod store;
 mod upstreams;
 
-pub use report::{Check, Report, Verdict};
+pub use report::{Check, CheckResult, Report};
 
 use crate::clock::Clock;
 use crate::codex_home::CodexHome;
@@ -18,7 +18,7 @@ use crate::config::{self, Loaded, Overrides, SecretsRead};
 
 /// What to leave out.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope {
+pub struct CheckScope {
     /// Whether upstreams are asked whether they are there.
     pub upstreams: bool,
     /// Whether the installed Codex runs a turn against the scripted upstream.
@@ -26,7 +26,7 @@ pub struct Scope {
 }
 
 /// Checks everything.
-pub async fn examine(overrides: &Overrides, scope: Scope) -> Report {
+pub async fn examine(overrides: &Overrides, scope: CheckScope) -> Report {
     // The only way to fail is that there is one already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let clock = Clock::system();

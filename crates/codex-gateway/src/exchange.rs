@@ -137,13 +137,15 @@ async fn walk(
     let (asked, client) = ask(proxy, config, exchange, &parts, body, client).await;
     // 7 to 9. Commit, pump, settle.
     match asked {
-        Asked::Reply(Ok(reply)) => delivery.deliver(exchange, *reply, client).await,
-        Asked::Reply(Err(error)) => delivery.refuse(exchange, End::Refused, error, client).await,
+        Attempted::Reply(Ok(reply)) => delivery.deliver(exchange, *reply, client).await,
+        Attempted::Reply(Err(error)) => {
+            delivery.refuse(exchange, End::Refused, error, client).await;
+        }
         // Dropping the attempt closed the upstream's connection.
-        Asked::ClientGone => {
+        Attempted::ClientGone => {
             settle::cut_off(&proxy.recorder, config, exchange, End::ClientGone).await;
         }
-        Asked::Stopping => {
+        Attempted::Stopping => {
             exchange.note_open_call();
             let stopping = GatewayError::new(
                 ErrorCode::GatewayStopping,
@@ -157,7 +159,7 @@ async fn walk(
 }
 
 /// How steps 2 to 6 ended.
-enum Asked {
+enum Attempted {
     Reply(Result<Box<UpstreamReply>, GatewayError>),
     ClientGone,
     Stopping,
@@ -172,7 +174,7 @@ async fn ask(
     parts: &Parts,
     body: Body,
     mut client: ClientSide,
-) -> (Asked, ClientSide) {
+) -> (Attempted, ClientSide) {
     let cancels = config.settings.server.on_disconnect == OnDisconnect::Cancel;
     let wire = exchange.arrival.endpoint.wire();
     let keepalive = first_keepalive(wire, client::takes_early_events(&parts.headers));
@@ -183,18 +185,18 @@ async fn ask(
     let mut has_client = true;
     let asked = loop {
         tokio::select! {
-            reply = &mut asking => break Asked::Reply(reply.map(Box::new)),
+            reply = &mut asking => break Attempted::Reply(reply.map(Box::new)),
             Some(start) = starts.recv() => {
                 pause = Some(start.pause);
                 client = client.begin(start.head);
             }
             () = client.gone(pause, &keepalive), if has_client => {
                 if cancels {
-                    break Asked::ClientGone;
+                    break Attempted::ClientGone;
                 }
                 has_client = false;
             }
-            () = proxy.shutdown.cancelled() => break Asked::Stopping,
+            () = proxy.shutdown.cancelled() => break Attempted::Stopping,
         }
     };
     (asked, client)

@@ -99,7 +99,7 @@ async fn responses(State(seen): State<SeenRequests>, headers: HeaderMap, body: B
     let Some(request) = note(&seen, "/responses", &headers, &body) else {
         return unreadable();
     };
-    let usage = Counts::of(&body);
+    let usage = MadeUpUsage::of(&body);
     let id = format!("resp_{}", uuid::Uuid::now_v7().simple());
     let whole = json!({
         "id": id, "object": "response", "status": "completed", "model": request.model,
@@ -140,7 +140,7 @@ async fn chat(State(seen): State<SeenRequests>, headers: HeaderMap, body: Bytes)
     let Some(request) = note(&seen, "/chat/completions", &headers, &body) else {
         return unreadable();
     };
-    let usage = Counts::of(&body).chat();
+    let usage = MadeUpUsage::of(&body).chat();
     let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
     if !request.is_stream {
         return axum::Json(json!({
@@ -239,13 +239,13 @@ fn unreadable() -> Response {
 }
 
 /// Token counts that look like a turn of a session: most of the input was there before.
-struct Counts {
+struct MadeUpUsage {
     input: usize,
     cached: usize,
     output: usize,
 }
 
-impl Counts {
+impl MadeUpUsage {
     fn of(body: &[u8]) -> Self {
         let input = body.len() / 4 + 1;
         Self {

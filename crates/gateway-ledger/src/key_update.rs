@@ -9,7 +9,7 @@ use crate::directory::KeyRecord;
 
 /// What is to happen to a value that can be absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Edit<T> {
+pub enum FieldEdit<T> {
     /// It stays as it is.
     #[default]
     Keep,
@@ -19,7 +19,7 @@ pub enum Edit<T> {
     Set(T),
 }
 
-impl<T> Edit<T> {
+impl<T> FieldEdit<T> {
     /// The new value, if there is one.
     pub const fn value(&self) -> Option<&T> {
         match self {
@@ -34,11 +34,11 @@ impl<T> Edit<T> {
     }
 
     /// The same edit with the value in another form.
-    pub fn with<U>(&self, value: Option<U>) -> Edit<U> {
+    pub fn with<U>(&self, value: Option<U>) -> FieldEdit<U> {
         match (self, value) {
-            (Self::Keep, _) => Edit::Keep,
-            (Self::Set(_), Some(value)) => Edit::Set(value),
-            (Self::Remove | Self::Set(_), _) => Edit::Remove,
+            (Self::Keep, _) => FieldEdit::Keep,
+            (Self::Set(_), Some(value)) => FieldEdit::Set(value),
+            (Self::Remove | Self::Set(_), _) => FieldEdit::Remove,
         }
     }
 
@@ -55,8 +55,8 @@ impl<T> Edit<T> {
 }
 
 /// A value that is there is an edit: null removes. One that is absent is
-/// [`Edit::Keep`], by `#[serde(default)]`.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
+/// [`FieldEdit::Keep`], by `#[serde(default)]`.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FieldEdit<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let value = Option::deserialize(from)?;
         Ok(value.map_or(Self::Remove, Self::Set))
@@ -69,21 +69,21 @@ pub struct KeyUpdate {
     /// What to call it; not empty.
     pub name: Option<String>,
     /// Whose it is.
-    pub owner: Edit<String>,
+    pub owner: FieldEdit<String>,
     /// Its team; made if there is none of that name.
-    pub team: Edit<String>,
+    pub team: FieldEdit<String>,
     /// When it stops working by itself.
-    pub expires_at: Edit<Timestamp>,
+    pub expires_at: FieldEdit<Timestamp>,
     /// Globs over the models it may use; empty: all.
     pub models: Option<Vec<String>>,
     /// The auth routes it may use; empty: all.
     pub routes: Option<Vec<AuthRoute>>,
     /// Its limit on requests per minute.
-    pub requests_per_minute: Edit<u64>,
+    pub requests_per_minute: FieldEdit<u64>,
     /// Its limit on tokens per minute.
-    pub tokens_per_minute: Edit<u64>,
+    pub tokens_per_minute: FieldEdit<u64>,
     /// Its limit on exchanges at a time.
-    pub concurrency: Edit<u64>,
+    pub concurrency: FieldEdit<u64>,
 }
 
 impl KeyUpdate {

@@ -65,7 +65,7 @@ pub use exchanges::{ExchangeQuery, MAX_PAGE, Page};
 pub use filter::Filters;
 pub use ids::{EntryId, EntryIdError, InstanceId};
 pub use in_flight::claim::{Admission, Claim};
-pub use key_update::{Edit, KeyUpdate};
+pub use key_update::{FieldEdit, KeyUpdate};
 pub use keys::{CreatedKey, KEY_PREFIX, NewKey};
 pub use ledger::open::Opened;
 pub use ledger::{Health, Ledger, Settled};

@@ -1,6 +1,6 @@
 //! What is to change about a key, as flags and JSON describe it. Does not use the store.
 
-use gateway_ledger::{Edit, KeyUpdate};
+use gateway_ledger::{FieldEdit, KeyUpdate};
 use gateway_policy::AuthRoute;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -17,27 +17,27 @@ pub struct KeyUpdateSpec {
     pub name: Option<String>,
     #[serde(default)]
     #[schema(schema_with = schemas::optional_name, required = false)]
-    pub team: Edit<String>,
+    pub team: FieldEdit<String>,
     #[serde(default)]
     #[schema(schema_with = schemas::optional_name, required = false)]
-    pub owner: Edit<String>,
+    pub owner: FieldEdit<String>,
     /// A duration from now such as `90d`, or a time such as `2027-01-31T00:00:00Z`.
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,2}[hd]$")]
-    pub expires: Edit<String>,
+    pub expires: FieldEdit<String>,
     #[schema(schema_with = schemas::globs, required = false)]
     pub models: Option<Vec<String>>,
     #[schema(value_type = Vec<AuthRoute>, required = false)]
     pub routes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "whole_number_edit")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000)]
-    pub requests_per_minute: Edit<u64>,
+    pub requests_per_minute: FieldEdit<u64>,
     #[serde(default, deserialize_with = "whole_number_edit")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000)]
-    pub tokens_per_minute: Edit<u64>,
+    pub tokens_per_minute: FieldEdit<u64>,
     #[serde(default, deserialize_with = "whole_number_edit")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000)]
-    pub concurrency: Edit<u64>,
+    pub concurrency: FieldEdit<u64>,
 }
 
 impl KeyUpdateSpec {
@@ -89,7 +89,7 @@ impl KeyUpdateSpec {
     }
 }
 
-fn whole_number_edit<'de, D: Deserializer<'de>>(from: D) -> Result<Edit<u64>, D::Error> {
+fn whole_number_edit<'de, D: Deserializer<'de>>(from: D) -> Result<FieldEdit<u64>, D::Error> {
     let number = whole_number(from)?;
-    Ok(number.map_or(Edit::Remove, Edit::Set))
+    Ok(number.map_or(FieldEdit::Remove, FieldEdit::Set))
 }

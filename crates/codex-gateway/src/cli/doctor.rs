@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::output::{EXIT_CONFIG, JsonArgs, print_error, print_json, print_out};
 use crate::config::{self, Overrides};
-use crate::doctor::{self, Check, Report, Scope, Verdict};
+use crate::doctor::{self, Check, CheckResult, CheckScope, Report};
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub(super) fn run(overrides: &Overrides, args: &DoctorArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let scope = Scope {
+    let scope = CheckScope {
         upstreams: !args.offline,
         turn: !args.no_turn,
     };
@@ -61,8 +61,8 @@ pub(super) fn run(overrides: &Overrides, args: &DoctorArgs) -> ExitCode {
     }
     match report.result() {
         _ if report.is_misconfigured => ExitCode::from(EXIT_CONFIG),
-        Verdict::Failed => ExitCode::FAILURE,
-        Verdict::Skipped | Verdict::Ok | Verdict::Warning => ExitCode::SUCCESS,
+        CheckResult::Failed => ExitCode::FAILURE,
+        CheckResult::Skipped | CheckResult::Ok | CheckResult::Warning => ExitCode::SUCCESS,
     }
 }
 
@@ -79,9 +79,9 @@ fn text(report: &Report, is_coloured: bool) -> String {
         .map(|check| line(check, width, is_coloured))
         .collect();
     lines.push(match report.result() {
-        Verdict::Failed => "\nsomething does not work; the fixes stand above".to_owned(),
-        Verdict::Warning => "\nworks; look at the warnings".to_owned(),
-        Verdict::Ok | Verdict::Skipped => "\nall is well".to_owned(),
+        CheckResult::Failed => "\nsomething does not work; the fixes stand above".to_owned(),
+        CheckResult::Warning => "\nworks; look at the warnings".to_owned(),
+        CheckResult::Ok | CheckResult::Skipped => "\nall is well".to_owned(),
     });
     lines.join("\n")
 }
@@ -89,10 +89,10 @@ fn text(report: &Report, is_coloured: bool) -> String {
 fn line(check: &Check, width: usize, is_coloured: bool) -> String {
     let word = check.result.short();
     let colour = match check.result {
-        Verdict::Failed => "31",
-        Verdict::Warning => "33",
-        Verdict::Ok => "32",
-        Verdict::Skipped => "2",
+        CheckResult::Failed => "31",
+        CheckResult::Warning => "33",
+        CheckResult::Ok => "32",
+        CheckResult::Skipped => "2",
     };
     let shown = if is_coloured {
         format!("\u{1b}[{colour}m{word:<4}\u{1b}[0m")

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gateway_ledger::{Edit, KeyRecord};
+use gateway_ledger::{FieldEdit, KeyRecord};
 use gateway_policy::money::Usd;
 use jiff::Timestamp;
 use serde_json::json;
@@ -94,7 +94,7 @@ pub(super) struct UpdateArgs {
     limits: RateLimitArgs,
     /// Remove these values: no team, no owner, no expiry, no rate limit, every model or auth route.
     #[arg(long, value_enum, value_name = "FIELD,…", value_delimiter = ',')]
-    clear: Vec<Field>,
+    clear: Vec<ClearedField>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -102,7 +102,7 @@ pub(super) struct UpdateArgs {
 
 /// What a key may be without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Field {
+enum ClearedField {
     Team,
     Owner,
     Expires,
@@ -212,14 +212,14 @@ fn update(settings: &Settings, args: UpdateArgs) -> ExitCode {
     let limits = args.limits;
     // A value and its removal at once: the removal would win without a word.
     let named = [
-        (Field::Team, args.team.is_some()),
-        (Field::Owner, args.owner.is_some()),
-        (Field::Expires, args.expires.is_some()),
-        (Field::Models, args.models.is_some()),
-        (Field::Routes, args.routes.is_some()),
-        (Field::Rpm, limits.rpm.is_some()),
-        (Field::Tpm, limits.tpm.is_some()),
-        (Field::Concurrency, limits.concurrency.is_some()),
+        (ClearedField::Team, args.team.is_some()),
+        (ClearedField::Owner, args.owner.is_some()),
+        (ClearedField::Expires, args.expires.is_some()),
+        (ClearedField::Models, args.models.is_some()),
+        (ClearedField::Routes, args.routes.is_some()),
+        (ClearedField::Rpm, limits.rpm.is_some()),
+        (ClearedField::Tpm, limits.tpm.is_some()),
+        (ClearedField::Concurrency, limits.concurrency.is_some()),
     ];
     if named
         .iter()
@@ -232,14 +232,17 @@ fn update(settings: &Settings, args: UpdateArgs) -> ExitCode {
         |list: Option<Vec<String>>, field| list.or_else(|| clear.contains(&field).then(Vec::new));
     let spec = KeyUpdateSpec {
         name: args.name,
-        team: or_cleared(args.team, clear.contains(&Field::Team)),
-        owner: or_cleared(args.owner, clear.contains(&Field::Owner)),
-        expires: or_cleared(args.expires, clear.contains(&Field::Expires)),
-        models: all(args.models, Field::Models),
-        routes: all(args.routes, Field::Routes),
-        requests_per_minute: or_cleared(limits.rpm, clear.contains(&Field::Rpm)),
-        tokens_per_minute: or_cleared(limits.tpm, clear.contains(&Field::Tpm)),
-        concurrency: or_cleared(limits.concurrency, clear.contains(&Field::Concurrency)),
+        team: or_cleared(args.team, clear.contains(&ClearedField::Team)),
+        owner: or_cleared(args.owner, clear.contains(&ClearedField::Owner)),
+        expires: or_cleared(args.expires, clear.contains(&ClearedField::Expires)),
+        models: all(args.models, ClearedField::Models),
+        routes: all(args.routes, ClearedField::Routes),
+        requests_per_minute: or_cleared(limits.rpm, clear.contains(&ClearedField::Rpm)),
+        tokens_per_minute: or_cleared(limits.tpm, clear.contains(&ClearedField::Tpm)),
+        concurrency: or_cleared(
+            limits.concurrency,
+            clear.contains(&ClearedField::Concurrency),
+        ),
     };
     let updated = with_existing_ledger(settings, async |ledger| {
         keys::update_key(ledger, &args.key, &spec, Clock::system().now(), actor()).await
@@ -252,11 +255,11 @@ fn update(settings: &Settings, args: UpdateArgs) -> ExitCode {
     })
 }
 
-fn or_cleared<T>(value: Option<T>, is_cleared: bool) -> Edit<T> {
+fn or_cleared<T>(value: Option<T>, is_cleared: bool) -> FieldEdit<T> {
     match value {
-        Some(value) => Edit::Set(value),
-        None if is_cleared => Edit::Remove,
-        None => Edit::Keep,
+        Some(value) => FieldEdit::Set(value),
+        None if is_cleared => FieldEdit::Remove,
+        None => FieldEdit::Keep,
     }
 }
 

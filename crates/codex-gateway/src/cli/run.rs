@@ -61,7 +61,7 @@ pub(super) fn run(overrides: &Overrides, args: &RunArgs) -> ExitCode {
         ));
         return ExitCode::from(EXIT_NOT_FOUND);
     };
-    let client = Client {
+    let client = RunClient {
         program,
         arguments: arguments.to_vec(),
     };
@@ -72,12 +72,12 @@ pub(super) fn run(overrides: &Overrides, args: &RunArgs) -> ExitCode {
     })
 }
 
-struct Problem {
+struct RunProblem {
     text: String,
     code: u8,
 }
 
-impl Problem {
+impl RunProblem {
     const fn failure(text: String) -> Self {
         Self { text, code: 1 }
     }
@@ -91,16 +91,16 @@ fn resolved(name: &str) -> Option<PathBuf> {
     find_program(name)
 }
 
-fn started(overrides: &Overrides, client: &Client) -> Result<ExitCode, Problem> {
+fn started(overrides: &Overrides, client: &RunClient) -> Result<ExitCode, RunProblem> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Problem::failure(format!("cannot start the runtime: {error}")))?;
+        .map_err(|error| RunProblem::failure(format!("cannot start the runtime: {error}")))?;
     let configured = load(overrides)?;
     let running = address::url(&configured.0, configured.0.server.listen);
     if probe::get(&format!("{running}/healthz"), PROBE).is_ok_and(|answer| answer == "ok") {
         let status = runtime.block_on(client.run(&format!("{running}/v1")));
-        return status.map(code).map_err(Problem::failure);
+        return status.map(code).map_err(RunProblem::failure);
     }
     let own = Overrides {
         listen: Some("127.0.0.1:0".to_owned()),
@@ -112,7 +112,7 @@ fn started(overrides: &Overrides, client: &Client) -> Result<ExitCode, Problem> 
     settings.admin.listen = None;
     let dir = settings.data_dir.clone();
     if data_dir::is_served(&dir).unwrap_or(false) {
-        return Err(Problem::failure(format!(
+        return Err(RunProblem::failure(format!(
             "another gateway uses {} at another address, perhaps that of `run` in another terminal; \
              start `codex-gateway serve` once for several clients, or name another --data-dir",
             dir.display()
@@ -128,12 +128,12 @@ fn started(overrides: &Overrides, client: &Client) -> Result<ExitCode, Problem> 
     });
     let status = runtime.block_on(served);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let status = status.map_err(|error| Problem::failure(format!("{error:#}")))?;
-    status.map(code).map_err(Problem::failure)
+    let status = status.map_err(|error| RunProblem::failure(format!("{error:#}")))?;
+    status.map(code).map_err(RunProblem::failure)
 }
 
-fn load(overrides: &Overrides) -> Result<(Settings, SourceMap), Problem> {
-    let wrong = |text: String| Problem {
+fn load(overrides: &Overrides) -> Result<(Settings, SourceMap), RunProblem> {
+    let wrong = |text: String| RunProblem {
         text,
         code: EXIT_CONFIG,
     };
@@ -146,12 +146,12 @@ fn load(overrides: &Overrides) -> Result<(Settings, SourceMap), Problem> {
     Ok((settings, places))
 }
 
-struct Client {
+struct RunClient {
     program: PathBuf,
     arguments: Vec<String>,
 }
 
-impl Client {
+impl RunClient {
     /// Starts it, hands signals on to it, and waits.
     async fn run(&self, base_url: &str) -> Result<ExitStatus, String> {
         let mut command = Command::new(&self.program);

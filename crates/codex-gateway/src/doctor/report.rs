@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum CheckResult {
     Skipped,
     Ok,
     /// Works, but perhaps not as the user expects.
@@ -14,7 +14,7 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl CheckResult {
     /// As a word of four letters at most, for a column.
     pub const fn short(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Verdict {
 pub struct Check {
     /// What was checked, such as `data_dir` or `upstream.NAME`.
     pub name: String,
-    pub result: Verdict,
+    pub result: CheckResult,
     /// What was found, and what it means.
     pub message: String,
     /// What to do about it.
@@ -41,12 +41,12 @@ pub struct Check {
 impl Check {
     /// All is well.
     pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Ok, message, None)
+        Self::new(name, CheckResult::Ok, message, None)
     }
 
     /// Not checked.
     pub fn skipped(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Skipped, message, None)
+        Self::new(name, CheckResult::Skipped, message, None)
     }
 
     /// To be looked at.
@@ -55,7 +55,7 @@ impl Check {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self::new(name, Verdict::Warning, message, Some(fix.into()))
+        Self::new(name, CheckResult::Warning, message, Some(fix.into()))
     }
 
     /// To be mended.
@@ -64,12 +64,12 @@ impl Check {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self::new(name, Verdict::Failed, message, Some(fix.into()))
+        Self::new(name, CheckResult::Failed, message, Some(fix.into()))
     }
 
     fn new(
         name: impl Into<String>,
-        result: Verdict,
+        result: CheckResult,
         message: impl Into<String>,
         fix: Option<String>,
     ) -> Self {
@@ -97,8 +97,8 @@ impl Report {
     }
 
     /// The worst of all.
-    pub fn result(&self) -> Verdict {
+    pub fn result(&self) -> CheckResult {
         let results = self.checks.iter().map(|check| check.result);
-        results.max().unwrap_or(Verdict::Skipped)
+        results.max().unwrap_or(CheckResult::Skipped)
     }
 }

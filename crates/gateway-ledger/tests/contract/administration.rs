@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ledger::{Edit, KEY_PREFIX, KeyCheck, KeyUpdate, LedgerErrorKind, NewKey};
+use gateway_ledger::{FieldEdit, KEY_PREFIX, KeyCheck, KeyUpdate, LedgerErrorKind, NewKey};
 use gateway_policy::limit::{Budget, Limits, Position, Scope, Window};
 use gateway_policy::{AuthRoute, Billing};
 
@@ -185,13 +185,13 @@ async fn a_key_is_changed_without_its_secret(store: Arc<Store>) {
     let expires_at = store.now() + Duration::from_secs(60);
     let update = KeyUpdate {
         name: Some("ci-2".to_owned()),
-        owner: Edit::Remove,
-        team: Edit::Set("blue".to_owned()),
-        expires_at: Edit::Set(expires_at),
+        owner: FieldEdit::Remove,
+        team: FieldEdit::Set("blue".to_owned()),
+        expires_at: FieldEdit::Set(expires_at),
         models: Some(Vec::new()),
         routes: Some(vec![AuthRoute::Chatgpt]),
-        requests_per_minute: Edit::Set(5),
-        concurrency: Edit::Remove,
+        requests_per_minute: FieldEdit::Set(5),
+        concurrency: FieldEdit::Remove,
         ..KeyUpdate::default()
     };
     let after = ledger
