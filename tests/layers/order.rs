@@ -39,7 +39,7 @@ const WIRE: [Layer; 7] = [
     ),
     layer(
         "speak of requests and usage",
-        &["codex", "hosted_tools", "stream_usage"],
+        &["codex", "hosted_tools", "stored_items", "stream_usage"],
     ),
     layer(
         "changes of a request, and what an event of a stream says",
@@ -130,6 +130,7 @@ const LEDGER: [Layer; 12] = [
             "directory",
             "exchanges",
             "reprice",
+            "stored_ids",
             "usage",
         ],
     ),

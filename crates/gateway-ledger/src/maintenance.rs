@@ -20,7 +20,6 @@ use crate::recovery::{INTENT_CHUNK, SPOOL_CHUNK, interrupted};
 use crate::revision::{Notifications, revision};
 use crate::shared::Shared;
 use crate::spool::Spool;
-use crate::stored_ids::forget_stored;
 use crate::time::micros;
 use crate::writer::{WriterOp, purge};
 
@@ -31,6 +30,10 @@ const SPOOL_PERIOD: Duration = Duration::from_millis(250);
 const CHANGES_PERIOD: Duration = Duration::from_millis(500);
 /// How often entries beyond the retention are looked for.
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
+
+/// How long it is remembered who made what an upstream stores. The services in use keep a response
+/// for 30 days.
+const OWNERS_KEPT: Duration = Duration::from_secs(32 * 24 * 3600);
 
 /// The ledger's periodic duties.
 pub(crate) struct Maintenance {
@@ -192,8 +195,16 @@ impl Maintenance {
         Ok(count)
     }
 
+    /// Forgets the owners of what no upstream keeps any longer.
+    async fn forget_stored(&self) -> Result<u64, LedgerError> {
+        let before = self.shared.now().saturating_sub(micros(OWNERS_KEPT));
+        let mut connection = self.pool.acquire().await?;
+        let sql = "DELETE FROM stored_ids WHERE made_at < $1";
+        connection.link().execute(sql, vec![before.into()]).await
+    }
+
     async fn purge_logged(&self) {
-        if let Err(error) = forget_stored(&self.pool, self.shared.now()).await {
+        if let Err(error) = self.forget_stored().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the owners of what upstreams no longer store could not be forgotten yet"

@@ -1,15 +1,9 @@
 //! Who made what an upstream keeps under the gateway's own credential. Decides nothing about who may
 //! use it.
 
-use std::time::Duration;
-
-use crate::db::{Pool, Row, Statement, TableSchema, int, key, text};
+use crate::db::{Row, Statement, TableSchema, int, key, text};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::time::micros;
-
-/// How long owners are remembered. The services in use keep a response for 30 days.
-const KEPT: Duration = Duration::from_secs(32 * 24 * 3600);
 
 /// Something that an upstream keeps, and who made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +73,6 @@ impl Ledger {
         let rows = statement.fetch(&mut connection.link()).await?;
         rows.iter().map(read).collect()
     }
-}
-
-/// Forgets the owners of what no upstream keeps any longer. `now`: in microseconds since 1970.
-pub(crate) async fn forget_stored(pool: &Pool, now: i64) -> Result<u64, LedgerError> {
-    let before = now.saturating_sub(micros(KEPT));
-    let mut connection = pool.acquire().await?;
-    let sql = "DELETE FROM stored_ids WHERE made_at < $1";
-    connection.link().execute(sql, vec![before.into()]).await
 }
 
 fn read(row: &Row) -> Result<StoredId, LedgerError> {
