@@ -10,6 +10,7 @@ mod keys;
 mod layout;
 mod models;
 mod now;
+mod page;
 mod plan;
 mod session;
 mod sessions;
@@ -19,91 +20,17 @@ mod usage;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use gateway_ledger::{Ledger, LedgerError};
-use http::{HeaderValue, StatusCode, header};
-use maud::{Markup, html};
+use http::header;
 
 use crate::access::client_address::ClientAddr;
 use crate::admin_auth::AdminAuth;
-use crate::clock::Clock;
-use crate::config::active::SharedConfig;
-use crate::error::{ErrorCode, GatewayError};
+use crate::error::GatewayError;
 use crate::http::dashboard::{HTML, secured};
 use crate::http::state::HttpState;
-use crate::learned::Learned;
-use crate::plan_limits::PlanWatch;
-use crate::running::Running;
-use crate::tasks::Tasks;
-
-/// What pages are made from.
-#[derive(Clone)]
-struct Sources {
-    ledger: Ledger,
-    clock: Clock,
-    config: SharedConfig,
-    learned: Arc<Learned>,
-    plan_limits: Arc<PlanWatch>,
-    running: Arc<Running>,
-    tasks: Tasks,
-}
-
-impl FromRef<HttpState> for Sources {
-    fn from_ref(state: &HttpState) -> Self {
-        Self {
-            ledger: FromRef::from_ref(state),
-            clock: FromRef::from_ref(state),
-            config: FromRef::from_ref(state),
-            learned: FromRef::from_ref(state),
-            plan_limits: FromRef::from_ref(state),
-            running: FromRef::from_ref(state),
-            tasks: FromRef::from_ref(state),
-        }
-    }
-}
-
-/// A whole page.
-struct Page {
-    title: String,
-    /// Its path in the navigation.
-    place: &'static str,
-    content: Markup,
-}
-
-impl IntoResponse for Page {
-    fn into_response(self) -> Response {
-        let page = layout::page(&self.title, self.place, &self.content);
-        secured(HTML, page.into_string().into_response())
-    }
-}
-
-/// Why a page cannot be shown, as a page.
-struct Failed(GatewayError);
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        let Self(error) = self;
-        let content = html! {
-            p.warn { (error.message) }
-            p { a href="/dashboard" { "What is happening now" } }
-        };
-        let page = Page {
-            title: "This page cannot be shown".to_owned(),
-            place: "",
-            content,
-        };
-        (error.status(), page).into_response()
-    }
-}
-
-impl<E: Into<GatewayError>> From<E> for Failed {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
 
 /// The pages, behind the check of who asks.
 pub(super) fn router(state: &HttpState) -> Router<HttpState> {
@@ -148,19 +75,3 @@ async fn authorize(State(auth): State<Arc<AdminAuth>>, request: Request, next: N
 fn headers_name_a_credential(headers: &http::HeaderMap) -> bool {
     headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE)
 }
-
-/// There is no such session or exchange.
-fn not_found(what: &str) -> Failed {
-    Failed(GatewayError::new(ErrorCode::NotFound, what.to_owned()))
-}
-
-/// A file to save.
-fn download(kind: &'static str, name: &'static str, text: String) -> Response {
-    let mut response = secured(kind, (StatusCode::OK, text).into_response());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
-    response
-}
-
-/// The result of a question to the ledger.
-type Asked<T> = Result<T, LedgerError>;

@@ -12,7 +12,8 @@ use maud::{Markup, html};
 use crate::http::pages::exchanges::{cost, encoded, model, outcome};
 use crate::http::pages::format::{duration, grouped, moment, money};
 use crate::http::pages::layout::{badge, table, tile, tiles};
-use crate::http::pages::{Failed, Page, Sources, models, not_found};
+use crate::http::pages::models;
+use crate::http::pages::page::{Failed, Page, Sources, not_found};
 use crate::reports::explain::{ExplainQuery, explain};
 
 pub(super) async fn page(

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use crate::http::admin::filters::{FilteredQuery, Narrowed};
 use crate::http::pages::format::{duration, moment, money, share, tokens};
 use crate::http::pages::layout::{badge, empty, table};
-use crate::http::pages::{Failed, Page, Sources};
+use crate::http::pages::page::{Failed, Page, Sources};
 
 /// Exchanges on a page.
 const ON_A_PAGE: u32 = 100;

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::http::pages::exchanges::encoded;
 use crate::http::pages::format::{grouped, share};
 use crate::http::pages::layout::{badge, empty, table, tile, tiles};
-use crate::http::pages::{Asked, Failed, Page, Sources};
+use crate::http::pages::page::{Asked, Failed, Page, Sources};
 
 /// Share of failures, in percent, from which an upstream is said to be unwell.
 const UNWELL: i64 = 20;

@@ -11,7 +11,7 @@ use crate::administration::keys::KeyState;
 use crate::http::pages::exchanges::encoded;
 use crate::http::pages::format::{moment, money};
 use crate::http::pages::layout::{badge, empty, meter, table};
-use crate::http::pages::{Failed, Page, Sources};
+use crate::http::pages::page::{Failed, Page, Sources};
 
 pub(super) async fn page(State(sources): State<Sources>) -> Result<Page, Failed> {
     let directory = sources.ledger.directory().await?;

@@ -13,7 +13,7 @@ use crate::http::admin::policy::believed;
 use crate::http::admin::query::{Optional, Query};
 use crate::http::pages::format::{grouped, moment};
 use crate::http::pages::layout::{badge, empty, table};
-use crate::http::pages::{Failed, Page, Sources};
+use crate::http::pages::page::{Failed, Page, Sources};
 use crate::reports::explain::{ExplainQuery, Explained, explain, explain_with_key};
 use crate::reports::models::{ModelLine, models};
 

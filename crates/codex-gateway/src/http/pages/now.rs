@@ -14,8 +14,9 @@ use maud::{Markup, html};
 
 use crate::http::pages::exchanges::{HEADS as EXCHANGE_HEADS, outcome, rows as exchange_rows};
 use crate::http::pages::format::{duration, hit_share, money, tokens};
+use crate::http::pages::health;
 use crate::http::pages::layout::{badge, empty, table, tile, tiles};
-use crate::http::pages::{Asked, Failed, Page, Sources, health};
+use crate::http::pages::page::{Asked, Failed, Page, Sources};
 
 /// How often the fragment is made anew.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use crate::http::pages::format::{count, duration, moment, money};
 use crate::http::pages::layout::{empty, meter, table};
-use crate::http::pages::{Asked, Failed, Page, Sources};
+use crate::http::pages::page::{Asked, Failed, Page, Sources};
 use crate::plan_limits::{AccountLine, LimitWindow};
 
 pub(super) async fn page(State(sources): State<Sources>) -> Result<Page, Failed> {

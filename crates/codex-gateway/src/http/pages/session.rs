@@ -10,8 +10,8 @@ use maud::{Markup, html};
 use crate::http::pages::exchanges::{HEADS, rows};
 use crate::http::pages::format::{count, hit_share, moment, money, short_id, tokens};
 use crate::http::pages::layout::{badge, table, tile, tiles};
+use crate::http::pages::page::{Failed, Page, Sources, not_found};
 use crate::http::pages::story::{Broken, broken};
-use crate::http::pages::{Failed, Page, Sources, not_found};
 
 pub(super) async fn page(
     State(sources): State<Sources>,

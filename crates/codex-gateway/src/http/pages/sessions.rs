@@ -10,7 +10,7 @@ use crate::http::admin::filters::{FilteredQuery, Narrowed, NoOthers};
 use crate::http::pages::exchanges::encoded;
 use crate::http::pages::format::{grouped, hit_share, money, short_id, tokens};
 use crate::http::pages::layout::{empty, table};
-use crate::http::pages::{Failed, Page, Sources};
+use crate::http::pages::page::{Failed, Page, Sources};
 
 /// Most sessions on the page.
 const MOST: usize = 200;

@@ -17,7 +17,7 @@ use crate::http::pages::chart::{Chart, MOST_SERIES, Series, Unit};
 use crate::http::pages::exchanges::encoded;
 use crate::http::pages::format::{count, grouped, hit_share, money, tokens};
 use crate::http::pages::layout::{empty, table, tile, tiles};
-use crate::http::pages::{Asked, Failed, Page, Sources, download};
+use crate::http::pages::page::{Asked, Failed, Page, Sources, download};
 use crate::reports::usage_csv::csv as as_csv;
 
 /// What charts can be stacked by.
