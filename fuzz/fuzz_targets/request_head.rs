@@ -44,6 +44,8 @@ fuzz_target!(|data: &[u8]| {
                 matches!(
                     error.kind,
                     RequestErrorKind::DuplicateModel
+                        | RequestErrorKind::ModelInOtherCase
+                        | RequestErrorKind::MemberInTwoCases(_)
                         | RequestErrorKind::ModelNotAString
                         | RequestErrorKind::ModelTooLong
                 ),

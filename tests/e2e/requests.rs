@@ -82,6 +82,12 @@ async fn two_model_keys_are_refused_wherever_they_stand() {
         r#"{"model":"gpt-5.5","input":"hi","mod\u0065l":"gpt-5.4"}"#.to_owned(),
         r#"{"\u006dodel":"gpt-5.5","input":"hi","model":"gpt-5.4"}"#.to_owned(),
         r#"{"model":"gpt-5.5","model":null}"#.to_owned(),
+        // Some upstreams read names without regard to case.
+        r#"{"model":"gpt-5.5","MODEL":"gpt-5.4"}"#.to_owned(),
+        r#"{"Model":"gpt-5.4","model":"gpt-5.5"}"#.to_owned(),
+        r#"{"MODEL":"gpt-5.4","input":"hi"}"#.to_owned(),
+        r#"{"model":"gpt-5.5","stream":false,"\u017ftream":true}"#.to_owned(),
+        late.replace("\"model\":\"gpt-5.4\"", "\"MODEL\":\"gpt-5.4\""),
         late.clone(),
     ] {
         assert_refused(&post(&gateway, body).await, 400, "invalid_request");

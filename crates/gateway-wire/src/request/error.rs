@@ -34,9 +34,15 @@ pub enum RequestErrorKind {
     /// Not UTF-8.
     #[error("the request body is not valid UTF-8")]
     BadUtf8,
-    /// Two top-level `model` keys, escapes undone.
+    /// Two top-level `model` keys, escapes undone and case left aside.
     #[error("the request body has `model` twice")]
     DuplicateModel,
+    /// A top-level key such as `MODEL`: some readers take it for the model.
+    #[error("`model` in the request body is not in lower case")]
+    ModelInOtherCase,
+    /// Two keys of this meaning that differ in case alone: readers disagree which one counts.
+    #[error("the request body has `{0}` twice, in different case")]
+    MemberInTwoCases(&'static str),
     /// `model` is no string, or one with half a surrogate pair.
     #[error("`model` in the request body is not a string")]
     ModelNotAString,

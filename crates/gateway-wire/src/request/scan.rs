@@ -8,6 +8,7 @@ use super::head::RequestHead;
 use super::text::Utf8;
 
 mod fields;
+mod members;
 mod strings;
 
 use fields::HeadFields;

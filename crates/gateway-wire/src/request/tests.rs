@@ -306,6 +306,8 @@ fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
         Ok(_) => prop_assert!(is_object(body)),
         Err(error) => match error.kind {
             RequestErrorKind::DuplicateModel
+            | RequestErrorKind::ModelInOtherCase
+            | RequestErrorKind::MemberInTwoCases(_)
             | RequestErrorKind::ModelNotAString
             | RequestErrorKind::ModelTooLong => {}
             RequestErrorKind::NotAnObject

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::super::error::RequestErrorKind;
 use super::super::head::{ModelValue, RequestHead};
+use super::members::WrittenMembers;
 use crate::json::span::unquote;
 
 /// Longest raw text of a model value. A model id has at most 256 bytes, and an escape takes six for
@@ -23,7 +24,7 @@ pub(super) struct HeadFields {
     field: Field,
     /// The object at depth 2 whose members matter.
     inside: Inside,
-    has_model: bool,
+    written: WrittenMembers,
     metadata_key: String,
     metadata_left: usize,
 }
@@ -59,7 +60,7 @@ impl HeadFields {
             head: RequestHead::default(),
             field: Field::Other,
             inside: Inside::Other,
-            has_model: false,
+            written: WrittenMembers::default(),
             metadata_key: String::new(),
             metadata_left: MAX_METADATA,
         }
@@ -117,8 +118,15 @@ impl HeadFields {
         let Some(key) = unquote(raw) else {
             return Ok(());
         };
+        let parent = match self.inside {
+            Inside::Other => "",
+            Inside::Reasoning => "reasoning.",
+            Inside::StreamOptions => "stream_options.",
+            Inside::ClientMetadata => "client_metadata.",
+        };
+        self.written.note(parent, &key)?;
         match self.inside {
-            Inside::Other => return self.top_key(&key),
+            Inside::Other => self.top_key(&key),
             Inside::Reasoning if key == "effort" => self.field = Field::Effort,
             Inside::StreamOptions if key == "include_usage" => self.field = Field::IncludeUsage,
             Inside::ClientMetadata => {
@@ -130,13 +138,9 @@ impl HeadFields {
         Ok(())
     }
 
-    fn top_key(&mut self, key: &str) -> Result<(), RequestErrorKind> {
+    fn top_key(&mut self, key: &str) {
         self.field = match key {
-            "model" if self.has_model => return Err(RequestErrorKind::DuplicateModel),
-            "model" => {
-                self.has_model = true;
-                Field::Model
-            }
+            "model" => Field::Model,
             "stream" => Field::Stream,
             "service_tier" => Field::ServiceTier,
             "reasoning_effort" => Field::Effort,
@@ -156,7 +160,6 @@ impl HeadFields {
             "conversation" => self.head.has_conversation = true,
             _ => {}
         }
-        Ok(())
     }
 
     /// The string or scalar that stands at `span`, after its key.
