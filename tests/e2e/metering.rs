@@ -343,3 +343,54 @@ async fn a_whole_answer_that_failed_is_booked_with_what_it_used() {
         }
     }
 }
+
+#[tokio::test]
+async fn completed_calls_of_hosted_tools_are_recorded_and_cost_their_fees() {
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}});
+    let answer = |tool_usage: &serde_json::Value| {
+        json!({"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5.5", "output": [search],
+            "service_tier": "default", "tool_usage": tool_usage,
+            "usage": {"input_tokens": 1_000, "output_tokens": 100, "total_tokens": 1_100}})
+    };
+    let tokens = 5_000_000 + 3_000_000;
+    for (model, tool_usage, calls, fee, marked) in [
+        (
+            "gpt-5.5",
+            json!({"web_search": {"num_requests": 4}}),
+            json!({"web_search": 4}),
+            40_000_000,
+            false,
+        ),
+        (
+            "gpt-5.5",
+            json!(null),
+            json!({"web_search": 1}),
+            10_000_000,
+            false,
+        ),
+        (
+            "gpt-5.5",
+            json!({"image_gen": {"input_tokens": 10, "output_tokens": 900, "total_tokens": 910}}),
+            json!({"web_search": 1, "image_input_tokens": 10, "image_output_tokens": 900}),
+            10_000_000,
+            true,
+        ),
+    ] {
+        let reply = FixedResponse::json(200, answer(&tool_usage));
+        let upstream = Upstream::with(Script::always(Respond::FixedResponse(reply))).await;
+        let gateway = Gateway::start(&Config::to(&upstream)).await;
+        let call = gateway.client().post("/v1/responses").bearer(API_KEY);
+        // Offering a tool costs nothing.
+        let body = json!({"model": model, "input": "q", "tools": [{"type": "web_search"}, {"type": "file_search"}]});
+        let reply = call.json(&body).send().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let entry = gateway.entry_of(&reply).await;
+        assert_eq!(entry["tool_calls"], calls, "{entry}");
+        assert_eq!(entry["cost_nanos"], tokens + fee, "{entry}");
+        assert_eq!(
+            entry["cost_estimated"].as_bool().unwrap_or(false),
+            marked,
+            "{entry}"
+        );
+    }
+}

@@ -345,6 +345,7 @@ fn entry() -> LedgerEntry {
         outcome: Outcome::Completed,
         usage_source: UsageSource::Reported,
         usage: Usage::new(9_000, 7_000, 0, 600, 400).ok(),
+        tool_calls: std::collections::BTreeMap::new(),
         service_tier: None,
         cost: Cost {
             price_version: Some("0123456789ab".to_owned()),

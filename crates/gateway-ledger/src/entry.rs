@@ -1,6 +1,8 @@
 //! What is recorded of one exchange. The names of the fields are a public contract; nothing here
 //! computes a cost.
 
+use std::collections::BTreeMap;
+
 use gateway_policy::{AuthRoute, Billing, DecisionKind};
 use gateway_wire::{SendState, Usage};
 use jiff::Timestamp;
@@ -228,6 +230,10 @@ pub struct EntryResult {
     #[serde(flatten, with = "token_counts")]
     #[schema(value_type = token_counts::TokenCounts)]
     pub usage: Option<Usage>,
+    /// What the upstream ran itself and bills by the call, by kind, such as `web_search`; images in
+    /// tokens, too. Its cost is part of `cost_nanos`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tool_calls: BTreeMap<String, u64>,
     /// The service tier that served.
     pub service_tier: Option<String>,
     /// What it cost.
@@ -298,6 +304,7 @@ impl LedgerEntry {
             outcome: Outcome::Interrupted,
             usage_source: UsageSource::Unknown,
             usage: None,
+            tool_calls: BTreeMap::new(),
             service_tier: None,
             cost: Cost::UNPRICED,
             ttft_ms: None,

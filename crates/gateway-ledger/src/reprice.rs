@@ -178,8 +178,10 @@ impl Ledger {
             result.service_tier.as_deref(),
         );
         let day = intent.started_at.to_zoned(self.time_zone().clone()).date();
+        let tools = result.tool_calls.iter();
+        let tools = tools.map(|(tool, calls)| (tool.as_str(), *calls));
         let model = ModelId::new(model).ok();
-        match model.map(|model| prices.cost(&model, usage, tier, day)) {
+        match model.map(|model| prices.cost_with_tools(&model, usage, tools, tier, day)) {
             Some(Pricing::Priced {
                 nanos, estimated, ..
             }) => (Some(nanos), estimated),
@@ -195,6 +197,7 @@ impl Ledger {
         let result = EntryResult {
             finished_at: now,
             usage: None,
+            tool_calls: BTreeMap::new(),
             cost,
             ttft_ms: None,
             duration_ms: 0,

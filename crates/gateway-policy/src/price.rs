@@ -8,6 +8,7 @@
 //! To add a price: add one `[[price]]` row to `config/prices.toml`. Nothing else changes.
 
 mod family;
+mod fee;
 mod layer;
 mod parse;
 mod quote;
@@ -24,6 +25,7 @@ use jiff::civil::Date;
 use crate::model_id::ModelId;
 use crate::problem::Problem;
 use family::{dearest, family_of, members};
+use fee::tool_cost;
 use layer::{Layer, short_hash};
 use quote::{without_date, without_prefix};
 
@@ -258,6 +260,43 @@ impl PriceTable {
                 tier_used: applied.tier,
                 long_context: applied.long_context,
                 estimated: applied.estimated,
+            },
+            None => Pricing::Unpriced {
+                reason: UnpricedReason::OutOfRange,
+            },
+        }
+    }
+
+    /// What a request costs with the tools that the upstream ran itself: words of
+    /// [`BilledTool`](gateway_wire::hosted_tools::BilledTool) with their counts. A tool without a
+    /// fee makes the cost an estimate.
+    pub fn cost_with_tools<'t>(
+        &self,
+        model: &ModelId,
+        usage: Usage,
+        tools: impl Iterator<Item = (&'t str, u64)>,
+        tier: Option<&str>,
+        at: Date,
+    ) -> Pricing {
+        let priced = self.cost(model, usage, tier, at);
+        let Pricing::Priced {
+            nanos,
+            tier_used,
+            long_context,
+            estimated,
+        } = priced
+        else {
+            return priced;
+        };
+        let fees = self.layers.iter().flat_map(|layer| layer.fees.iter());
+        let plain = without_prefix(model);
+        let cost = tool_cost(&fees, plain.as_ref().unwrap_or(model), tools);
+        match cost.and_then(|cost| Some((nanos.checked_add(cost.nanos)?, cost.is_estimated))) {
+            Some((nanos, is_estimated)) => Pricing::Priced {
+                nanos,
+                tier_used,
+                long_context,
+                estimated: estimated || is_estimated,
             },
             None => Pricing::Unpriced {
                 reason: UnpricedReason::OutOfRange,

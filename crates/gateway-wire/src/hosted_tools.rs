@@ -20,6 +20,24 @@ crate::words! {
     }
 }
 
+crate::words! {
+    /// What an upstream bills beside the tokens of the answer, as the ledger has it.
+    pub enum BilledTool {
+        /// Calls of [`HostedTool::WebSearch`].
+        WebSearch = "web_search",
+        /// Calls of [`HostedTool::FileSearch`].
+        FileSearch = "file_search",
+        /// Containers of [`HostedTool::CodeInterpreter`].
+        CodeInterpreter = "code_interpreter",
+        /// Calls of [`HostedTool::ImageGeneration`].
+        ImageGeneration = "image_generation",
+        /// Input tokens of generated images.
+        ImageInputTokens = "image_input_tokens",
+        /// Output tokens of generated images.
+        ImageOutputTokens = "image_output_tokens",
+    }
+}
+
 /// Most containers that are told apart in one answer.
 const MAX_CONTAINERS: usize = 64;
 
@@ -36,6 +54,26 @@ impl HostedToolUse {
     /// Completed calls of a tool; containers for [`HostedTool::CodeInterpreter`].
     pub fn calls(&self, tool: HostedTool) -> u64 {
         self.calls.get(tool as usize).copied().unwrap_or(0)
+    }
+
+    /// What is billed beside the answer's own tokens, with its counts; nothing that is zero.
+    pub fn billed(&self) -> impl Iterator<Item = (BilledTool, u64)> {
+        let image = |read: fn(Usage) -> u64| self.image_tokens.map_or(0, read);
+        BilledTool::ALL
+            .into_iter()
+            .map(move |tool| {
+                let count = match tool {
+                    BilledTool::WebSearch => self.calls(HostedTool::WebSearch),
+                    BilledTool::FileSearch => self.calls(HostedTool::FileSearch),
+                    BilledTool::CodeInterpreter => self.calls(HostedTool::CodeInterpreter),
+                    // Its tokens are what is billed, where they are known.
+                    BilledTool::ImageGeneration => self.calls(HostedTool::ImageGeneration),
+                    BilledTool::ImageInputTokens => image(Usage::input),
+                    BilledTool::ImageOutputTokens => image(Usage::output),
+                };
+                (tool, count)
+            })
+            .filter(|(_, count)| *count > 0)
     }
 
     /// Whether nothing was used.

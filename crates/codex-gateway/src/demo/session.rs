@@ -230,6 +230,7 @@ impl Thread<'_> {
             usage_source,
             cost: self.cost(dispatch.model_served.as_deref(), usage, started_at),
             usage,
+            tool_calls: std::collections::BTreeMap::new(),
             service_tier: is_generated.then(|| "default".to_owned()),
             ttft_ms: is_generated.then_some(ttft),
             duration_ms: duration,

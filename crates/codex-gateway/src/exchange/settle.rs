@@ -94,6 +94,12 @@ fn assemble<'a>(
             outcome,
             usage_source,
             usage,
+            tool_calls: answer
+                .summary
+                .hosted_tools
+                .billed()
+                .map(|(tool, count)| (tool.as_str().to_owned(), count))
+                .collect(),
             service_tier,
             cost,
             ttft_ms: answer.first_token.map(millis),
@@ -201,7 +207,9 @@ fn cost(
     let zone = config.settings.storage.time_zone.clone();
     let day = exchange.arrival.at.to_zoned(zone).date();
     let prices = &config.settings.prices.table;
-    match prices.cost(model, usage, tier, day) {
+    let tools = answer.summary.hosted_tools.billed();
+    let tools = tools.map(|(tool, count)| (tool.as_str(), count));
+    match prices.cost_with_tools(model, usage, tools, tier, day) {
         Pricing::Priced {
             nanos, estimated, ..
         } => Cost {

@@ -36,6 +36,7 @@ const SQLITE: &[Script] = &[
     script!(5, "free_entries", "shared/free_entries"),
     script!(6, "attribution", "sqlite/0006_attribution"),
     script!(7, "stored_ids", "shared/stored_ids"),
+    script!(8, "tool_calls", "shared/tool_calls"),
 ];
 
 /// The file of what is in flight.
@@ -54,6 +55,7 @@ const POSTGRES: &[Script] = &[
     script!(7, "free_intents", "shared/free_intents"),
     script!(8, "attribution", "postgres/0008_attribution"),
     script!(9, "stored_ids", "shared/stored_ids"),
+    script!(10, "tool_calls", "shared/tool_calls"),
 ];
 
 impl Storage {

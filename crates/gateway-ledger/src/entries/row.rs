@@ -133,6 +133,12 @@ pub(crate) const ENTRIES: TableSchema<EntryRow> = TableSchema {
         text("service_tier_requested", |row| {
             row.intent().service_tier_requested.clone()
         }),
+        text("tool_calls", |row| {
+            let calls = &row.result().tool_calls;
+            // Strings and numbers always serialise.
+            let json = || serde_json::to_string(calls).ok();
+            (!calls.is_empty()).then(json).flatten()
+        }),
         text("service_tier", |row| row.result().service_tier.clone()),
         text("price_version", |row| {
             row.result().cost.price_version.clone()
@@ -231,6 +237,11 @@ fn read_result(row: &Row) -> Result<EntryResult, LedgerError> {
             count("output_tokens")?,
             count("reasoning_tokens")?,
         ]),
+        tool_calls: row
+            .text("tool_calls")?
+            .map(|_| row.json("tool_calls"))
+            .transpose()?
+            .unwrap_or_default(),
         service_tier: row.text("service_tier")?,
         cost: Cost {
             price_version: row.text("price_version")?,

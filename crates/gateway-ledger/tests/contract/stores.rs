@@ -284,6 +284,7 @@ pub(crate) fn entry(intent: Intent, instance: &str) -> LedgerEntry {
         outcome: Outcome::Completed,
         usage_source: UsageSource::Reported,
         usage: Some(Usage::new(1_000, 400, 100, 50, 20).unwrap()),
+        tool_calls: std::collections::BTreeMap::from([("web_search".to_owned(), 4)]),
         service_tier: Some("default".to_owned()),
         cost: Cost {
             price_version: Some("v1".to_owned()),

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::family::Family;
+use super::fee::Fee;
 use super::row::PriceRow;
 use crate::model_id::ModelId;
 
@@ -39,6 +40,8 @@ pub(super) struct Layer {
     pub(super) unpriced: BTreeMap<String, String>,
     /// In file order; the first that covers a model counts.
     pub(super) families: Vec<Family>,
+    /// In file order; the first that fits a tool and a model counts.
+    pub(super) fees: Vec<Fee>,
     pub(super) digest: String,
 }
 
@@ -94,7 +97,13 @@ impl Layer {
                 std::cmp::Reverse(self.rows.get(*index).and_then(|row| row.from))
             });
         }
-        let content = (&self.rows, &self.aliases, &self.unpriced, &self.families);
+        let content = (
+            &self.rows,
+            &self.aliases,
+            &self.unpriced,
+            &self.families,
+            &self.fees,
+        );
         // Plain structs of strings, numbers and string-keyed maps always serialise.
         self.digest = short_hash(&serde_json::to_vec(&content).unwrap_or_default());
     }

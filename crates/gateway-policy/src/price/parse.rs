@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use gateway_wire::hosted_tools::BilledTool;
 use jiff::civil::Date;
 use serde_spanned::Spanned;
 
 use super::family::Family;
+use super::fee::Fee;
 use super::layer::Layer;
 use super::rate::{Rate, RateError, Rates};
 use super::row::{PriceRow, Tier, TierRates};
-use super::spec::{FamilySpec, FileSpec, LongSpec, RatesSpec, RowSpec, UnpricedSpec};
+use super::spec::{FamilySpec, FeeSpec, FileSpec, LongSpec, RatesSpec, RowSpec, UnpricedSpec};
 use crate::lenient_parse;
 use crate::model_id::ModelId;
 use crate::model_pattern::ModelPattern;
-use crate::problem::Problem;
+use crate::problem::{Problem, one_of};
 
 /// The layer of a price file, unless it has a problem.
 pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<Problem>) {
@@ -45,6 +47,9 @@ pub(super) fn layer(text: &str) -> (Option<Layer>, Vec<Problem>) {
     }
     for family in spec.family {
         add_family(family, &mut layer, &mut problems);
+    }
+    for fee in spec.fee {
+        layer.fees.extend(compile_fee(fee, &mut problems));
     }
     layer.finish();
     (problems.is_empty().then_some(layer), problems)
@@ -87,6 +92,55 @@ fn add_alias(
     }
     let (from, to) = (from.folded().to_owned(), to.folded().to_owned());
     layer.aliases.insert(from, to);
+}
+
+fn compile_fee(spec: FeeSpec, problems: &mut Vec<Problem>) -> Option<Fee> {
+    let before = problems.len();
+    let tool = spec.tool.get_ref();
+    if BilledTool::parse(tool).is_none() {
+        let words = BilledTool::ALL.iter().map(|tool| tool.as_str());
+        problems.push(
+            Problem::error(spec.tool.span(), format!("unknown tool `{tool}`"))
+                .with_hint(one_of(tool, words)),
+        );
+    }
+    if spec.source.get_ref().trim().is_empty() {
+        problems.push(
+            Problem::error(spec.source.span(), "`source` is empty")
+                .with_hint("name the source of the fee".to_owned()),
+        );
+    }
+    let patterns = spec
+        .models
+        .iter()
+        .filter_map(|text| pattern(text, problems))
+        .collect();
+    let per_thousand = match Rate::parse(spec.per_thousand.get_ref()) {
+        Ok(rate) => Some(rate),
+        Err(error) => {
+            let text = spec.per_thousand.get_ref();
+            let reason = match error {
+                RateError::NotDecimal => "not a decimal number",
+                RateError::TooPrecise => "more than six decimals",
+                RateError::TooLarge => "more than 10000 USD per thousand calls",
+                RateError::TooSmall => "less than 0.001 USD per thousand calls",
+            };
+            problems.push(
+                Problem::error(spec.per_thousand.span(), format!("`{text}`: {reason}"))
+                    .with_hint("write USD per thousand calls, for example \"10\"".to_owned()),
+            );
+            None
+        }
+    };
+    Some(Fee {
+        tool: spec.tool.into_inner(),
+        models: spec.models.into_iter().map(Spanned::into_inner).collect(),
+        per_thousand: per_thousand?,
+        is_estimated: spec.estimated,
+        source: spec.source.into_inner(),
+        patterns,
+    })
+    .filter(|_| problems.len() == before)
 }
 
 fn add_family(spec: FamilySpec, layer: &mut Layer, problems: &mut Vec<Problem>) {

@@ -75,6 +75,13 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// Of a price per thousand: nano-dollars for so many; `None` when they do not fit.
+    pub(super) fn nanos_of(self, count: u64) -> Option<i64> {
+        i64::try_from(self.0.checked_mul(count)?).ok()
+    }
+}
+
 impl std::fmt::Display for Rate {
     /// USD per million tokens, without trailing zeros.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

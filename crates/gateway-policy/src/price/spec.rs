@@ -18,6 +18,8 @@ pub(super) struct FileSpec {
     pub(super) unpriced: Vec<UnpricedSpec>,
     #[serde(default)]
     pub(super) family: Vec<FamilySpec>,
+    #[serde(default)]
+    pub(super) fee: Vec<FeeSpec>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +69,17 @@ pub(super) struct RatesSpec {
 pub(super) struct UnpricedSpec {
     pub(super) models: Vec<Spanned<String>>,
     pub(super) why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeeSpec {
+    pub(super) tool: Spanned<String>,
+    pub(super) models: Vec<Spanned<String>>,
+    pub(super) per_thousand: Spanned<String>,
+    #[serde(default)]
+    pub(super) estimated: bool,
+    pub(super) source: Spanned<String>,
 }
 
 #[derive(Deserialize)]

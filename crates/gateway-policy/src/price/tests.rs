@@ -536,6 +536,87 @@ fn families_of_an_operator_come_first_and_their_mistakes_are_told() {
 }
 
 #[test]
+fn hosted_tools_cost_their_fees_and_one_without_a_fee_is_marked() {
+    let table = builtin();
+    let used = usage(1_000, 0, 0, 100);
+    for (model, tools, dollars_per_thousand, marked) in [
+        ("gpt-5.5", &[("web_search", 4)][..], 40, false),
+        ("openai/gpt-5.5", &[("web_search", 4)], 40, false),
+        (
+            "o3",
+            &[("web_search", 1), ("code_interpreter", 2)],
+            70,
+            false,
+        ),
+        ("gpt-4.1", &[("web_search", 2)], 50, false),
+        ("gpt-6.2-sol", &[("web_search", 2)], 20, true),
+        ("gpt-5.5", &[("file_search", 3)], 0, true),
+        (
+            "gpt-5.5",
+            &[("web_search", 1), ("image_output_tokens", 900)],
+            10,
+            true,
+        ),
+        ("gpt-5.5", &[("web_search", 0)], 0, false),
+        ("gpt-5.5", &[], 0, false),
+    ] {
+        let plain = table.cost(&id(model), used, None, DAY).nanos().unwrap();
+        let Pricing::Priced {
+            nanos, estimated, ..
+        } = table.cost_with_tools(&id(model), used, tools.iter().copied(), None, DAY)
+        else {
+            panic!("{model}");
+        };
+        let fee: i64 = dollars_per_thousand * 1_000_000;
+        assert_eq!(
+            (nanos - plain, estimated),
+            (fee, marked),
+            "{model} {tools:?}"
+        );
+    }
+    let unpriced = [("web_search", 1)].into_iter();
+    let cost = table.cost_with_tools(&id("deepseek-v9"), used, unpriced, None, DAY);
+    assert_eq!(cost.nanos(), None);
+    let endless = [("web_search", u64::MAX)].into_iter();
+    let cost = table.cost_with_tools(&id("gpt-5.5"), used, endless, None, DAY);
+    assert_eq!(cost.nanos(), None);
+}
+
+#[test]
+fn an_operators_fees_come_first_and_their_mistakes_are_told() {
+    let fee = |tool: &str, amount: &str| {
+        format!(
+            "[[fee]]\ntool = \"{tool}\"\nmodels = [\"gpt-5*\"]\nper_thousand = \"{amount}\"\nsource = \"invoice\"\n"
+        )
+    };
+    let (own, problems) = PriceTable::parse(&fee("web_search", "2.5"));
+    assert_eq!(problems, []);
+    let table = PriceTable::overlay(&builtin(), &own.unwrap());
+    let cost = |table: &PriceTable| {
+        let tools = [("web_search", 1)].into_iter();
+        let cost = table.cost_with_tools(&id("gpt-5.5"), usage(0, 0, 0, 0), tools, None, DAY);
+        cost.nanos()
+    };
+    assert_eq!(
+        (cost(&builtin()), cost(&table)),
+        (Some(10_000_000), Some(2_500_000))
+    );
+    for (tool, amount, message) in [
+        ("websearch", "1", "unknown tool `websearch`"),
+        ("web_search", "ten", "`ten`: not a decimal number"),
+        (
+            "web_search",
+            "20000",
+            "`20000`: more than 10000 USD per thousand calls",
+        ),
+    ] {
+        let problems = PriceTable::parse(&fee(tool, amount)).1;
+        let messages: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(messages, [message]);
+    }
+}
+
+#[test]
 fn the_built_in_table_is_what_it_was() {
     let rows: Vec<String> = builtin()
         .rows()
