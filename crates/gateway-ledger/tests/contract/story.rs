@@ -62,7 +62,7 @@ async fn an_entry_reads_back_as_it_was_written(store: Arc<Store>) {
     let contract = "attempts billing cache_write_tokens cached_input_tokens caller commit cost_nanos cost_source decision duration_ms \
          endpoint finished_at id input_tokens instance key model_requested model_served outcome output_tokens parent \
          price_version reasoning_tokens repo request_kind root_turn route rule service_tier service_tier_requested session_id started_at status team \
-         thread_id ttft_ms turn_id upstream upstream_response_id usage_source";
+         thread_id tool_calls ttft_ms turn_id upstream upstream_response_id usage_source";
     let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, contract.split_whitespace().collect::<Vec<_>>());
