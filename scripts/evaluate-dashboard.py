@@ -10,8 +10,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# Only odd upstreams cause these, and only a gateway that serves TLS has a certificate.
+# Only odd upstreams and models without a price cause these, and only a gateway that serves TLS has a certificate.
 MAY_BE_EMPTY = [
+    "unpriced_requests_total",
     "translation_losses_total",
     "mended_streams_total",
     "unknown_requests_total",
