@@ -1,9 +1,10 @@
 //! Every endpoint of the table passes, on all its paths, and those that are not served say so.
 
 use crate::passthrough::assert_whole;
+use gateway_tests::gateway::Config;
 use gateway_tests::sample::{API_KEY, responses_body, signed_in};
-use gateway_tests::start;
 use gateway_tests::upstream::{Matcher, Respond, Script};
+use gateway_tests::{start, start_with};
 
 #[tokio::test]
 async fn queries_are_forwarded_and_paths_answer_without_v1() {
@@ -149,7 +150,8 @@ async fn chat_completions_pass_and_say_that_they_are_deprecated() {
 
 #[tokio::test]
 async fn an_upgrade_is_refused_so_that_codex_falls_back() {
-    let (upstream, gateway) = start(Script::default()).await;
+    let off = |config: Config| config.server("websocket = false");
+    let (upstream, gateway) = start_with(Script::default(), off).await;
     let call = signed_in(gateway.client().get("/v1/responses"))
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")

@@ -39,3 +39,4 @@ mod traces;
 mod translate;
 mod unreported;
 mod upstream;
+mod websocket;

@@ -13,6 +13,7 @@ pub mod sample;
 pub mod secrets;
 pub mod upstream;
 pub mod wait;
+pub mod websocket;
 
 use gateway::{Config, Gateway};
 use upstream::{Script, Step, Upstream};

@@ -51,7 +51,7 @@ const WIRE: [Layer; 7] = [
     ),
     layer(
         "carry an answer from one side to the other",
-        &["relay", "translate"],
+        &["relay", "socket", "translate"],
     ),
     layer("the names that other crates use", &["lib"]),
 ];
@@ -142,7 +142,7 @@ const LEDGER: [Layer; 12] = [
     layer("the names that other crates use", &["lib"]),
 ];
 
-const GATEWAY: [Layer; 14] = [
+const GATEWAY: [Layer; 15] = [
     layer(
         "the vocabulary and the machine: errors, endpoints, time, tasks, files",
         &[
@@ -150,8 +150,10 @@ const GATEWAY: [Layer; 14] = [
             "concurrency",
             "endpoint",
             "error",
+            "message_socket",
             "model_labels",
             "secret",
+            "socket_budget",
             "tasks",
             "telemetry",
             "tls",
@@ -199,6 +201,7 @@ const GATEWAY: [Layer; 14] = [
         &["recorder"],
     ),
     layer("the walk of a request", &["exchange"]),
+    layer("runs the walk for each message of a socket", &["websocket"]),
     layer("the handlers", &["http"]),
     layer("composes the process", &["app"]),
     layer("runs it inside a command", &["sandbox"]),

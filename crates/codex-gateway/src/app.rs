@@ -35,6 +35,7 @@ use crate::reasoning::ReasoningMemory;
 use crate::recorder::Recorder;
 use crate::running::Running;
 use crate::server::Listener;
+use crate::socket_budget::SocketBudget;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -291,6 +292,7 @@ fn open_proxy(shared: &Foundation) -> anyhow::Result<Proxy> {
         recorder,
         metrics: Arc::clone(&shared.metrics),
         concurrency: Concurrency::default(),
+        sockets: SocketBudget::default(),
         tasks: shared.tasks.clone(),
         clock: shared.clock.clone(),
         shutdown: shared.shutdown.clone(),

@@ -17,6 +17,7 @@ pub mod pump;
 pub mod read;
 pub mod reply;
 pub mod settle;
+pub mod socket_turn;
 pub mod stream_processor;
 
 use std::panic::AssertUnwindSafe;
@@ -26,6 +27,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use gateway_policy::{AttemptPlan, PolicyRequest};
+use gateway_wire::codex::RequestKind;
 use http::request::Parts;
 use http::{HeaderValue, Request};
 
@@ -48,6 +50,7 @@ use forwarding::Forwarding;
 use proxy::Proxy;
 use read::Content;
 use reply::UpstreamReply;
+use socket_turn::SocketTurn;
 
 /// Runs one exchange. It lives in a task of its own, so that it is settled whatever the client
 /// does.
@@ -179,6 +182,7 @@ async fn ask(
     let wire = exchange.arrival.endpoint.wire();
     let keepalive = first_keepalive(wire, client::takes_early_events(&parts.headers));
     let (early, mut starts) = EarlyHead::channel();
+    let early = early.unneeded_if(SocketTurn::of(parts).is_some());
     let asking = toward_upstream(proxy, config, exchange, parts, body, &early);
     tokio::pin!(asking);
     let mut pause = None;
@@ -240,7 +244,12 @@ async fn toward_upstream(
         Content::Json(body) => {
             exchange.request.add_body(&body);
             // 4. Decide.
-            let plan = decide(proxy, config, exchange, &caller, &body)?;
+            let socket = SocketTurn::of(parts);
+            let plan = decide(proxy, config, exchange, &caller, &body, socket)?;
+            let mut body = body;
+            if let Some(turn) = socket {
+                turn.expand(&mut body, settings.server.max_request_body)?;
+            }
             let is_limited = !grant.limits().is_empty();
             let mut planned =
                 PlannedRequest::new(plan, *body, endpoint, request, is_limited).await?;
@@ -249,6 +258,11 @@ async fn toward_upstream(
             exchange.request.add_body(&planned.body);
             exchange.attempt = Some(AttemptFacts::of(&planned.plan, &planned.attempt, &caller));
             limiter::check_background(&grant, &planned.body.head)?;
+            if socket.is_some_and(|turn| turn.is_warmup()) {
+                exchange.request.turn.request_kind = Some(RequestKind::Prewarm);
+                let (id, model) = (&exchange.arrival.id, exchange.request.model.as_ref());
+                return Ok(socket_turn::warmup_reply(id, model, &planned.attempt));
+            }
             // 5. Reserve.
             reserve(proxy, config, exchange, &grant).await?;
             // 6. Send.
@@ -279,6 +293,7 @@ fn decide(
     exchange: &mut Exchange,
     caller: &Caller,
     body: &RequestBody,
+    socket: Option<&Arc<SocketTurn>>,
 ) -> Result<AttemptPlan, GatewayError> {
     let endpoint = exchange.arrival.endpoint;
     let model = read::requested_model(&body.head)?;
@@ -292,7 +307,8 @@ fn decide(
         effort: body.head.effort.as_deref(),
         kind: request.kind(),
         repo: request.turn.repo.as_deref(),
-        has_previous_response: body.head.previous_response_id.is_some(),
+        has_previous_response: body.head.previous_response_id.is_some()
+            && socket.is_none_or(|turn| turn.is_bound_to_upstream()),
         ..caller.subject(request.client.as_deref()).request(&model)
     };
     let policy = &config.settings.policy;

@@ -93,11 +93,19 @@ impl RequestBody {
         let Some(expanded) = compaction::expand(plain).map(Bytes::from) else {
             return Ok(());
         };
-        self.head = gateway_wire::request::scan(&expanded).map_err(|error| invalid(&error))?;
+        self.replace(expanded)
+    }
+
+    /// Puts another plain body in the place of this one.
+    ///
+    /// # Errors
+    /// When it is not a request body.
+    pub fn replace(&mut self, plain: Bytes) -> Result<(), GatewayError> {
+        self.head = gateway_wire::request::scan(&plain).map_err(|error| invalid(&error))?;
         self.codings.clear();
         self.tail = Tail::Replayable {
-            raw: expanded.clone(),
-            plain: expanded,
+            raw: plain.clone(),
+            plain,
         };
         Ok(())
     }

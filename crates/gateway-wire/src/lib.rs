@@ -16,6 +16,7 @@ pub mod relay;
 pub mod reply;
 pub mod request;
 mod responses;
+pub mod socket;
 pub mod splice;
 pub mod sse;
 pub mod stored_items;

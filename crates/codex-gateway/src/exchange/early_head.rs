@@ -21,6 +21,8 @@ use crate::record::Exchange;
 pub struct EarlyHead {
     starts: mpsc::Sender<EarlyStart>,
     is_out: AtomicBool,
+    /// Whether the client has a head of its own already, as on a socket.
+    is_unneeded: bool,
 }
 
 /// A head that is to leave now.
@@ -34,8 +36,21 @@ impl EarlyHead {
     /// The side of the attempts, and the receiver of the head.
     pub fn channel() -> (Self, mpsc::Receiver<EarlyStart>) {
         let (starts, receiver) = mpsc::channel(1);
-        let is_out = AtomicBool::new(false);
-        (Self { starts, is_out }, receiver)
+        let early = Self {
+            starts,
+            is_out: AtomicBool::new(false),
+            is_unneeded: false,
+        };
+        (early, receiver)
+    }
+
+    /// The same for a client that is kept waiting in another way.
+    #[must_use]
+    pub fn unneeded_if(self, is_unneeded: bool) -> Self {
+        Self {
+            is_unneeded,
+            ..self
+        }
     }
 
     /// Whether the client has the head: no other model or upstream may be asked, since the head says which one was.
@@ -51,7 +66,7 @@ impl EarlyHead {
         answer: impl Future<Output = T>,
     ) -> T {
         tokio::pin!(answer);
-        if let Some(pause) = pause.filter(|_| !self.is_out()) {
+        if let Some(pause) = pause.filter(|_| !self.is_unneeded && !self.is_out()) {
             tokio::select! {
                 biased;
                 answer = &mut answer => return answer,

@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::model_visibility::SeenCatalogs;
 use crate::reasoning::ReasoningMemory;
 use crate::recorder::Recorder;
+use crate::socket_budget::SocketBudget;
 use crate::tasks::Tasks;
 use crate::upstream::client::UpstreamClient;
 
@@ -34,6 +35,8 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// One permit an exchange, held until its last byte.
     pub concurrency: Concurrency,
+    /// The WebSockets of clients.
+    pub sockets: SocketBudget,
     pub tasks: Tasks,
     pub clock: Clock,
     /// Cancelled when running streams may not go on.

@@ -8,7 +8,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, on, post};
 use axum::{Extension, Router};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::client_address::Peer;
@@ -21,6 +21,7 @@ use crate::http::listener::ListenerRole;
 use crate::http::state::HttpState;
 use crate::http::{admin, connection_check, cross_origin, dashboard, me, models, ops, pages};
 use crate::ids::RequestId;
+use crate::websocket;
 
 /// Largest body of a request that only asks what arrives.
 const CHECK_BYTES: usize = 64 << 10;
@@ -100,19 +101,14 @@ fn proxy(endpoint: Endpoint, route: Route) -> MethodRouter<HttpState> {
     }
 }
 
-/// 426 with an empty body: on this, and on nothing else, Codex goes over to HTTP at once and
-/// silently.
-async fn upgrade(request: Request) -> Response {
+/// A WebSocket, for a client that asks for one.
+async fn upgrade(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
     if !request.headers().contains_key(header::UPGRADE) {
         let mut error = method_not_allowed(request).await;
         error.allow = Some("POST");
         return error.into_response();
     }
-    let mut response = StatusCode::UPGRADE_REQUIRED.into_response();
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    websocket::accept(proxy, request).await
 }
 
 async fn not_found(request: Request) -> GatewayError {

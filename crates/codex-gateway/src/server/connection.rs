@@ -102,7 +102,7 @@ impl ClientConnection {
             socket = socket.with_first_bytes_timeout(timeout);
         }
         let service = TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended early");
         }

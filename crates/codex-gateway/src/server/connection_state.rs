@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
@@ -20,6 +20,8 @@ pub struct ConnectionState {
     tasks: Tasks,
     is_busy: AtomicBool,
     is_unread: AtomicBool,
+    /// Another protocol is spoken from now on, which has times of its own.
+    is_upgraded: AtomicBool,
 }
 
 impl ConnectionState {
@@ -29,6 +31,7 @@ impl ConnectionState {
             tasks,
             is_busy: AtomicBool::default(),
             is_unread: AtomicBool::default(),
+            is_upgraded: AtomicBool::default(),
         }
     }
 
@@ -50,15 +53,19 @@ impl ConnectionState {
 
     /// The head of the response is ready. Its body has to be sent through what is returned.
     pub fn track<B>(self: &Arc<Self>, response: Response<B>) -> Response<WatchedResponseBody<B>> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.is_upgraded.store(true, Ordering::Relaxed);
+        }
         response.map(|body| WatchedResponseBody {
             body,
             state: Arc::clone(self),
         })
     }
 
-    /// Whether a request has come whose response has not ended.
+    /// Whether a request has come whose response has not ended, or the connection is no longer one
+    /// of requests.
     pub fn is_busy(&self) -> bool {
-        self.is_busy.load(Ordering::Relaxed)
+        self.is_busy.load(Ordering::Relaxed) || self.is_upgraded.load(Ordering::Relaxed)
     }
 
     /// Whether the last request was not read to its end, so that the client may still be sending

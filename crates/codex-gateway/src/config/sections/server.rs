@@ -29,6 +29,12 @@ pub const MAX_REQUEST_BODY: usize = 64 << 20;
 pub const MAX_EVENT: usize = 64 << 20;
 /// Default of `max_concurrent`, in exchanges.
 pub const MAX_CONCURRENT: usize = 1024;
+/// Default of `websocket`.
+pub const WEBSOCKET: bool = true;
+/// Default of `max_websockets`.
+pub const MAX_WEBSOCKETS: usize = 4096;
+/// Default of `max_websockets_per_caller`: Codex opens one for each thread and subagent.
+pub const MAX_WEBSOCKETS_PER_CALLER: usize = 256;
 /// Default of `shutdown_grace`.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(120);
 /// Default of `on_disconnect`.
@@ -49,6 +55,9 @@ pub const KEYS: &[Key<ServerSettings>] = &[
     Key::now("max_request_body"),
     Key::now("max_event"),
     Key::now("max_concurrent"),
+    Key::now("websocket"),
+    Key::now("max_websockets"),
+    Key::now("max_websockets_per_caller"),
     Key::now("shutdown_grace"),
     Key::now("on_disconnect"),
     Key::now("drain_timeout"),
@@ -80,6 +89,9 @@ pub struct ServerSpec {
     pub max_request_body: Option<Spanned<String>>,
     pub max_event: Option<Spanned<String>>,
     pub max_concurrent: Option<Spanned<usize>>,
+    pub websocket: Option<Spanned<bool>>,
+    pub max_websockets: Option<Spanned<usize>>,
+    pub max_websockets_per_caller: Option<Spanned<usize>>,
     pub shutdown_grace: Option<Spanned<String>>,
     pub on_disconnect: Option<Spanned<OnDisconnect>>,
     pub drain_timeout: Option<Spanned<String>>,
@@ -120,6 +132,12 @@ pub struct ServerSettings {
     pub max_event: usize,
     /// Most exchanges at a time.
     pub max_concurrent: usize,
+    /// Whether Responses are served over WebSocket.
+    pub websocket: bool,
+    /// Most WebSockets at a time.
+    pub max_websockets: usize,
+    /// Most WebSockets of one caller.
+    pub max_websockets_per_caller: usize,
     /// How long running streams may go on after SIGTERM.
     pub shutdown_grace: Duration,
     pub on_disconnect: OnDisconnect,
@@ -153,7 +171,17 @@ pub fn compile(
             .map_or(REQUIRE_GATEWAY_KEY, |spec| *spec.get_ref()),
         max_request_body: values::size(spec.max_request_body.as_ref(), MAX_REQUEST_BODY, problems),
         max_event: values::size(spec.max_event.as_ref(), MAX_EVENT, problems),
-        max_concurrent: max_concurrent(spec.max_concurrent.as_ref(), problems),
+        max_concurrent: count(spec.max_concurrent.as_ref(), MAX_CONCURRENT, problems),
+        websocket: spec
+            .websocket
+            .as_ref()
+            .map_or(WEBSOCKET, |spec| *spec.get_ref()),
+        max_websockets: count(spec.max_websockets.as_ref(), MAX_WEBSOCKETS, problems),
+        max_websockets_per_caller: count(
+            spec.max_websockets_per_caller.as_ref(),
+            MAX_WEBSOCKETS_PER_CALLER,
+            problems,
+        ),
         shutdown_grace: values::duration(spec.shutdown_grace.as_ref(), SHUTDOWN_GRACE, problems),
         on_disconnect: spec
             .on_disconnect
@@ -188,14 +216,14 @@ pub fn listen_written_in(spec: &ServerSpec, context: Context<'_>) -> WrittenIn {
     }
 }
 
-fn max_concurrent(spec: Option<&Spanned<usize>>, problems: &mut Vec<Problem>) -> usize {
+fn count(spec: Option<&Spanned<usize>>, default: usize, problems: &mut Vec<Problem>) -> usize {
     let Some(spec) = spec else {
-        return MAX_CONCURRENT;
+        return default;
     };
     if *spec.get_ref() == 0 {
         problems.push(
             Problem::error(spec.span(), "0 would refuse every request")
-                .with_hint(format!("the default is {MAX_CONCURRENT}")),
+                .with_hint(format!("the default is {default}")),
         );
     }
     *spec.get_ref()
