@@ -2,14 +2,21 @@
 
 use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, PROMPT_CANARY};
+use gateway_tests::start_with;
 use gateway_tests::upstream::{
     AnswerEnd, Chunking, FixedResponse, ModelAnswer, Output, Payload, ReplyHead, Respond, Script,
     Step, Upstream,
 };
 use gateway_tests::websocket::{Received, WebSocket, frame_head, opcode};
-use gateway_tests::{start, start_with};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// The key of the configuration that turns it on.
+const ON: &str = "websocket = true";
+
+fn on(config: Config) -> Config {
+    config.server(ON)
+}
 
 async fn open(gateway: &Gateway) -> WebSocket {
     WebSocket::open(gateway.address(), API_KEY).await
@@ -60,7 +67,7 @@ fn assert_error(events: &[Value], status: u16, code: &str) {
 
 #[tokio::test]
 async fn a_conversation_reaches_the_upstream_whole_and_a_warm_up_buys_nothing() {
-    let (upstream, gateway) = start(Script::default()).await;
+    let (upstream, gateway) = start_with(Script::default(), on).await;
     let mut socket = open(&gateway).await;
     let mut warm_up = create(None, &[user("base")]);
     warm_up["generate"] = false.into();
@@ -98,7 +105,7 @@ async fn a_conversation_reaches_the_upstream_whole_and_a_warm_up_buys_nothing() 
 
 #[tokio::test]
 async fn the_events_are_those_of_the_stream() {
-    let (upstream, gateway) = start(Script::default()).await;
+    let (upstream, gateway) = start_with(Script::default(), on).await;
     let over_http = gateway_tests::sample::by_key(&gateway.client())
         .send()
         .await;
@@ -124,7 +131,7 @@ async fn a_chat_upstream_is_served_too_and_the_conversation_goes_on() {
          then = {{ send = \"chat\" }}\n",
         upstream.base_url()
     );
-    let gateway = Gateway::start(&Config::to(&upstream).rest(&tables)).await;
+    let gateway = Gateway::start(&Config::to(&upstream).server(ON).rest(&tables)).await;
     let mut socket = open(&gateway).await;
     let first = socket.ask(&create(None, &[user("one")])).await;
     let second = socket
@@ -146,7 +153,7 @@ async fn a_chat_upstream_is_served_too_and_the_conversation_goes_on() {
 #[tokio::test]
 async fn refusals_are_errors_with_a_status_and_the_socket_stays() {
     let (upstream, gateway) = start_with(Script::default(), |config| {
-        config.rest("[[rules]]\nname = \"no\"\nwhen = { model = \"gpt-5.4\" }\nthen = { reject = \"not here\" }\n")
+        config.server(ON).rest("[[rules]]\nname = \"no\"\nwhen = { model = \"gpt-5.4\" }\nthen = { reject = \"not here\" }\n")
     })
     .await;
     let mut socket = open(&gateway).await;
@@ -178,7 +185,7 @@ async fn an_error_of_the_upstream_crosses_with_its_status_and_headers() {
     let error = json!({"error": {"message": "slow down", "code": "rate_limited", "n": 1.50}});
     let refusal = FixedResponse::json(429, error.clone()).header("retry-after", "7");
     let script = Script::always(Respond::FixedResponse(refusal));
-    let (_upstream, gateway) = start(script).await;
+    let (_upstream, gateway) = start_with(script, on).await;
     let mut socket = open(&gateway).await;
     let events = socket.ask(&create(None, &[user("x")])).await;
     assert_error(&events, 429, "rate_limited");
@@ -197,7 +204,7 @@ async fn a_handshake_is_refused_with_426_alone() {
     let refused = WebSocket::try_open(off.address(), &by_key).await;
     assert_eq!(refused.err(), Some(426));
     let (_upstream, gateway) = start_with(Script::default(), |config| {
-        config.server("max_websockets_per_caller = 1")
+        config.server(ON).server("max_websockets_per_caller = 1")
     })
     .await;
     let refused = WebSocket::try_open(gateway.address(), &[]).await;
@@ -251,7 +258,7 @@ fn endless() -> Script {
 
 #[tokio::test]
 async fn a_client_that_leaves_cancels_the_upstream_at_once() {
-    let (upstream, gateway) = start(endless()).await;
+    let (upstream, gateway) = start_with(endless(), on).await;
     let mut socket = open(&gateway).await;
     socket.send(&create(None, &[user("x")])).await;
     socket.receive().await;
@@ -267,7 +274,7 @@ async fn a_client_that_leaves_cancels_the_upstream_at_once() {
 #[tokio::test]
 async fn what_breaks_the_protocol_closes_with_the_code_that_says_so() {
     let (_upstream, gateway) = start_with(Script::default(), |config| {
-        config.server("max_request_body = \"1MiB\"")
+        config.server(ON).server("max_request_body = \"1MiB\"")
     })
     .await;
     let text = |payload: &[u8], mask| {
@@ -308,7 +315,7 @@ async fn what_breaks_the_protocol_closes_with_the_code_that_says_so() {
 
 #[tokio::test]
 async fn fragments_are_one_message_with_control_frames_between_them() {
-    let (upstream, gateway) = start(Script::default()).await;
+    let (upstream, gateway) = start_with(Script::default(), on).await;
     let mut socket = open(&gateway).await;
     let text = "äöü ".repeat(1 << 20);
     let message = create(None, &[user(&text)]).to_string();
@@ -333,7 +340,7 @@ async fn fragments_are_one_message_with_control_frames_between_them() {
 async fn a_running_response_is_finished_before_the_socket_closes() {
     let words = (0..20).map(|number| format!("word{number} ")).collect();
     let answer = ModelAnswer::of(vec![Output::Deltas(words)]).delay_ms(25);
-    let (_upstream, mut gateway) = start(Script::answer(answer)).await;
+    let (_upstream, mut gateway) = start_with(Script::answer(answer), on).await;
     let mut idle = open(&gateway).await;
     let mut busy = open(&gateway).await;
     busy.send(&create(None, &[user("x")])).await;

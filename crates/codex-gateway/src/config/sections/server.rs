@@ -29,8 +29,8 @@ pub const MAX_REQUEST_BODY: usize = 64 << 20;
 pub const MAX_EVENT: usize = 64 << 20;
 /// Default of `max_concurrent`, in exchanges.
 pub const MAX_CONCURRENT: usize = 1024;
-/// Default of `websocket`.
-pub const WEBSOCKET: bool = true;
+/// Default of `websocket`: off until upstreams are spoken to over WebSocket as well.
+pub const WEBSOCKET: bool = false;
 /// Default of `max_websockets`.
 pub const MAX_WEBSOCKETS: usize = 4096;
 /// Default of `max_websockets_per_caller`: Codex opens one for each thread and subagent.
