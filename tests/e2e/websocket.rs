@@ -227,7 +227,8 @@ async fn a_handshake_is_refused_with_426_alone() {
 #[tokio::test]
 async fn a_revoked_key_stops_the_next_message() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::of_a_team(&upstream, "").await;
+    let config = on(Config::to(&upstream));
+    let gateway = Gateway::of_a_team_by(config, &upstream, "", "").await;
     let (id, key) = gateway.new_key(&["--name", "one"]).await;
     let mut socket = WebSocket::open(gateway.address(), &key).await;
     id_of(&socket.ask(&create(None, &[user("x")])).await);

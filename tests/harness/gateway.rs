@@ -130,13 +130,18 @@ impl Gateway {
 
     /// The same with more keys of that upstream.
     pub async fn of_a_team_with(upstream: &Upstream, keys: &str, more: &str) -> Self {
+        Self::of_a_team_by(Config::to(upstream), upstream, keys, more).await
+    }
+
+    /// The same with a configuration of the test's own.
+    pub async fn of_a_team_by(config: Config, upstream: &Upstream, keys: &str, more: &str) -> Self {
         let tables = format!(
             "[upstreams.team]\nbase_url = \"{}\"\nwire_api = [\"responses\", \"chat\"]\ncredential = {{ env = \"TEAM_KEY\" }}\n{keys}\n\n\
              [routes]\ngateway_key = \"team\"\n\n{more}\n",
             upstream.base_url()
         );
         Self::start_with(Start {
-            config: Some(Config::to(upstream).rest(&tables).text()),
+            config: Some(config.rest(&tables).text()),
             environment: vec![("TEAM_KEY".to_owned(), TEAM_CREDENTIAL.to_owned())],
             ..Start::default()
         })
