@@ -4,8 +4,8 @@ use gateway_tests::gateway::{Config, Gateway};
 use gateway_tests::sample::{API_KEY, PROMPT_CANARY};
 use gateway_tests::start_with;
 use gateway_tests::upstream::{
-    AnswerEnd, Chunking, FixedResponse, ModelAnswer, Output, Payload, ReplyHead, Respond, Script,
-    Step, Upstream,
+    AnswerEnd, Chunking, FixedResponse, ModelAnswer, Output, Payload, Recorded, ReplyHead, Respond,
+    Script, Step, Upstream,
 };
 use gateway_tests::websocket::{Received, WebSocket, frame_head, opcode};
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ async fn a_conversation_reaches_the_upstream_whole_and_a_warm_up_buys_nothing() 
         .ask(&create(Some(&id_of(&first)), &[user("two")]))
         .await;
     id_of(&second);
-    let bodies: Vec<Value> = upstream.requests().iter().map(|it| it.json()).collect();
+    let bodies: Vec<Value> = upstream.requests().iter().map(Recorded::json).collect();
     let mut whole = vec![user("base"), user("one")];
     let expected = |input: &[Value]| json!({"model": "gpt-5.5", "store": false, "input": input, "stream": true});
     assert_eq!(bodies[0], expected(&whole));
@@ -138,7 +138,7 @@ async fn a_chat_upstream_is_served_too_and_the_conversation_goes_on() {
         .ask(&create(Some(&id_of(&first)), &[user("two")]))
         .await;
     id_of(&second);
-    let bodies: Vec<Value> = upstream.requests().iter().map(|it| it.json()).collect();
+    let bodies: Vec<Value> = upstream.requests().iter().map(Recorded::json).collect();
     let roles = |body: &Value| -> Vec<String> {
         let messages = body["messages"].as_array().expect("Chat has messages");
         let roles = messages.iter().map(|message| message["role"].as_str());
