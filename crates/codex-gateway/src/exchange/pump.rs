@@ -113,13 +113,14 @@ impl Pump<'_> {
         let alarm = sleep_until(timers.next_alarm());
         tokio::pin!(alarm);
         loop {
+            // Before anything leaves: the first output and the last event may come in one piece.
+            if self.processor.summary().has_output {
+                first_output();
+            }
             match self.pass_on(&mut steps, &mut has_client).await {
                 Passed::Terminal(bytes) => return StreamEnd::Terminal(bytes),
                 Passed::Something => timers.sent(self.processor.summary().events, Instant::now()),
                 Passed::Nothing => {}
-            }
-            if self.processor.summary().has_output {
-                first_output();
             }
             if !has_client {
                 // A client that is only slow was given up because the process has to go.

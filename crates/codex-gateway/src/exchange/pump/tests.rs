@@ -22,7 +22,13 @@ fn completed() -> Bytes {
 }
 
 /// Relays a stream; answers with the pieces that the client's connection got, and how it ended.
-async fn relayed(mut upstream: ReplyBody) -> (Vec<Bytes>, StreamEnd) {
+async fn relayed(upstream: ReplyBody) -> (Vec<Bytes>, StreamEnd) {
+    let (pieces, (end, _)) = relayed_and_timed(upstream).await;
+    (pieces, end)
+}
+
+/// The same; also whether the first output was noted.
+async fn relayed_and_timed(mut upstream: ReplyBody) -> (Vec<Bytes>, (StreamEnd, bool)) {
     let shutdown = CancellationToken::new();
     let (sender, response) = ResponseSender::channel(shutdown.clone());
     let client = sender.open(Response::default());
@@ -57,9 +63,10 @@ async fn relayed(mut upstream: ReplyBody) -> (Vec<Bytes>, StreamEnd) {
             shutdown: &shutdown,
             keepalive_first: false,
         };
-        let end = pump.run(Vec::new(), None, || {}).await;
+        let mut is_noted = false;
+        let end = pump.run(Vec::new(), None, || is_noted = true).await;
         drop(client);
-        end
+        (end, is_noted)
     };
     tokio::join!(reading, pumping)
 }
@@ -116,4 +123,16 @@ async fn a_lone_event_leaves_at_once() {
     };
     let ((pieces, _), ()) = tokio::join!(relayed(body), sending);
     assert_eq!(pieces, [delta(0), delta(1), delta(2)]);
+}
+
+#[tokio::test]
+async fn the_first_output_is_noted_though_the_end_comes_with_it() {
+    for pieces in [
+        vec![Bytes::from([delta(0), completed()].concat())],
+        vec![delta(0), completed()],
+    ] {
+        let upstream = ReplyBody::from_stream(stream::iter(pieces.into_iter().map(Ok)));
+        let (_, (_, is_noted)) = relayed_and_timed(upstream).await;
+        assert!(is_noted);
+    }
 }
